@@ -1,0 +1,185 @@
+/**
+ * The driver contract. A driver turns networks and endpoints, given as plain data, into kernel objects. The core
+ * keeps all records: a driver keeps only what it can rebuild from `restore`. Every call may be repeated after a
+ * crash: creating what exists with the same id, or deleting what is gone, is no failure.
+ */
+import type { EndpointId, NetworkId } from '../ids.ts';
+import type { Firewall } from '../osl/firewall/firewall.ts';
+import type { Namespace, Osl, Protocol } from '../osl/osl.ts';
+
+export type Scope = 'local' | 'global';
+
+export interface DriverWaits {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a driver is given to work with. */
+export interface DriverHost {
+  readonly osl: Osl;
+  /** The host's firewall, shared by all drivers of one controller. */
+  readonly firewall: Firewall;
+  /** The controller's instance, part of every stamp. */
+  readonly instance: string;
+  readonly logger: Logger;
+}
+
+export type DriverFactory = (host: DriverHost) => Driver | Promise<Driver>;
+
+export interface Logger {
+  debug(message: string, facts?: object): void;
+  info(message: string, facts?: object): void;
+  warn(message: string, facts?: object): void;
+  error(message: string, facts?: object): void;
+}
+
+export interface DriverCapability {
+  /** Where the network's records live. */
+  readonly dataScope: Scope;
+  /** How far its endpoints reach each other. */
+  readonly connectivityScope: Scope;
+  /** The core asks IPAM for pools and addresses; false for `host` and `null`. */
+  readonly usesIpam: boolean;
+  /** Sandboxes joined here get the embedded DNS server. */
+  readonly resolvesNames: boolean;
+}
+
+/** Option values after parsing at the edge: labels are strings, flags and numbers may be given as such. */
+export type DriverOptions = Readonly<Record<string, string | number | boolean>>;
+
+export interface DriverNetwork {
+  readonly id: NetworkId;
+  readonly name: string;
+  readonly internal: boolean;
+  readonly ipv4: readonly DriverPool[];
+  readonly ipv6: readonly DriverPool[];
+  /** Keys as Docker's: `com.docker.network.bridge.name`. */
+  readonly options: DriverOptions;
+}
+
+export interface DriverPool {
+  /** `10.9.0.0/24` */
+  readonly subnet: string;
+  /** In CIDR form, `10.9.0.1/24`; `undefined` where the driver asked for none. */
+  readonly gateway: string | undefined;
+  /** Name to address: `{ router: '10.9.0.2' }`. */
+  readonly auxAddresses: Readonly<Record<string, string>>;
+}
+
+export interface DriverEndpoint {
+  readonly id: EndpointId;
+  readonly networkId: NetworkId;
+  readonly name: string;
+  readonly macAddress: string | undefined;
+  /** In CIDR form. */
+  readonly ipv4: string | undefined;
+  readonly ipv6: string | undefined;
+  readonly options: DriverOptions;
+  /** What is to be published, as asked. */
+  readonly ports: readonly PortRequest[];
+  /** What is published, as recorded. */
+  readonly bindings: readonly PortBinding[];
+}
+
+/** A port to publish. */
+export interface PortRequest {
+  readonly protocol: Protocol;
+  /** The port in the container. */
+  readonly container: number;
+  /** The port on the host; omitted: one that is free. */
+  readonly host?: number | undefined;
+  /** With `host`: the end of a range, of which the first free port is taken. */
+  readonly hostEnd?: number | undefined;
+  /** Default: every address of the host, in both families. */
+  readonly hostAddress?: string | undefined;
+}
+
+/** A port that is published. */
+export interface PortBinding {
+  readonly protocol: Protocol;
+  readonly container: number;
+  readonly host: number;
+  readonly hostAddress: string;
+}
+
+/** What a driver decided about a new endpoint; the rest stays as given. */
+export interface EndpointDecision {
+  readonly macAddress?: string | undefined;
+  readonly ipv4?: string | undefined;
+  readonly ipv6?: string | undefined;
+}
+
+export interface JoinRequest {
+  readonly network: DriverNetwork;
+  readonly endpoint: DriverEndpoint;
+  /** The sandbox's namespace; the driver may make the link right in it. */
+  readonly namespace: Namespace;
+  /** The final name of the interface there. */
+  readonly interfaceName: string;
+}
+
+export interface JoinResult {
+  readonly link: JoinedLink;
+  /** The next hop of a default route through this endpoint. */
+  readonly gateway4?: string | undefined;
+  readonly gateway6?: string | undefined;
+  readonly routes?: readonly { readonly destination: string; readonly gateway?: string | undefined }[];
+  /** No default-gateway network is to be added for this endpoint's sake. */
+  readonly disableGatewayService?: boolean | undefined;
+}
+
+export type JoinedLink =
+  /** It is in the namespace, named `interfaceName`, down, with its MAC and MTU set. */
+  | { readonly kind: 'in-place' }
+  /** It is in the host's namespace: the core moves and renames it. */
+  | { readonly kind: 'move'; readonly sourceName: string }
+  /** There is none: `host` and `null`. */
+  | { readonly kind: 'none' };
+
+export interface EndpointPlace {
+  readonly network: DriverNetwork;
+  readonly endpoint: DriverEndpoint;
+}
+
+/** What the records say at start, before anything else is called. */
+export interface DriverState {
+  readonly networks: readonly DriverNetwork[];
+  readonly endpoints: readonly (EndpointPlace & { readonly joined: boolean })[];
+}
+
+export interface DriverReport {
+  readonly missing: readonly string[];
+  readonly orphaned: readonly string[];
+}
+
+export interface Driver {
+  /** Its name in `createNetwork({ driver })`. */
+  readonly name: string;
+  readonly capability: DriverCapability;
+  /** Checks options and addresses before anything is recorded or made. @throws INVALID_ARGUMENT, FORBIDDEN, CONFLICT */
+  validateNetwork?(network: DriverNetwork): void | Promise<void>;
+  createNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
+  deleteNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
+  /** Decides what was left open (a MAC address); makes nothing that `deleteEndpoint` can't find by the endpoint's id. */
+  createEndpoint(place: EndpointPlace, options?: DriverWaits): Promise<EndpointDecision>;
+  deleteEndpoint(place: EndpointPlace, options?: DriverWaits): Promise<void>;
+  join(request: JoinRequest, options?: DriverWaits): Promise<JoinResult>;
+  /** Removes the link. The namespace may be gone already. */
+  leave(place: EndpointPlace, options?: DriverWaits): Promise<void>;
+  /**
+   * Publishes exactly `endpoint.ports` for the families given and answers with what was bound; ports that
+   * `endpoint.bindings` names already keep their host port. With no family: everything is unpublished.
+   * @throws CONFLICT naming who holds a port
+   */
+  publish?(
+    place: EndpointPlace,
+    families: { readonly ipv4: boolean; readonly ipv6: boolean },
+    options?: DriverWaits,
+  ): Promise<readonly PortBinding[]>;
+  /** Facts about a joined endpoint, for inspection. */
+  endpointInfo?(place: EndpointPlace): Promise<Readonly<Record<string, unknown>>>;
+  /** Called once, before any other call: take up what the records say. Makes and removes nothing. */
+  restore(state: DriverState, options?: DriverWaits): Promise<void>;
+  /** Compares the kernel with the records and repairs it; with `dryRun` only reports. */
+  reconcile(state: DriverState, options?: DriverWaits & { readonly dryRun?: boolean }): Promise<DriverReport>;
+  close?(): Promise<void>;
+}

@@ -1,0 +1,76 @@
+/** The stable codes of every failure. The HTTP API maps them to a status; nobody parses messages. */
+export type ErrorCode =
+  | 'INVALID_ARGUMENT'
+  | 'NOT_FOUND'
+  | 'ALREADY_EXISTS'
+  | 'FORBIDDEN'
+  | 'CONFLICT'
+  | 'NOT_IMPLEMENTED'
+  | 'UNAVAILABLE'
+  | 'TIMEOUT'
+  | 'ABORTED'
+  | 'INTERNAL';
+
+/** Facts about a failure, carried as fields of the error so that programs need not read its text. */
+export interface ErrorFacts {
+  /** The option or field that was refused, in the caller's words: `ipam.pools[0].subnet`. */
+  readonly field?: string;
+  /** The refused value, as given. */
+  readonly value?: unknown;
+  /** Who holds what was asked for: an endpoint, a network, a process. */
+  readonly holder?: string;
+  /** The kernel's error name, such as `EEXIST`. */
+  readonly errno?: string;
+  /** The kernel's extended error text, where it gave one. */
+  readonly kernelMessage?: string;
+  /** What was being done: a system call, a netlink request, a driver's method. */
+  readonly operation?: string;
+  /** The limit that was reached, by name. */
+  readonly limit?: string;
+  /** Undo steps that failed too, so that what is left behind is known. */
+  readonly notUndone?: readonly string[];
+}
+
+/** Every failure of this package. `code` is stable; `cause` is what it came from. */
+export class LibnetworkError extends Error implements ErrorFacts {
+  override readonly name = 'LibnetworkError';
+  readonly code: ErrorCode;
+  declare readonly field?: string;
+  declare readonly value?: unknown;
+  declare readonly holder?: string;
+  declare readonly errno?: string;
+  declare readonly kernelMessage?: string;
+  declare readonly operation?: string;
+  declare readonly limit?: string;
+  declare readonly notUndone?: readonly string[];
+
+  constructor(code: ErrorCode, message: string, facts: ErrorFacts & { readonly cause?: unknown } = {}) {
+    const { cause, ...fields } = facts;
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    Object.assign(this, fields);
+  }
+
+  /** True for a `LibnetworkError`, also one from a second copy of this package; with `code`, of that code. */
+  static is(error: unknown, code?: ErrorCode): error is LibnetworkError {
+    if (!(error instanceof Error) || error.name !== 'LibnetworkError' || !('code' in error)) return false;
+    return code === undefined || error.code === code;
+  }
+}
+
+/** Refuses a value from outside: names the field and shows the value. */
+export function invalid(field: string, value: unknown, why: string): LibnetworkError {
+  return new LibnetworkError('INVALID_ARGUMENT', `${field}: ${why}, got ${show(value)}`, { field, value });
+}
+
+/** A value as text that is safe in one line of a message. */
+export function show(value: unknown): string {
+  const text = typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
+
+/** Throws `ABORTED` when the caller's signal has fired; its reason becomes the cause. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal.reason });
+}

@@ -1,0 +1,106 @@
+/**
+ * The firewall contract. Callers say *what* should hold, as intents (plain data, one per owner); an engine
+ * compiles them to rules, compares with what it last applied, and commits the difference as one transaction.
+ * Changes that arrive while a transaction is under way share the next one.
+ */
+import type { Protocol, Waits } from '../osl.ts';
+
+export type FirewallEngine = 'nftables' | 'iptables' | 'none';
+
+export interface FirewallOptions {
+  readonly engine: FirewallEngine;
+  /** The name of our table, `libnetwork-<instance>`; with iptables, of nothing: its chains are Docker's. */
+  readonly table: string;
+}
+
+export interface Firewall {
+  readonly engine: FirewallEngine;
+  /** All changes or none. @throws UNAVAILABLE after `close`; kernel errors as `kernelError` tells */
+  apply(changes: readonly FirewallChange[], options?: Waits): Promise<void>;
+  /**
+   * Makes the kernel's rules exactly those of `intents`, by the smallest difference: rules that are right stay
+   * untouched, so established flows are not disturbed. With `dryRun`, only reports.
+   */
+  sync(intents: readonly Intent[], options?: Waits & { readonly dryRun?: boolean }): Promise<FirewallReport>;
+  /** What should hold now. */
+  intents(): readonly Intent[];
+  /** What a change would do, as text that `nft -f` (or `iptables-restore`) accepts. Applies nothing. */
+  preview(changes: readonly FirewallChange[]): Promise<string>;
+  /** Removes our table and everything in it, nothing else. No table: nothing happens. */
+  destroy(): Promise<void>;
+  /** Ends this handle; rules stay. */
+  close(): Promise<void>;
+}
+
+export type FirewallChange = { readonly set: Intent } | { readonly remove: Owner };
+
+/** Who a rule is for. Setting an intent replaces the former one of the same owner. */
+export interface Owner {
+  readonly kind: Intent['kind'];
+  readonly id: string;
+}
+
+export interface FirewallReport {
+  /** What should be in the kernel and was not: `chain in-1a2b`, `element open4 tcp . 10.9.0.2 . 80`. */
+  readonly missing: readonly string[];
+  /** What was in our table and should not be. */
+  readonly orphaned: readonly string[];
+}
+
+export type Intent = NetworkIntent | EndpointIntent | ResolverIntent;
+
+/** A bridged network: masquerading, isolation, protection of its containers. */
+export interface NetworkIntent {
+  readonly kind: 'network';
+  readonly id: string;
+  /** The bridge's interface name. */
+  readonly bridge: string;
+  readonly ipv4: FamilyIntent | undefined;
+  readonly ipv6: FamilyIntent | undefined;
+  /** No way in or out but through the bridge itself. */
+  readonly internal: boolean;
+  /** Containers of the network may talk to each other. */
+  readonly icc: boolean;
+}
+
+export interface FamilyIntent {
+  /** `10.9.0.0/24` */
+  readonly subnet: string;
+  /**
+   * `nat`: published ports only, addresses hidden. `nat-unprotected`: every port may be reached by routing.
+   * `routed`: no NAT, published ports by routing. `isolated`: the bridge has no address.
+   */
+  readonly mode: 'nat' | 'nat-unprotected' | 'routed' | 'isolated';
+  /** What leaves by another interface takes that interface's address (true) or this one. */
+  readonly masquerade: boolean | string;
+}
+
+/** The published ports of one endpoint. */
+export interface EndpointIntent {
+  readonly kind: 'endpoint';
+  readonly id: string;
+  readonly network: string;
+  readonly bridge: string;
+  readonly ports: readonly PublishedPort[];
+}
+
+export interface PublishedPort {
+  readonly protocol: Protocol;
+  /** `0.0.0.0` or `::` for every address of the family. */
+  readonly hostAddress: string;
+  /** `undefined` in routed mode: the port is only opened. */
+  readonly hostPort: number | undefined;
+  /** The container's address, of the same family as `hostAddress`. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** In a sandbox: DNS to `address` port 53 goes to these ports of the resolver, and its answers come back as from 53. */
+export interface ResolverIntent {
+  readonly kind: 'resolver';
+  readonly id: string;
+  /** `127.0.0.11` or an IPv6 loopback address. */
+  readonly address: string;
+  readonly udpPort: number;
+  readonly tcpPort: number;
+}

@@ -1,0 +1,114 @@
+/**
+ * Firewall rules as immutable data: one table of family `inet`, its chains, sets and maps. Everything that varies
+ * with endpoints and ports is an element of a set or map, so that a packet's path and an update's cost do not grow.
+ * Text renderers, the netlink encoder and the fake's packet walk all read this one model.
+ */
+import type { Family } from '../../ip.ts';
+import type { Protocol } from '../osl.ts';
+
+export interface Table {
+  readonly name: string;
+  readonly chains: readonly Chain[];
+  readonly sets: readonly ElementSet[];
+}
+
+export interface Chain {
+  readonly name: string;
+  /** A base chain's place in the packet's path; a chain without is only jumped to. */
+  readonly hook?: Hook | undefined;
+  readonly rules: readonly Rule[];
+}
+
+export interface Hook {
+  readonly type: 'filter' | 'nat';
+  readonly hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+  /** Lower runs earlier: raw -300, dstnat -100, filter 0, srcnat 100. */
+  readonly priority: number;
+  readonly policy: 'accept' | 'drop';
+}
+
+export interface Rule {
+  /** All must hold. */
+  readonly match: readonly Match[];
+  readonly action: Action;
+  /** Why it is there; stored with the rule in the kernel. */
+  readonly comment: string;
+}
+
+/** What a packet is asked for. `sport` and `dport` are the transport header's. */
+export type Field =
+  | 'nfproto'
+  | 'iifname'
+  | 'oifname'
+  | 'ip saddr'
+  | 'ip daddr'
+  | 'ip6 saddr'
+  | 'ip6 daddr'
+  | 'l4proto'
+  | 'sport'
+  | 'dport'
+  | 'mark'
+  | 'ct state'
+  | 'ct status'
+  | 'fib saddr type'
+  | 'fib daddr type';
+
+export type Match =
+  /** The field is (not) one of the values; addresses may be prefixes, `ct` fields are bit tests. */
+  | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly string[] }
+  /** The fields together are (not) an element of a set. */
+  | { readonly fields: readonly Field[]; readonly op: 'in' | 'not in'; readonly set: string };
+
+export type Verdict =
+  | { readonly kind: 'accept' }
+  | { readonly kind: 'drop' }
+  | { readonly kind: 'return' }
+  | { readonly kind: 'jump'; readonly chain: string }
+  | { readonly kind: 'goto'; readonly chain: string };
+
+export type Action =
+  | Verdict
+  /** The verdict that the map holds for the fields; no element: the next rule. */
+  | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
+  /** To the address and port that the map holds for the fields; no element: the next rule. */
+  | {
+      readonly kind: 'dnat';
+      readonly family: Family;
+      readonly fields: readonly Field[];
+      readonly map: string;
+    }
+  | { readonly kind: 'dnat-to'; readonly family: Family; readonly address: string; readonly port: number }
+  | {
+      readonly kind: 'snat-to';
+      readonly family: Family;
+      readonly address: string;
+      readonly port?: number | undefined;
+    }
+  | { readonly kind: 'masquerade' };
+
+export interface ElementSet {
+  readonly name: string;
+  readonly key: readonly KeyType[];
+  /** A plain set, a map to verdicts, or a map to an address and a port. */
+  readonly value: 'none' | 'verdict' | 'ipv4 . port' | 'ipv6 . port';
+  /** Keys may be prefixes (one key type only). */
+  readonly interval: boolean;
+  readonly elements: readonly Element[];
+}
+
+export type KeyType = 'ipv4' | 'ipv6' | 'ifname' | 'protocol' | 'port';
+
+export interface Element {
+  /** One text per key type: `['tcp', '10.9.0.2', '80']`. */
+  readonly key: readonly string[];
+  readonly value?: Verdict | readonly [address: string, port: string] | undefined;
+}
+
+/** IP protocol numbers (IANA). */
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol | 'icmp' | 'icmpv6', number>> = {
+  icmp: 1,
+  tcp: 6,
+  udp: 17,
+  icmpv6: 58,
+  sctp: 132,
+};

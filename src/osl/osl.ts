@@ -1,0 +1,292 @@
+/**
+ * The osl contract: the only door to the kernel. `linuxOsl()` is the real kernel, `fakeOsl()` one in memory;
+ * the contract suite (`libnetwork/testing`, `oslContract`) runs on both.
+ *
+ * Kernel failures arrive as `LibnetworkError` with `errno` (such as `EEXIST`), `kernelMessage` (the extended
+ * error text, where the kernel gave one), `operation`, and the code of `errnoCodes` in `errno.ts`.
+ */
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import type { Family } from '../ip.ts';
+import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
+
+export interface Waits {
+  /** Ends the wait with `ABORTED`. What was already sent to the kernel still happens. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Osl {
+  readonly kind: 'linux' | 'fake';
+  /** The namespace that this process lives in. */
+  readonly host: Namespace;
+  /**
+   * Makes a network namespace, keeps it alive by a mount at `path`, brings `lo` up, and opens it.
+   * Idempotent for every half-made state: missing directory, file without mount, mounted already.
+   * @throws INVALID_ARGUMENT for a path that is not absolute and normal; FORBIDDEN without CAP_SYS_ADMIN
+   * or on a read-only file system.
+   */
+  createNamespace(path: string): Promise<Namespace>;
+  /** Opens what is at `path`: a mount of ours or `/proc/<pid>/ns/net`. @throws NOT_FOUND, INVALID_ARGUMENT */
+  openNamespace(path: string): Promise<Namespace>;
+  /** Unmounts and removes `path`, whichever of the two is there. Nothing there: nothing happens. */
+  deleteNamespace(path: string): Promise<void>;
+  /** The paths in a directory that `createNamespace` made or half made. No directory: none. */
+  listNamespaces(directory: string): Promise<readonly string[]>;
+  /** Frees every handle. Namespaces, links and rules stay. */
+  close(): Promise<void>;
+}
+
+/** One network namespace, opened. All calls act in it, from any thread, however many run at once. */
+export interface Namespace {
+  /** The path it was opened by; `'host'` for the process's own. */
+  readonly path: string;
+  links(): Promise<readonly Link[]>;
+  link(name: string): Promise<Link | undefined>;
+  addresses(link?: string): Promise<readonly LinkAddress[]>;
+  /** Routes of the main table. */
+  routes(family?: Family): Promise<readonly Route[]>;
+  neighbours(link?: string): Promise<readonly Neighbour[]>;
+  /**
+   * Sends all changes at once, in order, and awaits every answer. The kernel does not undo: at a failure the
+   * changes before it hold, the later ones were tried too, and the error's `operation` names the first that
+   * failed, as `changes[2] addAddress`.
+   */
+  apply(changes: readonly Change[], options?: Waits): Promise<void>;
+  /**
+   * Deletes a link; false when there was none. Deletes that are under way together share the kernel's grace
+   * periods (one group delete), so a hundred cost a few.
+   */
+  deleteLink(name: string, options?: Waits): Promise<boolean>;
+  /** A value under `/proc/sys`, by its path with slashes, `net/ipv4/ip_forward`; `undefined` when there is no such key. */
+  sysctl(key: string): Promise<string | undefined>;
+  /** @throws NOT_FOUND when there is no such key; INVALID_ARGUMENT for a key outside `net/`. */
+  setSysctl(key: string, value: string): Promise<void>;
+  /** A UDP socket born in this namespace and bound there. */
+  bindUdp(address: string, port: number): Promise<UdpSocket>;
+  /** A TCP listener born in this namespace. @throws CONFLICT with `errno` EADDRINUSE */
+  listenTcp(address: string, port: number, onConnection: (stream: Duplex) => void): Promise<TcpListener>;
+  /** A TCP connection made from inside this namespace. @throws UNAVAILABLE (refused, unreachable), TIMEOUT */
+  connectTcp(
+    address: string,
+    port: number,
+    options?: Waits & { readonly timeoutMs?: number },
+  ): Promise<Duplex>;
+  /** Holds a port of this namespace: a bound socket that drops what it gets. @throws CONFLICT with EADDRINUSE */
+  holdPort(port: PortSpec): Promise<HeldPort>;
+  /** One echo request (RFC 792, RFC 4443) and its answer: the round trip in milliseconds, `undefined` for none. */
+  ping(address: string, options?: Waits & { readonly timeoutMs?: number }): Promise<number | undefined>;
+  /** `child_process.spawn` inside this namespace. The child inherits none of our descriptors. */
+  spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
+  /** The packet filter of this namespace. One instance per table; rules stay when it is closed. */
+  firewall(options: FirewallOptions): Promise<Firewall>;
+  /** Frees this handle; the namespace itself stays. Closing twice is fine. */
+  close(): Promise<void>;
+}
+
+export type LinkKind =
+  | 'veth'
+  | 'bridge'
+  | 'vxlan'
+  | 'macvlan'
+  | 'ipvlan'
+  | 'vlan'
+  | 'dummy'
+  | 'ifb'
+  | 'loopback'
+  | 'other';
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly kind: LinkKind;
+  readonly up: boolean;
+  /** Administratively up and with a carrier (IFF_LOWER_UP). */
+  readonly running: boolean;
+  readonly mtu: number;
+  /** Six hex pairs in lower case; `undefined` where the link has none. */
+  readonly macAddress: string | undefined;
+  /** The text that tells the owner (IFLA_IFALIAS). */
+  readonly alias: string | undefined;
+  /** The name of the bridge it is a port of. */
+  readonly master: string | undefined;
+  /** The index of the other end or of the lower device (IFLA_LINK). */
+  readonly peerIndex: number | undefined;
+  readonly group: number;
+  readonly statistics: LinkStatistics;
+}
+
+/** Counters since the link was made (IFLA_STATS64). */
+export interface LinkStatistics {
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  readonly rxErrors: number;
+  readonly txErrors: number;
+  readonly rxDropped: number;
+  readonly txDropped: number;
+}
+
+export interface LinkAddress {
+  readonly link: string;
+  readonly family: Family;
+  /** `10.9.0.5/24` */
+  readonly address: string;
+  readonly scope: 'global' | 'link' | 'host' | 'other';
+}
+
+export interface Route {
+  readonly family: Family;
+  /** A prefix, or `'default'`. */
+  readonly destination: string;
+  readonly gateway: string | undefined;
+  readonly link: string | undefined;
+  readonly scope: 'global' | 'link' | 'host' | 'other';
+  readonly metric: number;
+}
+
+export interface Neighbour {
+  readonly link: string;
+  readonly family: Family | 'bridge';
+  /** The address; `undefined` in a bridge's forwarding table without a remote. */
+  readonly address: string | undefined;
+  readonly macAddress: string | undefined;
+  readonly permanent: boolean;
+}
+
+/** One change to a namespace. Links are named; at most 15 bytes (IFNAMSIZ less the terminator). */
+export type Change =
+  | CreateLink
+  | SetLink
+  | { readonly op: 'addAddress'; readonly link: string; readonly address: string; readonly noDad?: boolean }
+  | { readonly op: 'deleteAddress'; readonly link: string; readonly address: string }
+  | ({ readonly op: 'addRoute' } & RouteSpec)
+  | ({ readonly op: 'replaceRoute' } & RouteSpec)
+  | ({ readonly op: 'deleteRoute' } & RouteSpec)
+  | ({ readonly op: 'setNeighbour' } & NeighbourSpec)
+  | ({ readonly op: 'deleteNeighbour' } & NeighbourSpec);
+
+export interface CreateLink {
+  readonly op: 'createLink';
+  readonly name: string;
+  readonly link: LinkSpec;
+  readonly macAddress?: string | undefined;
+  readonly mtu?: number | undefined;
+  /** The name of a bridge to become a port of, from birth. */
+  readonly master?: string | undefined;
+  /** Up from birth. (A veth's peer can't be: the kernel answers ENOTCONN.) */
+  readonly up?: boolean | undefined;
+  /** Set by a second message of the same send. */
+  readonly alias?: string | undefined;
+  readonly group?: number | undefined;
+  /** Where it is born; default: here. */
+  readonly namespace?: Namespace | undefined;
+}
+
+export type LinkSpec =
+  | { readonly kind: 'bridge' }
+  | {
+      readonly kind: 'veth';
+      readonly peer: {
+        readonly name: string;
+        readonly macAddress?: string | undefined;
+        readonly mtu?: number | undefined;
+        /** The peer is born there, with its final name; never moved. Default: here. */
+        readonly namespace?: Namespace | undefined;
+      };
+    }
+  | { readonly kind: 'dummy' }
+  | { readonly kind: 'ifb' }
+  | { readonly kind: 'vlan'; readonly parent: string; readonly id: number }
+  | {
+      readonly kind: 'macvlan';
+      readonly parent: string;
+      readonly mode: 'private' | 'vepa' | 'bridge' | 'passthru';
+    }
+  | {
+      readonly kind: 'ipvlan';
+      readonly parent: string;
+      readonly mode: 'l2' | 'l3' | 'l3s';
+      readonly flag?: 'bridge' | 'private' | 'vepa' | undefined;
+    }
+  | {
+      readonly kind: 'vxlan';
+      readonly id: number;
+      readonly port: number;
+      readonly local?: string | undefined;
+      readonly learning?: boolean | undefined;
+      readonly proxy?: boolean | undefined;
+      readonly l2miss?: boolean | undefined;
+      readonly l3miss?: boolean | undefined;
+    };
+
+/** Changes what is named; what is not named stays. */
+export interface SetLink {
+  readonly op: 'setLink';
+  readonly name: string;
+  readonly up?: boolean | undefined;
+  readonly mtu?: number | undefined;
+  readonly macAddress?: string | undefined;
+  /** A bridge's name; `null` leaves the bridge. */
+  readonly master?: string | null | undefined;
+  /** The new name; the link must be down. */
+  readonly rename?: string | undefined;
+  readonly alias?: string | undefined;
+  readonly group?: number | undefined;
+  /** A bridge port's hairpin mode: frames may leave by the port they came in by. */
+  readonly hairpin?: boolean | undefined;
+  /** Moves the link; the kernel waits for a grace period (some 20 ms): make it there instead where you can. */
+  readonly namespace?: Namespace | undefined;
+}
+
+export interface RouteSpec {
+  /** A prefix, or `'default'` with `family`. */
+  readonly destination: string;
+  readonly family: Family;
+  readonly gateway?: string | undefined;
+  readonly link?: string | undefined;
+  readonly scope?: 'global' | 'link' | undefined;
+  readonly metric?: number | undefined;
+}
+
+export interface NeighbourSpec {
+  readonly link: string;
+  /** The address resolved to `macAddress`; in a forwarding table (`fdb`) the remote it is reached by. */
+  readonly address?: string | undefined;
+  readonly macAddress: string;
+  /** An entry of a bridge's or vxlan's forwarding table. */
+  readonly fdb?: boolean | undefined;
+}
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+export interface PortSpec {
+  readonly protocol: Protocol;
+  /** `0.0.0.0` and `::` mean every address of the family; IPv6 sockets are IPv6 only. */
+  readonly address: string;
+  /** 1 to 65535; 0 lets the kernel choose from its ephemeral range. */
+  readonly port: number;
+}
+
+/** A port that nobody else can bind until `release`. */
+export interface HeldPort extends PortSpec {
+  release(): void;
+}
+
+export interface UdpSocket {
+  readonly address: string;
+  readonly port: number;
+  onMessage(
+    listener: (data: Buffer, from: { readonly address: string; readonly port: number }) => void,
+  ): void;
+  /** Sends one datagram; failures to send are dropped, as the network would. */
+  send(data: Uint8Array, to: { readonly address: string; readonly port: number }): void;
+  close(): void;
+}
+
+export interface TcpListener {
+  readonly address: string;
+  readonly port: number;
+  /** Stops accepting and ends the open connections. */
+  close(): void;
+}
