@@ -1,0 +1,92 @@
+/**
+ * The rooms of the house and what each may see (docs/architecture.md). The first room whose pattern matches a
+ * file is its room. Patterns are of paths under `src`, without the extension.
+ */
+export interface Room {
+  readonly name: string;
+  readonly holds: RegExp;
+  /** Files it may import, beside those of the same folder group (`own`). */
+  readonly sees: readonly RegExp[];
+  /** Files of which it may import types only. */
+  readonly seesTypesOf?: readonly RegExp[];
+  /** Packages it may import; `node:` modules are open to all but contracts. */
+  readonly packages?: readonly string[];
+}
+
+const words = /^(errors|ids|ip)$/;
+const tools = /^(labels|locks|events|undo)$/;
+const contracts =
+  /^(driverapi\/driver|ipam\/ipam|osl\/osl|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore)$/;
+const errno = /^osl\/errno$/;
+
+export const rooms: readonly Room[] = [
+  { name: 'contract', holds: contracts, sees: [words], seesTypesOf: [contracts] },
+  { name: 'words', holds: words, sees: [words] },
+  { name: 'errno', holds: errno, sees: [words] },
+  { name: 'tools', holds: tools, sees: [words, tools] },
+  { name: 'public doors', holds: /^index$/, sees: [/./] },
+  { name: 'suites', holds: /^testing\//, sees: [/./], packages: ['vitest', 'fast-check', 'valibot'] },
+  ...['bridge', 'host', 'null', 'macvlan', 'ipvlan', 'overlay', 'remote'].map((driver) => ({
+    name: `${driver} driver`,
+    holds: new RegExp(`^drivers/${driver}(/|$)`),
+    sees: [
+      words,
+      /^labels$/,
+      contracts,
+      errno,
+      /^driverapi\//,
+      /^osl\/portmap\//,
+      /^ipam\/(bitseq|idm)/,
+      new RegExp(`^drivers/${driver}(/|$)`),
+    ],
+    packages: ['valibot'],
+  })),
+  {
+    name: 'real kernel',
+    holds: /^osl\/linux\//,
+    sees: [words, tools, contracts, errno, /^osl\/(linux|firewall)\//],
+    packages: ['koffi', 'netlink'],
+  },
+  {
+    name: 'fake kernel',
+    holds: /^osl\/fake\//,
+    sees: [words, tools, contracts, errno, /^osl\/(fake|firewall)\//, /^testing\/faults$/],
+  },
+  {
+    name: 'firewall',
+    holds: /^osl\/firewall\//,
+    sees: [words, tools, contracts, errno, /^osl\/firewall\//],
+  },
+  {
+    name: 'port mapping',
+    holds: /^osl\/portmap\//,
+    sees: [words, tools, contracts, errno, /^osl\/portmap\//],
+  },
+  { name: 'osl door', holds: /^osl\/index$/, sees: [/^osl\//] },
+  {
+    name: 'ipam',
+    holds: /^ipam\//,
+    sees: [words, tools, contracts, /^ipam\//],
+    packages: ['bitset', 'valibot'],
+  },
+  {
+    name: 'datastore',
+    holds: /^datastore\//,
+    sees: [words, tools, contracts, errno, /^datastore\//],
+    packages: ['level'],
+  },
+  {
+    name: 'resolver',
+    holds: /^resolver\//,
+    sees: [words, tools, contracts, errno, /^resolver\//],
+    packages: ['dns-packet'],
+  },
+  { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
+  { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
+  {
+    name: 'core',
+    holds: /^[a-z-]+$/,
+    sees: [words, tools, contracts, errno, /^[a-z-]+$/, /^driverapi\/registry$/, /^(resolver|hostfiles)\//],
+    packages: ['valibot', 'uuid'],
+  },
+];
