@@ -1,0 +1,360 @@
+import { LibnetworkError, throwIfAborted } from '../../../errors.ts';
+import { errnoName, kernelError } from '../../errno.ts';
+import type { Waits } from '../../osl.ts';
+import * as abi from '../constants.ts';
+import { Gate, otherWaits, rtnl } from '../gate.ts';
+import { check, getOption, libc, setOption, trySetOption } from '../libc.ts';
+import { inNamespace } from '../window.ts';
+import {
+  encodeMessages,
+  NETLINK_ROUTE,
+  type NetlinkMessage,
+  type NetlinkRequest,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  parseMessages,
+  replyError,
+} from './message.ts';
+
+export interface NetlinkSocketOptions {
+  /** Room for answers, in bytes; the kernel doubles it. Default 4 MiB. */
+  readonly receiveBuffer?: number;
+}
+
+export interface RequestOptions extends Waits {
+  /**
+   * `sync`: in the calling thread. `async`: on libuv's thread pool, for what the kernel makes wait (link deletes
+   * and moves, nf_tables removals). Default: synchronous, unless the rtnl lock is known to be held.
+   */
+  readonly mode?: 'sync' | 'async' | undefined;
+}
+
+/** The kernel's answer to one request. */
+export interface Reply {
+  /** The refusal, with errno and the kernel's text; `undefined` for success. */
+  readonly error: LibnetworkError | undefined;
+  /** The payloads of what it sent before its acknowledgement. */
+  readonly payloads: readonly Buffer[];
+}
+
+const DUMP_ATTEMPTS = 10;
+const MAX_SEND = 128 * 1024;
+/** What one queued answer may take of the receive buffer, by the kernel's own accounting; measured 0.8 to 8 KiB. */
+const ANSWER_COST = 16 * 1024;
+/** A synchronous send that took longer than this has waited for a lock. */
+const SLOW_MS = 4;
+const CONTENDED_MS = 50;
+
+/** Dumps come in pieces of at most 32 KiB, single answers are smaller; a larger one makes this grow. */
+let scratch = Buffer.allocUnsafeSlow(128 * 1024);
+
+/**
+ * A netlink socket, born in a namespace and acting there for ever, from wherever it is used. One transaction at a
+ * time; others wait their turn. It is connected to the kernel (port id 0), so nobody else can answer on it.
+ */
+export class NetlinkSocket {
+  readonly #fd: number;
+  readonly #route: boolean;
+  readonly #inFlight: number;
+  readonly #turn = new Gate(1);
+  #sequence = 1;
+  #closed = false;
+
+  private constructor(fd: number, protocol: number) {
+    this.#fd = fd;
+    this.#route = protocol === NETLINK_ROUTE;
+    this.#inFlight = Math.max(1, Math.floor(getOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUF) / 2 / ANSWER_COST));
+  }
+
+  /**
+   * @param protocol such as `NETLINK_ROUTE`
+   * @param namespaceFd where it is born; default: the namespace of this thread
+   */
+  static open(protocol: number, namespaceFd?: number, options: NetlinkSocketOptions = {}): NetlinkSocket {
+    const type = abi.SOCK_RAW | abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
+    const open = () => check(libc().socket(abi.AF_NETLINK, type, protocol), 'socket AF_NETLINK');
+    const fd = inNamespace(namespaceFd, open);
+    try {
+      configure(fd, options.receiveBuffer ?? 4 << 20);
+      return new NetlinkSocket(fd, protocol);
+    } catch (error) {
+      libc().close(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Sends requests together and awaits all answers, one per request in the same order. A refused request is a
+   * reply with `error` and stops nothing. Long lists go in several sends, so that the answers always have room.
+   * A request whose flags hold `NLM_F_DUMP` belongs in `dump`.
+   */
+  request(requests: readonly NetlinkRequest[], options: RequestOptions = {}): Promise<readonly Reply[]> {
+    return this.#transaction(options, async (async) => {
+      const replies: Reply[] = [];
+      for (const chunk of chunks(requests, this.#inFlight)) {
+        const answers = this.#number(chunk, NLM_F_REQUEST | NLM_F_ACK);
+        if (async) await this.#sendAsync(answers.bytes);
+        else this.#send(answers.bytes);
+        this.#receive(answers);
+        if (!answers.done) throw unanswered(chunk);
+        for (const reply of answers.replies) replies.push(reply);
+      }
+      return replies;
+    });
+  }
+
+  /**
+   * Asks for a whole table and returns the payloads of all its messages. A table that changed while it was read
+   * is read again. @throws UNAVAILABLE when it kept changing through ten readings
+   */
+  async dump(request: NetlinkRequest, options: RequestOptions = {}): Promise<readonly Buffer[]> {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      const answers = await this.#transaction(options, (async) => this.#dumpOnce(request, async));
+      const reply = answers.replies[0];
+      if (reply?.error) throw reply.error;
+      if (reply && answers.done && !answers.interrupted) return reply.payloads;
+    }
+    const text = `${request.operation}: the kernel's table changed during each of ${DUMP_ATTEMPTS} readings; try again`;
+    throw new LibnetworkError('UNAVAILABLE', text, { operation: request.operation });
+  }
+
+  /**
+   * The lower door, for protocols with rules of their own (nf_tables batches): sends `bytes`, complete messages
+   * with headers (`encodeMessages`, numbered from `sequence(count)`), in one send, and returns everything that
+   * the kernel answers until `isDone` says so of a message or, without it, until there is nothing more: the
+   * kernel answers inside the send, so what is not there then will not come. Nothing is interpreted; see
+   * `replyError`. The caller keeps the number of answers below `maxAnswers`.
+   */
+  exchange(
+    bytes: Buffer,
+    isDone: (message: NetlinkMessage) => boolean = () => false,
+    options: RequestOptions = {},
+  ): Promise<readonly NetlinkMessage[]> {
+    return this.#transaction(options, async (async) => {
+      this.#makeRoomToSend(bytes.length);
+      if (async) await this.#sendAsync(bytes);
+      else this.#send(bytes);
+      const messages: NetlinkMessage[] = [];
+      for (let length = this.#read(); length !== undefined; length = this.#read()) {
+        if (length > scratch.length) throw tooLarge(length);
+        const found = parseMessages(Buffer.from(scratch.subarray(0, length)));
+        messages.push(...found);
+        if (found.some(isDone)) break;
+      }
+      return messages;
+    });
+  }
+
+  /** How many answers may be outstanding at once without overrunning the receive buffer. */
+  get maxAnswers(): number {
+    return this.#inFlight;
+  }
+
+  /** Reserves `count` sequence numbers that follow each other; the first of them. */
+  sequence(count: number): number {
+    if (this.#sequence + count > 0xffff_ffff) this.#sequence = 1;
+    const first = this.#sequence;
+    this.#sequence += count;
+    return first;
+  }
+
+  /** Frees the descriptor once what is under way has ended; what waits fails with UNAVAILABLE. Twice is fine. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    void this.#turn.run(() => libc().close(this.#fd));
+  }
+
+  async #transaction<T>(options: RequestOptions, work: (async: boolean) => Promise<T> | T): Promise<T> {
+    throwIfAborted(options.signal);
+    const turn = this.#turn.run(() => {
+      throwIfAborted(options.signal);
+      if (this.#closed) throw new LibnetworkError('UNAVAILABLE', 'this netlink socket is closed');
+      if (options.mode === 'async' || (options.mode === undefined && this.#route && rtnl.busy))
+        return (this.#route ? rtnl : otherWaits).run(() => work(true));
+      return work(false);
+    });
+    return options.signal ? unlessAborted(turn, options.signal) : turn;
+  }
+
+  /** The kernel produces a table while it is being received, so that the receiving takes the lock as well. */
+  async #dumpOnce(request: NetlinkRequest, async: boolean): Promise<Answers> {
+    const answers = this.#number([request], NLM_F_REQUEST | NLM_F_DUMP);
+    if (!async) {
+      this.#send(answers.bytes);
+      this.#receive(answers);
+    } else {
+      await this.#sendAsync(answers.bytes);
+      await this.#receiveAsync(answers);
+    }
+    return answers;
+  }
+
+  async #receiveAsync(answers: Answers): Promise<void> {
+    const buffer = Buffer.allocUnsafeSlow(scratch.length);
+    while (!answers.done) {
+      const length = await this.#call((done) =>
+        libc().recv.async(this.#fd, buffer, buffer.length, abi.MSG_DONTWAIT | abi.MSG_TRUNC, done),
+      );
+      if (length > buffer.length) answers.interrupted = true;
+      answers.accept(buffer.subarray(0, length));
+    }
+  }
+
+  #number(requests: readonly NetlinkRequest[], flags: number): Answers {
+    const first = this.sequence(requests.length);
+    return new Answers(requests, first, encodeMessages(requests, first, flags));
+  }
+
+  #send(bytes: Buffer): void {
+    const start = performance.now();
+    check(libc().send(this.#fd, bytes, bytes.length, 0), 'send on a netlink socket');
+    if (this.#route && performance.now() - start > SLOW_MS) rtnl.contended(CONTENDED_MS);
+  }
+
+  async #sendAsync(bytes: Buffer): Promise<void> {
+    await this.#call((done) => libc().send.async(this.#fd, bytes, bytes.length, 0, done));
+  }
+
+  /** Runs an asynchronous C call; errno is only right inside its callback. */
+  #call(start: (done: (failure: unknown, result: number) => void) => void): Promise<number> {
+    return new Promise((resolve, reject) => {
+      start((failure, result) => {
+        if (failure) reject(failure);
+        else if (result < 0) reject(kernelError('netlink socket', errnoName(libc().errno())));
+        else resolve(result);
+      });
+    });
+  }
+
+  /** Takes answers until all are there, or the kernel has no more. */
+  #receive(answers: Answers): void {
+    while (!answers.done) {
+      const length = this.#read();
+      if (length === undefined) return;
+      if (length > scratch.length) {
+        answers.interrupted = true;
+        growScratch(length);
+      } else answers.accept(scratch.subarray(0, length));
+    }
+  }
+
+  /** Reads the next datagram into `scratch`: its length, which may be more than there was room for. */
+  #read(): number | undefined {
+    const length = libc().recv(this.#fd, scratch, scratch.length, abi.MSG_DONTWAIT | abi.MSG_TRUNC);
+    if (length >= 0) return length;
+    const errno = errnoName(libc().errno());
+    if (errno === 'EAGAIN') return undefined;
+    throw kernelError('recv on a netlink socket', errno);
+  }
+
+  #makeRoomToSend(length: number): void {
+    if (length > MAX_SEND) trySetOption(this.#fd, abi.SOL_SOCKET, abi.SO_SNDBUFFORCE, length * 2);
+  }
+}
+
+/** Collects the answers to requests that were numbered one after the other. Pure: it is fed datagrams. */
+export class Answers {
+  readonly bytes: Buffer;
+  readonly replies: { error: LibnetworkError | undefined; payloads: Buffer[] }[];
+  /** The table changed while it was dumped. */
+  interrupted = false;
+  readonly #requests: readonly NetlinkRequest[];
+  readonly #first: number;
+  readonly #answered: boolean[];
+  #open: number;
+
+  constructor(requests: readonly NetlinkRequest[], first: number, bytes: Buffer) {
+    this.bytes = bytes;
+    this.#requests = requests;
+    this.#first = first;
+    this.#open = requests.length;
+    this.#answered = requests.map(() => false);
+    this.replies = requests.map(() => ({ error: undefined, payloads: [] }));
+  }
+
+  get done(): boolean {
+    return this.#open === 0;
+  }
+
+  /** Takes what belongs to these requests; answers to earlier, abandoned ones are dropped. */
+  accept(datagram: Buffer): void {
+    let copy: Buffer | undefined;
+    for (const message of parseMessages(datagram)) {
+      const index = message.sequence - this.#first;
+      const reply = this.replies[index];
+      const request = this.#requests[index];
+      if (!reply || !request || this.#answered[index]) continue;
+      if (message.flags & NLM_F_DUMP_INTR) this.interrupted = true;
+      if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+        reply.error = replyError(message, request.operation);
+        this.#answered[index] = true;
+        this.#open--;
+        continue;
+      }
+      copy ??= Buffer.from(datagram);
+      const at = message.payload.byteOffset - datagram.byteOffset;
+      reply.payloads.push(copy.subarray(at, at + message.payload.length));
+    }
+  }
+}
+
+/** Throws the first refusal among replies. */
+export function throwRefusal(replies: readonly Reply[]): void {
+  for (const reply of replies) if (reply.error) throw reply.error;
+}
+
+function configure(fd: number, receiveBuffer: number): void {
+  const c = libc();
+  if (trySetOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUFFORCE, receiveBuffer) < 0)
+    setOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUF, receiveBuffer);
+  for (const option of [abi.NETLINK_EXT_ACK, abi.NETLINK_CAP_ACK, abi.NETLINK_GET_STRICT_CHK])
+    setOption(fd, abi.SOL_NETLINK, option, 1);
+  const kernel = Buffer.alloc(12);
+  kernel.writeUInt16LE(abi.AF_NETLINK);
+  check(c.connect(fd, kernel, kernel.length), 'connect to the kernel by netlink');
+}
+
+function* chunks(requests: readonly NetlinkRequest[], most: number): Generator<readonly NetlinkRequest[]> {
+  let start = 0;
+  let bytes = 0;
+  for (const [index, request] of requests.entries()) {
+    if (index > start && (index - start >= most || bytes + request.payload.length > MAX_SEND)) {
+      yield requests.slice(start, index);
+      start = index;
+      bytes = 0;
+    }
+    bytes += request.payload.length + 20;
+  }
+  if (start < requests.length) yield start === 0 ? requests : requests.slice(start);
+}
+
+function unanswered(requests: readonly NetlinkRequest[]): LibnetworkError {
+  const operation = requests[0]?.operation ?? 'netlink request';
+  return new LibnetworkError('INTERNAL', `${operation}: the kernel sent no answer that could be read`, {
+    operation,
+  });
+}
+
+function growScratch(length: number): void {
+  scratch = Buffer.allocUnsafeSlow(length * 2);
+}
+
+function tooLarge(length: number): LibnetworkError {
+  growScratch(length);
+  return new LibnetworkError('INTERNAL', `a netlink answer of ${length} bytes did not fit; try again`);
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      reject(new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal.reason }));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
