@@ -5,6 +5,7 @@ import * as abi from '../constants.ts';
 import { Gate, otherWaits, rtnl } from '../gate.ts';
 import { check, getOption, libc, setOption, trySetOption } from '../libc.ts';
 import { inNamespace } from '../window.ts';
+import { Answers, type Reply } from './answers.ts';
 import {
   encodeMessages,
   NETLINK_ROUTE,
@@ -12,12 +13,8 @@ import {
   type NetlinkRequest,
   NLM_F_ACK,
   NLM_F_DUMP,
-  NLM_F_DUMP_INTR,
   NLM_F_REQUEST,
-  NLMSG_DONE,
-  NLMSG_ERROR,
   parseMessages,
-  replyError,
 } from './message.ts';
 
 export interface NetlinkSocketOptions {
@@ -31,14 +28,6 @@ export interface RequestOptions extends Waits {
    * and moves, nf_tables removals). Default: synchronous, unless the rtnl lock is known to be held.
    */
   readonly mode?: 'sync' | 'async' | undefined;
-}
-
-/** The kernel's answer to one request. */
-export interface Reply {
-  /** The refusal, with errno and the kernel's text; `undefined` for success. */
-  readonly error: LibnetworkError | undefined;
-  /** The payloads of what it sent before its acknowledgement. */
-  readonly payloads: readonly Buffer[];
 }
 
 const DUMP_ATTEMPTS = 10;
@@ -195,13 +184,16 @@ export class NetlinkSocket {
   }
 
   async #receiveAsync(answers: Answers): Promise<void> {
-    const buffer = Buffer.allocUnsafeSlow(scratch.length);
+    let buffer = Buffer.allocUnsafeSlow(scratch.length);
     while (!answers.done) {
-      const length = await this.#call((done) =>
+      const length = await call(buffer, (done) =>
         libc().recv.async(this.#fd, buffer, buffer.length, abi.MSG_DONTWAIT | abi.MSG_TRUNC, done),
       );
-      if (length > buffer.length) answers.interrupted = true;
-      answers.accept(buffer.subarray(0, length));
+      if (isEmpty(length)) return;
+      if (length > buffer.length) {
+        answers.interrupted = true;
+        buffer = Buffer.allocUnsafeSlow(length * 2);
+      } else answers.accept(buffer.subarray(0, length));
     }
   }
 
@@ -217,18 +209,8 @@ export class NetlinkSocket {
   }
 
   async #sendAsync(bytes: Buffer): Promise<void> {
-    await this.#call((done) => libc().send.async(this.#fd, bytes, bytes.length, 0, done));
-  }
-
-  /** Runs an asynchronous C call; errno is only right inside its callback. */
-  #call(start: (done: (failure: unknown, result: number) => void) => void): Promise<number> {
-    return new Promise((resolve, reject) => {
-      start((failure, result) => {
-        if (failure) reject(failure);
-        else if (result < 0) reject(kernelError('netlink socket', errnoName(libc().errno())));
-        else resolve(result);
-      });
-    });
+    const sent = await call(bytes, (done) => libc().send.async(this.#fd, bytes, bytes.length, 0, done));
+    if (sent < 0) throw kernelError('send on a netlink socket', errnoName(sent));
   }
 
   /** Takes answers until all are there, or the kernel has no more. */
@@ -246,10 +228,7 @@ export class NetlinkSocket {
   /** Reads the next datagram into `scratch`: its length, which may be more than there was room for. */
   #read(): number | undefined {
     const length = libc().recv(this.#fd, scratch, scratch.length, abi.MSG_DONTWAIT | abi.MSG_TRUNC);
-    if (length >= 0) return length;
-    const errno = errnoName(libc().errno());
-    if (errno === 'EAGAIN') return undefined;
-    throw kernelError('recv on a netlink socket', errno);
+    return isEmpty(length < 0 ? -libc().errno() : length) ? undefined : length;
   }
 
   #makeRoomToSend(length: number): void {
@@ -257,50 +236,33 @@ export class NetlinkSocket {
   }
 }
 
-/** Collects the answers to requests that were numbered one after the other. Pure: it is fed datagrams. */
-export class Answers {
-  readonly bytes: Buffer;
-  readonly replies: { error: LibnetworkError | undefined; payloads: Buffer[] }[];
-  /** The table changed while it was dumped. */
-  interrupted = false;
-  readonly #requests: readonly NetlinkRequest[];
-  readonly #first: number;
-  readonly #answered: boolean[];
-  #open: number;
+/** Buffers that the thread pool reads or writes now; being here keeps them from the garbage collector. */
+const lent = new Set<Buffer>();
 
-  constructor(requests: readonly NetlinkRequest[], first: number, bytes: Buffer) {
-    this.bytes = bytes;
-    this.#requests = requests;
-    this.#first = first;
-    this.#open = requests.length;
-    this.#answered = requests.map(() => false);
-    this.replies = requests.map(() => ({ error: undefined, payloads: [] }));
-  }
+/**
+ * Runs an asynchronous C call on a buffer: its result, or the negative error number, since errno is only right
+ * inside the callback.
+ */
+function call(
+  buffer: Buffer,
+  start: (done: (failure: unknown, result: number) => void) => void,
+): Promise<number> {
+  lent.add(buffer);
+  return new Promise((resolve, reject) => {
+    start((failure, result) => {
+      lent.delete(buffer);
+      if (failure) reject(failure);
+      else resolve(result < 0 ? -libc().errno() : result);
+    });
+  });
+}
 
-  get done(): boolean {
-    return this.#open === 0;
-  }
-
-  /** Takes what belongs to these requests; answers to earlier, abandoned ones are dropped. */
-  accept(datagram: Buffer): void {
-    let copy: Buffer | undefined;
-    for (const message of parseMessages(datagram)) {
-      const index = message.sequence - this.#first;
-      const reply = this.replies[index];
-      const request = this.#requests[index];
-      if (!reply || !request || this.#answered[index]) continue;
-      if (message.flags & NLM_F_DUMP_INTR) this.interrupted = true;
-      if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-        reply.error = replyError(message, request.operation);
-        this.#answered[index] = true;
-        this.#open--;
-        continue;
-      }
-      copy ??= Buffer.from(datagram);
-      const at = message.payload.byteOffset - datagram.byteOffset;
-      reply.payloads.push(copy.subarray(at, at + message.payload.length));
-    }
-  }
+/** True when nothing is there to be received. @throws for every other failure */
+function isEmpty(length: number): boolean {
+  if (length >= 0) return false;
+  const errno = errnoName(length);
+  if (errno === 'EAGAIN') return true;
+  throw kernelError('recv on a netlink socket', errno);
 }
 
 /** Throws the first refusal among replies. */
