@@ -35,27 +35,33 @@ export interface Rule {
   readonly comment: string;
 }
 
-/** What a packet is asked for. `sport` and `dport` are the transport header's. */
+/** What a packet is asked for, and may be looked up by. */
 export type Field =
+  /** `ipv4` or `ipv6`. */
   | 'nfproto'
+  /** The interface it came in by; with br_netfilter, the bridge. Locally made packets have none, and match nothing. */
   | 'iifname'
   | 'oifname'
+  /** Packets of the other family do not match, whatever the operator. */
   | 'ip saddr'
   | 'ip daddr'
   | 'ip6 saddr'
   | 'ip6 daddr'
+  /** `tcp`, `udp`, `sctp`, `icmp`, `icmpv6`. */
   | 'l4proto'
-  | 'sport'
+  /** The transport header's destination port; only asked for beside `l4proto`. */
   | 'dport'
-  | 'mark'
-  | 'ct state'
-  | 'ct status'
-  | 'fib saddr type'
+  /** The kind of the destination address on this host: `local` for its own ones. */
   | 'fib daddr type';
 
+/** Properties of a packet's connection; each is a set of bits. */
+export type ConnectionField = 'ct state' | 'ct status';
+
 export type Match =
-  /** The field is (not) one of the values; addresses may be prefixes, `ct` fields are bit tests. */
-  | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly string[] }
+  /** The field is (not) the value; for addresses the value may be a prefix. */
+  | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly [string] }
+  /** The connection has one of the bits (`==`), or none of them (`!=`): `established`, `related`; `dnat`. */
+  | { readonly field: ConnectionField; readonly op: '==' | '!='; readonly values: readonly string[] }
   /** The fields together are (not) an element of a set. */
   | { readonly fields: readonly Field[]; readonly op: 'in' | 'not in'; readonly set: string };
 
@@ -77,13 +83,7 @@ export type Action =
       readonly fields: readonly Field[];
       readonly map: string;
     }
-  | { readonly kind: 'dnat-to'; readonly family: Family; readonly address: string; readonly port: number }
-  | {
-      readonly kind: 'snat-to';
-      readonly family: Family;
-      readonly address: string;
-      readonly port?: number | undefined;
-    }
+  | { readonly kind: 'snat-to'; readonly family: Family; readonly address: string }
   | { readonly kind: 'masquerade' };
 
 export interface ElementSet {
@@ -91,8 +91,6 @@ export interface ElementSet {
   readonly key: readonly KeyType[];
   /** A plain set, a map to verdicts, or a map to an address and a port. */
   readonly value: 'none' | 'verdict' | 'ipv4 . port' | 'ipv6 . port';
-  /** Keys may be prefixes (one key type only). */
-  readonly interval: boolean;
   readonly elements: readonly Element[];
 }
 

@@ -1,0 +1,44 @@
+/** What the engine needs of a kernel, real or in memory: one table that is read, and changed by transactions. */
+import type { Waits } from '../osl.ts';
+import { ruleMark } from './mark.ts';
+import type { Chain, ElementSet, Rule, Table } from './model.ts';
+import type { Transaction } from './transaction.ts';
+
+/**
+ * One table of one kernel. The engine never has two calls under way on the same backend.
+ * Kernel failures are thrown as `kernelError` tells; the object that was refused is named in `value`.
+ */
+export interface RulesetBackend {
+  /**
+   * Does all operations or none. What cannot be done throws as the kernel would: ENOENT for what is not there,
+   * EEXIST for what is, EBUSY for the deletion of what is still referred to.
+   */
+  commit(transaction: Transaction, options?: Waits): Promise<void>;
+  /** What the table of that name holds now; `undefined` when there is no such table. */
+  read(table: string, options?: Waits): Promise<FoundTable | undefined>;
+  /** Frees the handle; the table stays. */
+  close(): Promise<void>;
+}
+
+/** A table as a kernel tells it. Its rules are known by their marks: they are compared, never interpreted. */
+export interface FoundTable {
+  readonly name: string;
+  readonly chains: readonly FoundChain[];
+  readonly sets: readonly ElementSet[];
+}
+
+export interface FoundChain extends Omit<Chain, 'rules'> {
+  readonly rules: readonly FoundRule[];
+}
+
+export interface FoundRule {
+  readonly comment: string;
+  /** The `ruleMark` that was stored with the rule; empty for a rule that is not ours. */
+  readonly mark: string;
+}
+
+/** A table of the model as a kernel that holds it would tell it. */
+export function found(table: Table): FoundTable {
+  const rule = (rule: Rule): FoundRule => ({ comment: rule.comment, mark: ruleMark(rule) });
+  return { ...table, chains: table.chains.map((chain) => ({ ...chain, rules: chain.rules.map(rule) })) };
+}
