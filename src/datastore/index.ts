@@ -1,0 +1,4 @@
+export * from './datastore.ts';
+export { type LevelStoreOptions, levelStore } from './level.ts';
+export { type MemoryStoreOptions, memoryStore } from './memory.ts';
+export { MemoryBacking, memoryBacking, type StoreClock } from './memory-backing.ts';
