@@ -1,0 +1,126 @@
+import { Core, type CoreParts } from './core.ts';
+import type { EventName, Listener } from './events.ts';
+import type { NetworkId, SandboxId } from './ids.ts';
+import { createNetwork, type Network } from './network.ts';
+import type { NetworkOptions, SandboxOptions, Waits } from './options.ts';
+import { type ReconcileOptions, type ReconcileReport, reconcile, reconcileAddresses } from './reconcile.ts';
+import { loadRecords, release, settle } from './restore.ts';
+import { closeSandbox, createSandbox, type Sandbox } from './sandbox.ts';
+import { allOfThem } from './undo.ts';
+
+/** What the controller works with, and how each is closed with it. */
+export interface ControllerParts extends CoreParts {
+  readonly activeSandboxes: readonly string[];
+  /** Ends what was opened for this controller alone, in order. */
+  readonly close: readonly (() => Promise<void>)[];
+}
+
+/** Owns drivers, IPAM, the stores and every object. Opened by `NetworkController.open` of the package's root. */
+export class NetworkController implements AsyncDisposable {
+  readonly #core: Core;
+  readonly #close: ControllerParts['close'];
+  #closing: Promise<void> | undefined;
+
+  protected constructor(parts: ControllerParts) {
+    this.#core = new Core(parts);
+    this.#close = parts.close;
+  }
+
+  /** Reads the records, settles what the last controller left half done, takes up what lives, and reconciles. */
+  protected async start(activeSandboxes: readonly string[]): Promise<void> {
+    await loadRecords(this.#core);
+    await reconcileAddresses(this.#core, {});
+    await settle(this.#core, activeSandboxes);
+    await reconcile(this.#core, {});
+  }
+
+  /** What tells this controller's objects from others'. */
+  get instance(): string {
+    return this.#core.instance;
+  }
+
+  /**
+   * Makes a network: takes its address pools, then what the driver needs in the kernel. All or nothing.
+   * @throws INVALID_ARGUMENT naming the field, ALREADY_EXISTS (name), NOT_FOUND (driver), FORBIDDEN (overlap)
+   */
+  createNetwork(options: NetworkOptions, waits: Waits = {}): Promise<Network> {
+    return this.#core.operate(() => createNetwork(this.#core, options, waits.signal));
+  }
+
+  /**
+   * Makes a sandbox: its namespace, name server and files. All or nothing.
+   * @throws INVALID_ARGUMENT naming the field, ALREADY_EXISTS (container), FORBIDDEN (privileges)
+   */
+  createSandbox(options: SandboxOptions, waits: Waits = {}): Promise<Sandbox> {
+    return this.#core.operate(() => createSandbox(this.#core, options, waits.signal));
+  }
+
+  /** All networks, in the order they were made. */
+  networks(): readonly Network[] {
+    const ready = [...this.#core.networks.values()].filter((entry) => entry.record.state === 'ready');
+    return Object.freeze(ready.map((entry) => entry.handle));
+  }
+
+  /** A network by id or name. */
+  network(idOrName: string): Network | undefined {
+    const { networks, networksByName } = this.#core;
+    const entry = networks.get(idOrName as NetworkId) ?? networksByName.get(idOrName);
+    return entry?.record.state === 'ready' ? entry.handle : undefined;
+  }
+
+  /** All sandboxes, in the order they were made. */
+  sandboxes(): readonly Sandbox[] {
+    const ready = [...this.#core.sandboxes.values()].filter((entry) => entry.record.state === 'ready');
+    return Object.freeze(ready.map((entry) => entry.handle));
+  }
+
+  /** A sandbox by id or container id. */
+  sandbox(idOrContainerId: string): Sandbox | undefined {
+    const { sandboxes, sandboxesByContainer } = this.#core;
+    const entry = sandboxes.get(idOrContainerId as SandboxId) ?? sandboxesByContainer.get(idOrContainerId);
+    return entry?.record.state === 'ready' ? entry.handle : undefined;
+  }
+
+  /**
+   * Compares kernel and allocators with the records and repairs what differs. Safe at any time: it waits for the
+   * operations under way, and later ones wait for it.
+   */
+  reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
+    if (this.#core.closed) return this.#core.operate(() => reconcile(this.#core, options));
+    return this.#core.gate.alone(() => reconcile(this.#core, options));
+  }
+
+  on<E extends EventName>(event: E, listener: Listener<E>): this {
+    this.#core.events.on(event, listener);
+    return this;
+  }
+
+  off<E extends EventName>(event: E, listener: Listener<E>): this {
+    this.#core.events.off(event, listener);
+    return this;
+  }
+
+  /**
+   * Ends this controller after the operations under way. Containers keep their namespaces, links, addresses and
+   * published ports; the next controller takes them up by `activeSandboxes`. Closing twice is fine.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  async #shutDown(): Promise<void> {
+    const core = this.#core;
+    await core.shut();
+    await allOfThem('close the controller', [
+      () => release(core, (entry) => closeSandbox(core, entry, 'release')),
+      ...[...core.drivers.values()].map((driver) => async () => driver.close?.()),
+      () => core.firewall.close(),
+      ...this.#close,
+    ]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,319 @@
+import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
+import type { PortBinding } from './driverapi/driver.ts';
+import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
+import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
+import type { Ipam } from './ipam/ipam.ts';
+import { finishLeave, joinSandbox, leaveSandbox } from './join.ts';
+import type { NetworkEntry } from './network.ts';
+import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
+import { plain } from './pools.ts';
+import { type EndpointRecord, type HeldAddress, SCHEMA_VERSION } from './records.ts';
+import type { Sandbox, SandboxEntry } from './sandbox.ts';
+import { allOfThem, allOrNothing, type Undo } from './undo.ts';
+
+export interface DeleteEndpointOptions extends Waits {
+  /** Leaves the sandbox first, and goes on past what is missing or fails. */
+  readonly force?: boolean | undefined;
+}
+
+/** A sandbox's place in a network. Made by `network.createEndpoint`. */
+export class Endpoint {
+  readonly #core: Core;
+  readonly #entry: EndpointEntry;
+
+  /** @internal */
+  constructor(core: Core, entry: EndpointEntry) {
+    this.#core = core;
+    this.#entry = entry;
+  }
+
+  get id(): EndpointId {
+    return this.#entry.record.id;
+  }
+  get name(): string {
+    return this.#entry.record.name;
+  }
+  get networkId(): NetworkId {
+    return this.#entry.record.networkId;
+  }
+  /** The sandbox it is joined to. */
+  get sandboxId(): SandboxId | undefined {
+    return this.#entry.record.join?.sandboxId;
+  }
+  /** `10.9.0.5/24`; `undefined` where the family is off. */
+  get ipv4(): string | undefined {
+    return this.#entry.record.ipv4?.address;
+  }
+  get ipv6(): string | undefined {
+    return this.#entry.record.ipv6?.address;
+  }
+  get macAddress(): string | undefined {
+    return this.#entry.record.macAddress;
+  }
+  /** The interface's name in the sandbox, while joined. */
+  get interfaceName(): string | undefined {
+    return this.#entry.record.join?.interfaceName;
+  }
+  get aliases(): readonly string[] {
+    return Object.freeze([...this.#entry.record.aliases, ...(this.#entry.record.join?.aliases ?? [])]);
+  }
+  /** What is published now, with the host's ports. Empty while not joined. */
+  get ports(): readonly PortBinding[] {
+    return Object.freeze([...(this.#entry.record.join?.bindings ?? [])]);
+  }
+
+  /**
+   * Puts the endpoint into a sandbox: its link, addresses, routes, names and published ports.
+   * @throws FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
+   */
+  join(sandbox: Sandbox, options: JoinOptions = {}): Promise<void> {
+    return this.#core.operate(() => joinSandbox(this.#core, this.#entry, sandbox.id, options));
+  }
+
+  /** Takes the endpoint out of its sandbox; its addresses stay its own. @throws FORBIDDEN when not joined to it */
+  leave(sandbox: Sandbox, waits: Waits = {}): Promise<void> {
+    return this.#core.operate(() => leaveSandbox(this.#core, this.#entry, sandbox.id, waits.signal));
+  }
+
+  /**
+   * Deletes the endpoint and gives its addresses back.
+   * @throws FORBIDDEN while joined, unless `force`; NOT_FOUND when it is gone
+   */
+  delete(options: DeleteEndpointOptions = {}): Promise<void> {
+    return this.#core.operate(() => deleteEndpoint(this.#core, this.#entry, options));
+  }
+}
+
+/** An endpoint's place in the tables: its record of now. */
+export class EndpointEntry {
+  record: EndpointRecord;
+  readonly network: NetworkEntry;
+  readonly handle: Endpoint;
+
+  constructor(core: Core, network: NetworkEntry, record: EndpointRecord) {
+    this.record = record;
+    this.network = network;
+    this.handle = new Endpoint(core, this);
+  }
+}
+
+export function addEndpoint(core: Core, network: NetworkEntry, record: EndpointRecord): EndpointEntry {
+  const entry = new EndpointEntry(core, network, record);
+  core.endpoints.set(record.id, entry);
+  network.endpoints.set(record.name, entry);
+  return entry;
+}
+
+function removeEndpoint(core: Core, entry: EndpointEntry): void {
+  core.endpoints.delete(entry.record.id);
+  const { endpoints } = entry.network;
+  if (endpoints.get(entry.record.name) === entry) endpoints.delete(entry.record.name);
+  core.names.removeEndpoint(entry.record.id);
+}
+
+export async function createEndpoint(
+  core: Core,
+  network: NetworkEntry,
+  options: EndpointOptions,
+  signal: AbortSignal | undefined,
+): Promise<Endpoint> {
+  const parsed = parseOptions('endpoint', options);
+  checkNetwork(core, network);
+  for (const family of FAMILIES) {
+    if (parsed[family] !== undefined && !network.record[family]) {
+      throw invalid(family, parsed[family], `the network ${network.record.name} has no ${family}`);
+    }
+  }
+  if (network.endpoints.has(parsed.name)) {
+    throw new LibnetworkError(
+      'ALREADY_EXISTS',
+      `endpoint with name ${parsed.name} already exists in network ${network.record.name}`,
+      {
+        field: 'name',
+        value: parsed.name,
+        holder: `endpoint ${network.endpoints.get(parsed.name)?.record.id}`,
+      },
+    );
+  }
+  throwIfAborted(signal);
+  const driver = core.driver(network.record.driver);
+  const { ipv4: wanted4, ipv6: wanted6, ...rest } = parsed;
+  const record: EndpointRecord = {
+    schema: SCHEMA_VERSION,
+    kind: 'endpoint',
+    state: 'creating',
+    id: newId<EndpointId>(),
+    networkId: network.record.id,
+    createdAt: new Date().toISOString(),
+    ...rest,
+  };
+  // In the table from here on: the name is taken, and the network can't be deleted meanwhile.
+  const entry = addEndpoint(core, network, record);
+  return allOrNothing(async (undo) => {
+    undo.push('forget the endpoint', async () => removeEndpoint(core, entry));
+    const held = driver.capability.usesIpam
+      ? await requestAddresses(core, network, entry, { ipv4: wanted4, ipv6: wanted6 }, undo, signal)
+      : {};
+    const planned: EndpointRecord = { ...record, ...held };
+    undo.push('erase the record', () => core.erase(planned));
+    await core.save(entry, planned);
+    undo.push('delete the endpoint in its driver', () => driver.deleteEndpoint(placeOf(entry)));
+    const place = { network: driverNetwork(network.record), endpoint: driverEndpoint(planned) };
+    const { macAddress } = await driver.createEndpoint(place, { signal });
+    throwIfAborted(signal);
+    await core.save(entry, { ...planned, state: 'ready', macAddress: macAddress ?? planned.macAddress });
+    core.events.emit('endpoint:create', {
+      networkId: record.networkId,
+      endpointId: record.id,
+      name: record.name,
+    });
+    return entry.handle;
+  });
+}
+
+function checkNetwork(core: Core, network: NetworkEntry): void {
+  const { id, name, state } = network.record;
+  if (core.networks.get(id) === network && state === 'ready') return;
+  throw new LibnetworkError(
+    'NOT_FOUND',
+    `network ${name} (${id.slice(0, 12)}) does not exist or is being deleted`,
+  );
+}
+
+async function requestAddresses(
+  core: Core,
+  network: NetworkEntry,
+  entry: EndpointEntry,
+  wanted: Readonly<Record<Family, string | undefined>>,
+  undo: Undo,
+  signal: AbortSignal | undefined,
+): Promise<{ ipv4?: HeldAddress; ipv6?: HeldAddress }> {
+  const ipam = core.ipam(network.record.ipam.driver);
+  const held: { ipv4?: HeldAddress; ipv6?: HeldAddress } = {};
+  for (const family of FAMILIES) {
+    if (!network.record[family]) continue;
+    const got = await requestAddress(ipam, network, entry.record, family, wanted[family], signal);
+    undo.push(`release ${got.address}`, () => ipam.releaseAddress(got.poolId, plain(got.address)));
+    held[family] = got;
+  }
+  return held;
+}
+
+/** The wanted address from the pool that holds it, or any from the first pool that has one. */
+async function requestAddress(
+  ipam: Ipam,
+  network: NetworkEntry,
+  endpoint: EndpointRecord,
+  family: Family,
+  wanted: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<HeldAddress> {
+  const pools = network.record.pools.filter((pool) => pool.family === family && holds(pool.subnet, wanted));
+  const options = {
+    'com.docker.network.endpoint.name': endpoint.name,
+    ...(endpoint.macAddress ? { 'com.docker.network.endpoint.macaddress': endpoint.macAddress } : {}),
+  };
+  let full: unknown;
+  for (const { poolId } of pools) {
+    try {
+      const request = { poolId, address: wanted, holder: `endpoint ${endpoint.name}`, options };
+      const { address } = await ipam.requestAddress(request, { signal });
+      return { poolId, address };
+    } catch (error) {
+      if (wanted !== undefined || !LibnetworkError.is(error, 'UNAVAILABLE')) throw error;
+      full = error;
+    }
+  }
+  if (wanted !== undefined)
+    throw invalid(family, wanted, `belongs to no subnet of network ${network.record.name}`);
+  throw new LibnetworkError(
+    'UNAVAILABLE',
+    `no ${family} address is left in network ${network.record.name}: ${pools.map((pool) => pool.subnet).join(', ')}`,
+    { cause: full },
+  );
+}
+
+function holds(subnet: string, wanted: string | undefined): boolean {
+  if (wanted === undefined) return true;
+  const prefix = parsePrefix(subnet);
+  const address = parseAddress(wanted);
+  return prefix !== undefined && address !== undefined && contains(prefix, address);
+}
+
+async function deleteEndpoint(
+  core: Core,
+  entry: EndpointEntry,
+  options: DeleteEndpointOptions,
+): Promise<void> {
+  const { force = false, signal } = options;
+  const sandboxId = entry.record.join?.sandboxId;
+  if (sandboxId !== undefined && force) await leaveSandbox(core, entry, sandboxId, undefined, { force });
+  await core.locks.with('endpoint', entry.record.id, signal, async () => {
+    const { record } = entry;
+    const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
+    if (core.endpoints.get(record.id) !== entry || record.state === 'creating') {
+      throw new LibnetworkError('NOT_FOUND', `${label} does not exist`);
+    }
+    if (record.join) {
+      throw new LibnetworkError(
+        'FORBIDDEN',
+        `${label} is joined to a sandbox: leave first, or delete with force`,
+        {
+          holder: `sandbox ${record.join.sandboxId}`,
+        },
+      );
+    }
+    await core.save(entry, { ...record, state: 'deleting' });
+    await finishEndpointDeletion(core, entry, force);
+  });
+}
+
+/** Leaves and deletes an endpoint for its sandbox's sake, whose lock is held. */
+export async function deleteJoinedEndpoint(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry,
+  force: boolean,
+): Promise<void> {
+  await core.locks.with('endpoint', entry.record.id, undefined, async () => {
+    if (entry.record.join) {
+      await core.save(entry, { ...entry.record, state: 'leaving' });
+      await finishLeave(core, entry, sandbox, { force });
+    }
+    await core.save(entry, { ...entry.record, state: 'deleting' });
+    await finishEndpointDeletion(core, entry, force);
+  });
+}
+
+/** From `deleting` to gone; may be repeated after any failure. With `force` a failing driver does not stop it. */
+export async function finishEndpointDeletion(
+  core: Core,
+  entry: EndpointEntry,
+  force: boolean,
+): Promise<void> {
+  const { record, network } = entry;
+  const driver = core.driver(network.record.driver);
+  try {
+    await driver.deleteEndpoint(placeOf(entry));
+  } catch (error) {
+    if (!force) throw error;
+    core.logger.warn(`deleting endpoint ${record.name} in its driver failed; going on by force`, { error });
+  }
+  await core.erase(record);
+  removeEndpoint(core, entry);
+  core.events.emit('endpoint:delete', {
+    networkId: record.networkId,
+    endpointId: record.id,
+    name: record.name,
+  });
+  if (!driver.capability.usesIpam) return;
+  const ipam = core.ipam(network.record.ipam.driver);
+  await allOfThem(
+    `release the addresses of ${record.name}`,
+    FAMILIES.flatMap((family) => {
+      const held = record[family];
+      return held ? [() => ipam.releaseAddress(held.poolId, plain(held.address))] : [];
+    }),
+  );
+}

@@ -1,0 +1,66 @@
+import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
+
+/** What happened, by name. Every event is emitted after its record is committed. */
+export interface ControllerEvents {
+  'network:create': { readonly networkId: NetworkId; readonly name: string };
+  'network:delete': { readonly networkId: NetworkId; readonly name: string };
+  'endpoint:create': {
+    readonly networkId: NetworkId;
+    readonly endpointId: EndpointId;
+    readonly name: string;
+  };
+  'endpoint:delete': {
+    readonly networkId: NetworkId;
+    readonly endpointId: EndpointId;
+    readonly name: string;
+  };
+  'endpoint:join': {
+    readonly networkId: NetworkId;
+    readonly endpointId: EndpointId;
+    readonly sandboxId: SandboxId;
+    readonly interfaceName: string;
+  };
+  'endpoint:leave': {
+    readonly networkId: NetworkId;
+    readonly endpointId: EndpointId;
+    readonly sandboxId: SandboxId;
+  };
+  'sandbox:create': { readonly sandboxId: SandboxId; readonly containerId: string };
+  'sandbox:delete': { readonly sandboxId: SandboxId; readonly containerId: string };
+  reconcile: { readonly missing: number; readonly orphaned: number; readonly repaired: number };
+}
+
+export type EventName = keyof ControllerEvents;
+export type Listener<E extends EventName> = (event: ControllerEvents[E]) => void;
+
+/** A typed emitter. A listener that throws does not disturb the others or the operation: its error is handed on. */
+export class Events {
+  readonly #listeners = new Map<EventName, Set<Listener<EventName>>>();
+  readonly #onListenerError: (event: EventName, error: unknown) => void;
+
+  constructor(onListenerError: (event: EventName, error: unknown) => void) {
+    this.#onListenerError = onListenerError;
+  }
+
+  on<E extends EventName>(event: E, listener: Listener<E>): void {
+    const set = this.#listeners.get(event) ?? new Set();
+    set.add(listener as Listener<EventName>);
+    this.#listeners.set(event, set);
+  }
+
+  off<E extends EventName>(event: E, listener: Listener<E>): void {
+    this.#listeners.get(event)?.delete(listener as Listener<EventName>);
+  }
+
+  emit<E extends EventName>(event: E, facts: ControllerEvents[E]): void {
+    const frozen: ControllerEvents[E] = { ...facts };
+    Object.freeze(frozen);
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        (listener as Listener<E>)(frozen);
+      } catch (error) {
+        this.#onListenerError(event, error);
+      }
+    }
+  }
+}

@@ -1,0 +1,127 @@
+/** The public surface, and the one file that knows both the core and its default parts. */
+import { tmpdir } from 'node:os';
+import { type ControllerParts, NetworkController as CoreController } from './controller.ts';
+import type { Datastore } from './datastore/datastore.ts';
+import { levelStore, memoryStore } from './datastore/index.ts';
+import type { Driver, DriverFactory, DriverHost, Logger } from './driverapi/driver.ts';
+import { builtinDrivers } from './drivers/index.ts';
+import { LibnetworkError } from './errors.ts';
+import { createIpam, nullIpam } from './ipam/index.ts';
+import { type ControllerOptions, parseOptions } from './options.ts';
+import { linuxOsl } from './osl/linux/index.ts';
+import type { Osl } from './osl/osl.ts';
+
+/** The entry point: owns drivers, IPAM, the stores and every object. */
+export class NetworkController extends CoreController {
+  /**
+   * Opens a controller: reads its records, settles what an earlier one left half done, and takes up the sandboxes
+   * of `activeSandboxes`; those of other containers are cleaned up.
+   * @throws CONFLICT when another controller has the data directory, naming it; INVALID_ARGUMENT naming the option;
+   * INTERNAL for records that can't be read; FORBIDDEN without the privileges, saying which
+   */
+  static async open(options: ControllerOptions = {}): Promise<NetworkController> {
+    const opened: (() => Promise<void>)[] = [];
+    try {
+      const { parts, activeSandboxes } = await assemble(options, opened);
+      const controller = new NetworkController(parts);
+      await controller.start(activeSandboxes);
+      return controller;
+    } catch (error) {
+      for (const close of opened.reverse()) await close();
+      throw error;
+    }
+  }
+}
+
+async function assemble(
+  options: ControllerOptions,
+  opened: (() => Promise<void>)[],
+): Promise<{ parts: ControllerParts; activeSandboxes: readonly string[] }> {
+  const {
+    osl: givenOsl,
+    store: givenStore,
+    globalStore,
+    drivers: more = [],
+    logger = silent,
+    ...plain
+  } = options;
+  const {
+    dataDir,
+    runDir,
+    instance,
+    firewall: engine,
+    defaultAddressPools,
+    activeSandboxes,
+  } = parseOptions('controller', plain);
+  const own = <T extends { close(): Promise<void> }>(part: T): T => {
+    opened.push(() => part.close());
+    return part;
+  };
+  const store = givenStore ?? own(await openStore(dataDir));
+  const osl = givenOsl ?? own(linuxOsl({ logger }));
+  const firewall = own(await osl.host.firewall({ engine, table: `libnetwork-${instance}` }));
+  const drivers = await makeDrivers({ osl, firewall, instance, logger }, more);
+  const ipam = createIpam({ store, globalStore, defaultAddressPools });
+  const parts: ControllerParts = {
+    osl,
+    instance,
+    runDir: `${runDir ?? defaultRunDir(osl)}/${instance}`,
+    store,
+    firewall,
+    logger,
+    drivers,
+    ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
+    close: [...opened].reverse(),
+  };
+  return { parts, activeSandboxes };
+}
+
+/** Records of a network must outlive the process only where a directory is given. */
+async function openStore(dataDir: string | undefined): Promise<Datastore> {
+  return dataDir === undefined ? memoryStore() : levelStore({ path: `${dataDir}/level` });
+}
+
+/** The fake kernel's namespaces are no files, but the sandboxes' hosts and resolv.conf are: an ordinary user's place. */
+function defaultRunDir(osl: Osl): string {
+  return osl.kind === 'fake' ? `${tmpdir()}/libnetwork-${process.pid}` : '/run/libnetwork';
+}
+
+async function makeDrivers(host: DriverHost, more: readonly DriverFactory[]): Promise<Map<string, Driver>> {
+  const drivers = new Map<string, Driver>();
+  for (const make of [...Object.values(builtinDrivers), ...more]) {
+    const driver = await make(host);
+    if (drivers.has(driver.name)) {
+      throw new LibnetworkError('ALREADY_EXISTS', `two drivers are named ${driver.name}`, {
+        field: 'drivers',
+        value: driver.name,
+      });
+    }
+    drivers.set(driver.name, driver);
+  }
+  return drivers;
+}
+
+const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
+function drop(): void {
+  return undefined;
+}
+
+export type { Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
+export type { Endpoint } from './endpoint.ts';
+export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
+export type { ControllerEvents, EventName } from './events.ts';
+export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
+export type { Network, NetworkPool } from './network.ts';
+export type {
+  ControllerOptions,
+  EndpointOptions,
+  JoinOptions,
+  NetworkOptions,
+  PoolOptions,
+  SandboxOptions,
+  Waits,
+} from './options.ts';
+export { kernelAvailability } from './osl/linux/availability.ts';
+export { linuxOsl } from './osl/linux/index.ts';
+export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
+export type { Sandbox } from './sandbox.ts';

@@ -1,0 +1,263 @@
+import { type Core, driverNetwork } from './core.ts';
+import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
+import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import { type NetworkId, newId } from './ids.ts';
+import { type EndpointOptions, type NetworkOptions, parseOptions, type Waits } from './options.ts';
+import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
+import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
+import { allOfThem, allOrNothing } from './undo.ts';
+
+/** A set of endpoints that can talk to each other. Made by `controller.createNetwork`. */
+export class Network {
+  readonly #core: Core;
+  readonly #entry: NetworkEntry;
+
+  /** @internal */
+  constructor(core: Core, entry: NetworkEntry) {
+    this.#core = core;
+    this.#entry = entry;
+  }
+
+  get id(): NetworkId {
+    return this.#entry.record.id;
+  }
+  get name(): string {
+    return this.#entry.record.name;
+  }
+  /** The driver's name. */
+  get driver(): string {
+    return this.#entry.record.driver;
+  }
+  get scope(): 'local' | 'global' {
+    return this.#entry.record.scope;
+  }
+  get labels(): Readonly<Record<string, string>> {
+    return Object.freeze({ ...this.#entry.record.labels });
+  }
+  get options(): Readonly<Record<string, string | number | boolean>> {
+    return Object.freeze({ ...this.#entry.record.options });
+  }
+  get internal(): boolean {
+    return this.#entry.record.internal;
+  }
+  /** The IPAM driver and the pools that it gave. */
+  get ipam(): { readonly driver: string; readonly pools: readonly NetworkPool[] } {
+    const { ipam, pools } = this.#entry.record;
+    return Object.freeze({ driver: ipam.driver, pools: Object.freeze(pools.map(publicPool)) });
+  }
+  get createdAt(): Date {
+    return new Date(this.#entry.record.createdAt);
+  }
+
+  /**
+   * Adds an endpoint: takes its addresses. Nothing is in the kernel before `join`.
+   * @throws INVALID_ARGUMENT, ALREADY_EXISTS (name), FORBIDDEN (address in use), UNAVAILABLE (no free address)
+   */
+  createEndpoint(options: EndpointOptions, waits: Waits = {}): Promise<Endpoint> {
+    return this.#core.operate(() => createEndpoint(this.#core, this.#entry, options, waits.signal));
+  }
+
+  /** The endpoints of this network. */
+  endpoints(): readonly Endpoint[] {
+    return Object.freeze(
+      [...this.#entry.endpoints.values()]
+        .filter((e) => e.record.state !== 'creating')
+        .map((entry) => entry.handle),
+    );
+  }
+
+  /** An endpoint by id or name. */
+  endpoint(idOrName: string): Endpoint | undefined {
+    return this.endpoints().find((endpoint) => endpoint.id === idOrName || endpoint.name === idOrName);
+  }
+
+  /**
+   * Deletes the network and gives its pools back.
+   * @throws FORBIDDEN while it has endpoints, naming them; NOT_FOUND when it is gone
+   */
+  delete(waits: Waits = {}): Promise<void> {
+    return this.#core.operate(() => deleteNetwork(this.#core, this.#entry, waits.signal));
+  }
+}
+
+/** One address pool of a network. */
+export interface NetworkPool {
+  readonly subnet: string;
+  readonly ipRange: string | undefined;
+  /** Without the prefix's length: `10.9.0.1`. */
+  readonly gateway: string | undefined;
+  readonly auxAddresses: Readonly<Record<string, string>>;
+}
+
+function publicPool(pool: PoolRecord): NetworkPool {
+  const plain = (cidr: string): string => cidr.split('/')[0] ?? cidr;
+  return Object.freeze({
+    subnet: pool.subnet,
+    ipRange: pool.ipRange,
+    gateway: pool.gateway === undefined ? undefined : plain(pool.gateway),
+    auxAddresses: Object.freeze(
+      Object.fromEntries(Object.entries(pool.auxAddresses).map(([name, address]) => [name, plain(address)])),
+    ),
+  });
+}
+
+/** A network's place in the tables: its record of now, and what hangs on it. */
+export class NetworkEntry {
+  record: NetworkRecord;
+  /** By name; also endpoints that are just being created, so that no second one takes the name. */
+  readonly endpoints = new Map<string, EndpointEntry>();
+  readonly handle: Network;
+
+  constructor(core: Core, record: NetworkRecord) {
+    this.record = record;
+    this.handle = new Network(core, this);
+  }
+}
+
+export function addNetwork(core: Core, record: NetworkRecord): NetworkEntry {
+  const entry = new NetworkEntry(core, record);
+  core.networks.set(record.id, entry);
+  core.networksByName.set(record.name, entry);
+  return entry;
+}
+
+function removeNetwork(core: Core, entry: NetworkEntry): void {
+  core.networks.delete(entry.record.id);
+  if (core.networksByName.get(entry.record.name) === entry) core.networksByName.delete(entry.record.name);
+}
+
+export async function createNetwork(
+  core: Core,
+  options: NetworkOptions,
+  signal: AbortSignal | undefined,
+): Promise<Network> {
+  const parsed = parseOptions('network', options);
+  const driver = core.driver(parsed.driver);
+  const ipam = core.ipam(parsed.ipam.driver);
+  const { usesIpam, dataScope } = driver.capability;
+  if (!parsed.ipv4 && !parsed.ipv6) throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');
+  const holder = core.networksByName.get(parsed.name);
+  if (holder) {
+    throw new LibnetworkError('ALREADY_EXISTS', `network with name ${parsed.name} already exists`, {
+      field: 'name',
+      value: parsed.name,
+      holder: `network ${holder.record.id}`,
+    });
+  }
+  const families = usesIpam ? poolsByFamily(parsed.ipam.pools, parsed) : { ipv4: [], ipv6: [] };
+  const record: NetworkRecord = {
+    schema: SCHEMA_VERSION,
+    kind: 'network',
+    state: 'creating',
+    id: newId<NetworkId>(),
+    name: parsed.name,
+    driver: parsed.driver,
+    scope: dataScope,
+    ipv4: parsed.ipv4,
+    ipv6: parsed.ipv6,
+    internal: parsed.internal,
+    labels: parsed.labels,
+    options: parsed.options,
+    ipam: {
+      driver: parsed.ipam.driver,
+      options: parsed.ipam.options,
+      addressSpace: '',
+      requested: parsed.ipam.pools,
+    },
+    pools: [],
+    createdAt: new Date().toISOString(),
+  };
+  // In the table from here on, so that no second network takes the name while this one waits.
+  const entry = addNetwork(core, record);
+  return allOrNothing(async (undo) => {
+    undo.push('forget the network', async () => removeNetwork(core, entry));
+    await driver.validateNetwork?.(driverNetwork({ ...record, pools: plannedPools(families) }));
+    const spaces = usesIpam ? await ipam.defaultAddressSpaces({ signal }) : { local: '', global: '' };
+    const addressSpace = dataScope === 'global' ? spaces.global : spaces.local;
+    const wanted = { networkName: record.name, ipam, options: parsed.ipam.options, addressSpace, families };
+    const pools = usesIpam ? await requestPools(core, wanted, undo, signal) : [];
+    const planned: NetworkRecord = { ...record, ipam: { ...record.ipam, addressSpace }, pools };
+    if (pools.length > 0) await driver.validateNetwork?.(driverNetwork(planned));
+    throwIfAborted(signal);
+    undo.push('erase the record', () => core.erase(planned));
+    await core.save(entry, planned);
+    undo.push('delete the network in its driver', () => driver.deleteNetwork(driverNetwork(planned)));
+    await driver.createNetwork(driverNetwork(planned), { signal });
+    throwIfAborted(signal);
+    await core.save(entry, { ...planned, state: 'ready' });
+    core.events.emit('network:create', { networkId: record.id, name: record.name });
+    return entry.handle;
+  });
+}
+
+/** The pools as far as they are known before IPAM is asked, for the driver's validation. */
+function plannedPools(families: ReturnType<typeof poolsByFamily>): PoolRecord[] {
+  return (['ipv4', 'ipv6'] as const).flatMap((family) =>
+    families[family].flatMap(({ subnet, gateway, auxAddresses }) => {
+      if (subnet === undefined) return [];
+      const length = subnet.split('/')[1];
+      return [
+        {
+          family,
+          poolId: '',
+          subnet,
+          gateway: gateway === undefined ? undefined : `${gateway}/${length}`,
+          auxAddresses,
+        },
+      ];
+    }),
+  );
+}
+
+function deleteNetwork(core: Core, entry: NetworkEntry, signal: AbortSignal | undefined): Promise<void> {
+  return core.locks.with('network', entry.record.id, signal, () => deleteLocked(core, entry));
+}
+
+async function deleteLocked(core: Core, entry: NetworkEntry): Promise<void> {
+  const { record } = entry;
+  if (core.networks.get(record.id) !== entry || record.state === 'creating') {
+    throw new LibnetworkError(
+      'NOT_FOUND',
+      `network ${record.name} (${record.id.slice(0, 12)}) does not exist`,
+    );
+  }
+  if (entry.endpoints.size > 0) {
+    const names = [...entry.endpoints.values()].map((e) => `${e.record.name} (${e.record.id.slice(0, 12)})`);
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      `network ${record.name} has active endpoints: ${names.join(', ')}; delete them first`,
+      { holder: names.join(', ') },
+    );
+  }
+  // Shown at once, so that no endpoint is made while the deletion waits.
+  entry.record = { ...record, state: 'deleting' };
+  try {
+    await core.save(entry, entry.record);
+  } catch (error) {
+    entry.record = record;
+    throw error;
+  }
+  await finishNetworkDeletion(core, entry);
+}
+
+/** From `deleting` to gone; may be repeated after any failure. */
+export async function finishNetworkDeletion(core: Core, entry: NetworkEntry): Promise<void> {
+  const { record } = entry;
+  const driver = core.driver(record.driver);
+  try {
+    await driver.deleteNetwork(driverNetwork(record));
+  } catch (error) {
+    // A driver that refuses has done nothing: the network stays as it was.
+    if (LibnetworkError.is(error, 'FORBIDDEN')) await core.save(entry, { ...record, state: 'ready' });
+    throw error;
+  }
+  await core.erase(record);
+  removeNetwork(core, entry);
+  core.events.emit('network:delete', { networkId: record.id, name: record.name });
+  if (driver.capability.usesIpam) {
+    await allOfThem(
+      `release the pools of ${record.name}`,
+      releaseSteps(core.ipam(record.ipam.driver), record.pools),
+    );
+  }
+}

@@ -1,0 +1,352 @@
+import * as v from 'valibot';
+import type { Datastore } from './datastore/datastore.ts';
+import type { DriverFactory, Logger, PortRequest } from './driverapi/driver.ts';
+import { invalid } from './errors.ts';
+import { contains, familyOf, parseAddress, parseCidr, parsePrefix } from './ip.ts';
+import type { FirewallEngine } from './osl/firewall/firewall.ts';
+import type { Osl } from './osl/osl.ts';
+
+/** What every call that waits takes. */
+export interface Waits {
+  /** Aborts the call: what was done so far is undone, and the call throws `ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ControllerOptions {
+  /** Directory of the Level store. Omitted: records live in memory and end with the process. */
+  readonly dataDir?: string | undefined;
+  /** Directory of namespace mounts and sandbox files. @default '/run/libnetwork' */
+  readonly runDir?: string | undefined;
+  /** The kernel. @default linuxOsl() */
+  readonly osl?: Osl | undefined;
+  /** Where local records live. @default a Level store in `dataDir`, else memory */
+  readonly store?: Datastore | undefined;
+  /** Where records of global networks live. @default none */
+  readonly globalStore?: Datastore | undefined;
+  /** Drivers beside the built-in ones. */
+  readonly drivers?: readonly DriverFactory[] | undefined;
+  /** Where networks without a subnet get theirs. @default Docker's pools */
+  readonly defaultAddressPools?: readonly { readonly base: string; readonly size: number }[] | undefined;
+  /** @default 'nftables' */
+  readonly firewall?: FirewallEngine | undefined;
+  /** Containers that outlived the last controller: their sandboxes are kept, all others are cleaned up. */
+  readonly activeSandboxes?: readonly string[] | undefined;
+  /** Controllers of different instances never touch each other's objects. @default 'default' */
+  readonly instance?: string | undefined;
+  /** @default silent */
+  readonly logger?: Logger | undefined;
+}
+
+export interface PoolOptions {
+  /** `10.9.0.0/24`; omitted: the next free default pool. */
+  readonly subnet?: string | undefined;
+  /** The part of the subnet that dynamic addresses come from. */
+  readonly ipRange?: string | undefined;
+  /** @default the first address of the subnet */
+  readonly gateway?: string | undefined;
+  /** Addresses of the subnet that are never given to an endpoint, by name. */
+  readonly auxAddresses?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface NetworkOptions {
+  readonly name: string;
+  /** @default 'bridge' */
+  readonly driver?: string | undefined;
+  /** @default true */
+  readonly ipv4?: boolean | undefined;
+  /** @default false */
+  readonly ipv6?: boolean | undefined;
+  /** No way in or out but between its endpoints. @default false */
+  readonly internal?: boolean | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly ipam?:
+    | {
+        /** @default 'default' */
+        readonly driver?: string | undefined;
+        readonly options?: Readonly<Record<string, string>> | undefined;
+        readonly pools?: readonly PoolOptions[] | undefined;
+      }
+    | undefined;
+  /** The driver's options, with Docker's keys. */
+  readonly options?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+export interface EndpointOptions {
+  readonly name: string;
+  /** A certain address of the network's subnet. @default any free one */
+  readonly ipv4?: string | undefined;
+  readonly ipv6?: string | undefined;
+  /** @default a random one, locally administered */
+  readonly macAddress?: string | undefined;
+  /** Further names that other endpoints of the network can resolve. */
+  readonly aliases?: readonly string[] | undefined;
+  /** The endpoint with the highest one gives its sandbox's default route. @default 0 */
+  readonly gatewayPriority?: number | undefined;
+  /** The interface's name in the sandbox. @default the next free `eth` number */
+  readonly interfaceName?: string | undefined;
+  /** `net.ipv4.conf.IFNAME.forwarding`: `1`; IFNAME stands for the interface. */
+  readonly sysctls?: Readonly<Record<string, string>> | undefined;
+  readonly options?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** Ports to publish on the host. */
+  readonly ports?: readonly PortRequest[] | undefined;
+}
+
+export interface JoinOptions extends Waits {
+  /** Names that hold as long as this endpoint is joined. */
+  readonly aliases?: readonly string[] | undefined;
+  /** Replaces the endpoint's `gatewayPriority` for this join. */
+  readonly priority?: number | undefined;
+}
+
+export interface SandboxOptions {
+  readonly containerId: string;
+  readonly hostname?: string | undefined;
+  readonly domainname?: string | undefined;
+  /** Where `/etc/hosts` is written. @default a file under the controller's `runDir` */
+  readonly hostsPath?: string | undefined;
+  /** Where `/etc/resolv.conf` is written. @default a file under the controller's `runDir` */
+  readonly resolvConfPath?: string | undefined;
+  /** Lines of `/etc/hosts`: name to address. */
+  readonly extraHosts?: Readonly<Record<string, string>> | undefined;
+  readonly dns?:
+    | {
+        readonly servers?: readonly string[] | undefined;
+        readonly search?: readonly string[] | undefined;
+        readonly options?: readonly string[] | undefined;
+      }
+    | undefined;
+  /** An existing namespace, such as `/proc/4242/ns/net`; `'host'`: the host's own. @default a new one */
+  readonly namespacePath?: string | undefined;
+}
+
+const MAX_NAME = 128;
+const name = v.pipe(
+  v.string('must be text'),
+  v.maxLength(MAX_NAME, `must have at most ${MAX_NAME} characters`),
+  v.regex(
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/,
+    'must be letters, digits, "_", "." and "-", and start with a letter or digit',
+  ),
+);
+const line = v.pipe(
+  v.string('must be text'),
+  v.maxLength(4096, 'must have at most 4096 characters'),
+  // Control characters would let a value end its line in a file, or its string in the kernel.
+  v.check((text) => !hasControlCharacter(text), 'must not hold control characters'),
+);
+const path = v.pipe(line, v.check(isNormalPath, 'must be an absolute path without ".", ".." or empty parts'));
+const hostname = v.pipe(
+  v.string('must be text'),
+  v.maxLength(253, 'must have at most 253 characters'),
+  v.regex(/^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62})*$/, 'must be a host name'),
+);
+const address = v.pipe(
+  line,
+  v.check((text) => familyOf(text) !== undefined, 'must be an IPv4 or IPv6 address'),
+);
+const subnet = v.pipe(
+  line,
+  v.check((text) => parseCidr(text) !== undefined, 'must be a subnet such as 10.9.0.0/24'),
+  v.check((text) => parsePrefix(text) !== undefined, 'must have no host bits set'),
+);
+const labels = v.record(v.pipe(line, v.minLength(1, 'must not be empty')), line);
+const driverOptions = v.record(
+  v.pipe(line, v.minLength(1, 'must not be empty')),
+  v.union([line, v.boolean(), v.pipe(v.number(), v.finite())], 'must be text, a number or a boolean'),
+);
+const interfaceName = v.pipe(
+  v.string('must be text'),
+  v.check((text) => Buffer.byteLength(text) <= 15 && text.length > 0, 'must have 1 to 15 bytes'),
+  v.regex(/^[^\s/:\0%]+$/, 'must not hold white space, "/", ":" or "%"'),
+  v.check((text) => text !== '.' && text !== '..', 'must not be "." or ".."'),
+);
+const macAddress = v.pipe(
+  v.string('must be text'),
+  v.regex(/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/, 'must be six hex pairs such as 02:42:0a:09:00:05'),
+  v.check((text) => (Number.parseInt(text.slice(0, 2), 16) & 1) === 0, 'must not be a multicast address'),
+  v.check((text) => !/^00(:00){5}$/.test(text), 'must not be all zeros'),
+  v.toLowerCase(),
+);
+const port = v.pipe(
+  v.number('must be a number'),
+  v.integer('must be a whole number'),
+  v.minValue(1, 'must be 1 to 65535'),
+  v.maxValue(65535, 'must be 1 to 65535'),
+);
+const priority = v.pipe(v.number('must be a number'), v.safeInteger('must be a whole number'));
+
+const portRequest = v.pipe(
+  v.strictObject({
+    protocol: v.optional(v.picklist(['tcp', 'udp', 'sctp'], 'must be "tcp", "udp" or "sctp"'), 'tcp'),
+    container: port,
+    host: v.optional(port),
+    hostEnd: v.optional(port),
+    hostAddress: v.optional(address),
+  }),
+  v.check(
+    (p) => p.hostEnd === undefined || (p.host !== undefined && p.hostEnd >= p.host),
+    'hostEnd must not be below host',
+  ),
+);
+
+const pool = v.pipe(
+  v.strictObject({
+    subnet: v.optional(subnet),
+    ipRange: v.optional(subnet),
+    gateway: v.optional(address),
+    auxAddresses: v.optional(v.record(name, address), {}),
+  }),
+  v.check((p) => p.subnet !== undefined || p.ipRange === undefined, 'ipRange needs a subnet'),
+  v.check((p) => inside(p.ipRange, p.subnet), 'ipRange must lie inside the subnet'),
+  v.check((p) => inside(p.gateway, p.subnet), 'gateway must lie inside the subnet'),
+  v.check(
+    (p) => Object.values(p.auxAddresses).every((aux) => inside(aux, p.subnet)),
+    'auxAddresses must lie inside the subnet',
+  ),
+);
+
+const schemas = {
+  network: v.strictObject({
+    name,
+    driver: v.optional(name, 'bridge'),
+    ipv4: v.optional(v.boolean('must be true or false'), true),
+    ipv6: v.optional(v.boolean('must be true or false'), false),
+    internal: v.optional(v.boolean('must be true or false'), false),
+    labels: v.optional(labels, {}),
+    ipam: v.optional(
+      v.strictObject({
+        driver: v.optional(name, 'default'),
+        options: v.optional(labels, {}),
+        pools: v.optional(v.array(pool), []),
+      }),
+      {},
+    ),
+    options: v.optional(driverOptions, {}),
+  }),
+  endpoint: v.strictObject({
+    name,
+    ipv4: v.optional(
+      v.pipe(
+        line,
+        v.check((t) => familyOf(t) === 'ipv4', 'must be an IPv4 address'),
+      ),
+    ),
+    ipv6: v.optional(
+      v.pipe(
+        line,
+        v.check((t) => familyOf(t) === 'ipv6', 'must be an IPv6 address'),
+      ),
+    ),
+    macAddress: v.optional(macAddress),
+    aliases: v.optional(v.array(hostname), []),
+    gatewayPriority: v.optional(priority, 0),
+    interfaceName: v.optional(interfaceName),
+    sysctls: v.optional(
+      v.record(
+        v.pipe(
+          v.string(),
+          v.regex(
+            /^net\.[a-z0-9]+\.[a-z]+\.IFNAME\.[a-z0-9_]+$/,
+            'must have the form net.ipv4.conf.IFNAME.name',
+          ),
+        ),
+        line,
+      ),
+      {},
+    ),
+    options: v.optional(driverOptions, {}),
+    ports: v.optional(v.array(portRequest), []),
+  }),
+  join: v.object({
+    aliases: v.optional(v.array(hostname), []),
+    priority: v.optional(priority),
+  }),
+  sandbox: v.strictObject({
+    containerId: name,
+    hostname: v.optional(hostname),
+    domainname: v.optional(hostname),
+    hostsPath: v.optional(path),
+    resolvConfPath: v.optional(path),
+    extraHosts: v.optional(v.record(hostname, address), {}),
+    dns: v.optional(
+      v.strictObject({
+        servers: v.optional(v.array(address)),
+        search: v.optional(v.array(v.union([hostname, v.literal('.')], 'must be a domain name'))),
+        options: v.optional(v.array(v.pipe(line, v.regex(/^\S+$/, 'must be one word')))),
+      }),
+      {},
+    ),
+    namespacePath: v.optional(v.union([v.literal('host'), path], 'must be an absolute path, or "host"')),
+  }),
+  controller: v.object({
+    dataDir: v.optional(path),
+    runDir: v.optional(path),
+    defaultAddressPools: v.optional(
+      v.array(
+        v.strictObject({
+          base: subnet,
+          size: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(128)),
+        }),
+      ),
+    ),
+    firewall: v.optional(
+      v.picklist(['nftables', 'iptables', 'none'], 'must be "nftables", "iptables" or "none"'),
+      'nftables',
+    ),
+    activeSandboxes: v.optional(v.array(name), []),
+    instance: v.optional(
+      v.pipe(
+        v.string('must be text'),
+        v.regex(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,31}$/, 'must be 1 to 32 letters, digits, "_" and "-"'),
+      ),
+      'default',
+    ),
+  }),
+} as const;
+
+export type Schemas = typeof schemas;
+export type Parsed<K extends keyof Schemas> = v.InferOutput<Schemas[K]>;
+
+/**
+ * Checks options from outside and fills in the defaults.
+ * @throws INVALID_ARGUMENT naming the field and the value
+ */
+export function parseOptions<K extends keyof Schemas>(kind: K, input: unknown): Parsed<K> {
+  const result = v.safeParse(schemas[kind] as v.GenericSchema<unknown, Parsed<K>>, input, {
+    abortEarly: true,
+  });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw invalid(v.getDotPath(issue) ?? kind, issue.input, problem(issue));
+}
+
+/** The library's own words for shapes are hard to read; ours say what is wrong. */
+function problem(issue: v.BaseIssue<unknown>): string {
+  if (issue.type === 'strict_object' && issue.expected === 'never') return 'is not an option';
+  return issue.message.startsWith('Invalid ')
+    ? `must be ${issue.expected ?? 'something else'}`
+    : issue.message;
+}
+
+function hasControlCharacter(text: string): boolean {
+  for (let i = 0; i < text.length; i++)
+    if (text.charCodeAt(i) < 32 || text.charCodeAt(i) === 127) return true;
+  return false;
+}
+
+function isNormalPath(text: string): boolean {
+  return (
+    text.startsWith('/') &&
+    text
+      .slice(1)
+      .split('/')
+      .every((part) => part !== '' && part !== '.' && part !== '..')
+  );
+}
+
+function inside(what: string | undefined, subnetText: string | undefined): boolean {
+  if (what === undefined || subnetText === undefined) return true;
+  const outer = parsePrefix(subnetText);
+  const inner = what.includes('/') ? parsePrefix(what) : parseAddress(what);
+  return outer !== undefined && inner !== undefined && contains(outer, inner);
+}

@@ -1,0 +1,169 @@
+/** What is recorded, what the kernel and the allocators show, and the repairs between them (design rule 3). */
+import type { Core } from './core.ts';
+import { parseStamp } from './ids.ts';
+import { FAMILIES } from './ip.ts';
+import type { HeldPool } from './ipam/ipam.ts';
+import { heldAddresses, plain } from './pools.ts';
+import type { NetworkRecord } from './records.ts';
+import { driverState } from './restore.ts';
+import { namespaceDirectory } from './sandbox.ts';
+import { messageOf } from './undo.ts';
+
+export interface ReconcileOptions {
+  /** Reports only, changes nothing. @default false */
+  readonly dryRun?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReconcileReport {
+  /** What the records name and was not there: `bridge br-1a2b of network front`. */
+  readonly missing: readonly string[];
+  /** What carries our stamp and no record names. */
+  readonly orphaned: readonly string[];
+  /** Which of them were put right; all with a dry run are left. */
+  readonly repaired: readonly string[];
+}
+
+interface Finding {
+  readonly missing: readonly string[];
+  readonly orphaned: readonly string[];
+  readonly failed?: readonly string[];
+}
+
+/**
+ * Compares everything with the records, and repairs it. The caller makes sure that no operation is under way and
+ * that the live sandboxes are known.
+ */
+export async function reconcile(
+  core: Core,
+  { dryRun = false, signal }: ReconcileOptions,
+): Promise<ReconcileReport> {
+  const findings: Finding[] = [];
+  for (const driver of core.drivers.values()) {
+    findings.push(await driver.reconcile(driverState(core, driver.name), { dryRun, signal }));
+  }
+  findings.push(await reconcileLinks(core, dryRun));
+  findings.push(await reconcileNamespaces(core, dryRun));
+  findings.push(...(await reconcileAddresses(core, { dryRun, signal })));
+  findings.push(missingNamespaces(core));
+  const missing = findings.flatMap((finding) => finding.missing);
+  const orphaned = findings.flatMap((finding) => finding.orphaned);
+  const failed = new Set(findings.flatMap((finding) => finding.failed ?? []));
+  const repaired = dryRun ? [] : [...missing, ...orphaned].filter((what) => !failed.has(what));
+  core.events.emit('reconcile', {
+    missing: missing.length,
+    orphaned: orphaned.length,
+    repaired: repaired.length,
+  });
+  return Object.freeze({ missing, orphaned, repaired });
+}
+
+/** Makes every allocator hold exactly the pools and addresses that records name. */
+export async function reconcileAddresses(
+  core: Core,
+  { dryRun = false, signal }: ReconcileOptions,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [name, ipam] of core.ipams) {
+    if (ipam.reconcile) findings.push(await ipam.reconcile(heldPools(core, name), { dryRun, signal }));
+  }
+  return findings;
+}
+
+/** Links on the host with the stamp of this instance, of an object that is in no record. */
+async function reconcileLinks(core: Core, dryRun: boolean): Promise<Finding> {
+  const links = await core.osl.host.links();
+  const orphans = links.filter((link) => {
+    const owner = parseStamp(link.alias);
+    return owner?.instance === core.instance && !isKnown(core, owner.id);
+  });
+  return remove(
+    dryRun,
+    orphans.map(({ name, alias }) => ({
+      what: `link ${name} (${alias})`,
+      act: () => core.osl.host.deleteLink(name),
+    })),
+  );
+}
+
+function isKnown(core: Core, id: string): boolean {
+  const ids: readonly { has(key: string): boolean }[] = [core.networks, core.sandboxes];
+  const endpoint = core.endpoints.get(id as never);
+  // The link of an endpoint that is in no sandbox is left from a join that did not end.
+  return ids.some((map) => map.has(id)) || endpoint?.record.join !== undefined;
+}
+
+/** Namespaces in our directory that belong to no sandbox. */
+async function reconcileNamespaces(core: Core, dryRun: boolean): Promise<Finding> {
+  const known = new Set(
+    [...core.sandboxes.values()].flatMap(({ record: { namespace } }) =>
+      namespace.kind === 'host' ? [] : [namespace.path],
+    ),
+  );
+  const paths = await core.osl.listNamespaces(namespaceDirectory(core));
+  return remove(
+    dryRun,
+    paths
+      .filter((path) => !known.has(path))
+      .map((path) => ({ what: `namespace ${path}`, act: () => core.osl.deleteNamespace(path) })),
+  );
+}
+
+function missingNamespaces(core: Core): Finding {
+  const closed = [...core.sandboxes.values()].filter(
+    (entry) => entry.record.state === 'ready' && !entry.namespace,
+  );
+  const missing = closed.map(
+    ({ record }) => `namespace of sandbox ${record.id.slice(0, 12)} (container ${record.containerId})`,
+  );
+  return { missing, orphaned: [], failed: missing };
+}
+
+async function remove(
+  dryRun: boolean,
+  orphans: readonly { readonly what: string; readonly act: () => Promise<unknown> }[],
+): Promise<Finding> {
+  const failed: string[] = [];
+  if (!dryRun) {
+    await Promise.all(
+      orphans.map(({ what, act }) =>
+        act().catch((error: unknown) => failed.push(`${what}: ${messageOf(error)}`)),
+      ),
+    );
+  }
+  return { missing: [], orphaned: orphans.map(({ what }) => what), failed };
+}
+
+/** Every pool and address that records name, for one IPAM driver. */
+function heldPools(core: Core, ipam: string): HeldPool[] {
+  const networks = [...core.networks.values()].filter((entry) => entry.record.ipam.driver === ipam);
+  return networks.flatMap(({ record, endpoints }) =>
+    record.pools.map((pool) => ({
+      pool: { id: pool.poolId, subnet: pool.subnet, meta: {} },
+      addressSpace: record.ipam.addressSpace,
+      ipRange: pool.ipRange,
+      addresses: [
+        ...heldAddresses(pool).map(({ address, holder }) => ({
+          address: plain(address),
+          holder: `${holder} of ${record.name}`,
+        })),
+        ...[...endpoints.values()].flatMap((entry) =>
+          FAMILIES.flatMap((family) => {
+            const held = entry.record[family];
+            return held?.poolId === pool.poolId
+              ? [endpointHolds(record, entry.record.name, held.address)]
+              : [];
+          }),
+        ),
+      ],
+    })),
+  );
+}
+
+function endpointHolds(
+  network: NetworkRecord,
+  name: string,
+  address: string,
+): { address: string; holder: string } {
+  return { address: plain(address), holder: `endpoint ${name} of ${network.name}` };
+}

@@ -1,0 +1,164 @@
+/**
+ * What is persisted, as plain data. A record's `state` is the journal: it says what was about to happen, and the
+ * record holds everything that is needed to undo or finish it.
+ */
+import type { PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
+import { LibnetworkError } from './errors.ts';
+import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
+import type { Family } from './ip.ts';
+
+export const SCHEMA_VERSION = 1;
+export const ROOT = 'docker/network/v1.0/';
+
+export interface PoolRecord {
+  readonly family: Family;
+  /** The IPAM driver's name of the pool. */
+  readonly poolId: string;
+  readonly subnet: string;
+  readonly ipRange?: string | undefined;
+  /** In CIDR form. */
+  readonly gateway?: string | undefined;
+  readonly auxAddresses: Readonly<Record<string, string>>;
+}
+
+export interface RequestedPool {
+  readonly subnet?: string | undefined;
+  readonly ipRange?: string | undefined;
+  readonly gateway?: string | undefined;
+  readonly auxAddresses: Readonly<Record<string, string>>;
+}
+
+export interface NetworkRecord {
+  readonly schema: typeof SCHEMA_VERSION;
+  readonly kind: 'network';
+  readonly state: 'creating' | 'ready' | 'deleting';
+  readonly id: NetworkId;
+  readonly name: string;
+  readonly driver: string;
+  readonly scope: Scope;
+  readonly ipv4: boolean;
+  readonly ipv6: boolean;
+  readonly internal: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+  readonly ipam: {
+    readonly driver: string;
+    readonly options: Readonly<Record<string, string>>;
+    readonly addressSpace: string;
+    /** As asked for. */
+    readonly requested: readonly RequestedPool[];
+  };
+  /** As given. */
+  readonly pools: readonly PoolRecord[];
+  readonly createdAt: string;
+}
+
+export interface HeldAddress {
+  readonly poolId: string;
+  /** In CIDR form. */
+  readonly address: string;
+}
+
+export interface EndpointRecord {
+  readonly schema: typeof SCHEMA_VERSION;
+  readonly kind: 'endpoint';
+  readonly state: 'creating' | 'ready' | 'joining' | 'joined' | 'leaving' | 'deleting';
+  readonly id: EndpointId;
+  readonly name: string;
+  readonly networkId: NetworkId;
+  readonly macAddress?: string | undefined;
+  readonly ipv4?: HeldAddress | undefined;
+  readonly ipv6?: HeldAddress | undefined;
+  readonly aliases: readonly string[];
+  readonly gatewayPriority: number;
+  readonly interfaceName?: string | undefined;
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+  readonly ports: readonly PortRequest[];
+  readonly createdAt: string;
+  /** From `joining` to `leaving`. */
+  readonly join?: JoinRecord | undefined;
+}
+
+export interface JoinRecord {
+  readonly sandboxId: SandboxId;
+  readonly interfaceName: string;
+  readonly aliases: readonly string[];
+  readonly priority: number;
+  /** Grows with each join of the sandbox: ties between gateways go to the earlier one. */
+  readonly order: number;
+  readonly gateway4?: string | undefined;
+  readonly gateway6?: string | undefined;
+  readonly routes: readonly { readonly destination: string; readonly gateway?: string | undefined }[];
+  readonly bindings: readonly PortBinding[];
+}
+
+export interface SandboxRecord {
+  readonly schema: typeof SCHEMA_VERSION;
+  readonly kind: 'sandbox';
+  readonly state: 'creating' | 'ready' | 'deleting';
+  readonly id: SandboxId;
+  readonly containerId: string;
+  /** `own`: made and deleted by us at `path`; `given`: opened at `path`; `host`: the host's own. */
+  readonly namespace: { readonly kind: 'own' | 'given'; readonly path: string } | { readonly kind: 'host' };
+  readonly hostname?: string | undefined;
+  readonly domainname?: string | undefined;
+  readonly files: {
+    readonly hosts: string;
+    readonly resolvConf: string;
+    /** Made by us in our own directory: deleted with the sandbox. */
+    readonly directory?: string | undefined;
+  };
+  readonly extraHosts: Readonly<Record<string, string>>;
+  readonly dns: {
+    readonly servers?: readonly string[] | undefined;
+    readonly search?: readonly string[] | undefined;
+    readonly options?: readonly string[] | undefined;
+  };
+  readonly createdAt: string;
+}
+
+export type StoredRecord = NetworkRecord | EndpointRecord | SandboxRecord;
+
+/** The key of a record, of libnetwork's shape. */
+export function keyOf(record: StoredRecord): string {
+  switch (record.kind) {
+    case 'network':
+    case 'sandbox':
+      return `${ROOT}${record.kind}/${record.id}/`;
+    case 'endpoint':
+      return `${ROOT}endpoint/${record.networkId}/${record.id}/`;
+  }
+}
+
+/**
+ * A stored value as a record.
+ * @throws INTERNAL naming the key, when the value is no record of a schema this version knows
+ */
+export function readRecord(key: string, value: unknown): StoredRecord {
+  const record = value as Partial<StoredRecord> | null;
+  const kind = key.slice(ROOT.length).split('/', 1)[0];
+  if (
+    record === null ||
+    typeof record !== 'object' ||
+    record.kind !== kind ||
+    typeof record.id !== 'string'
+  ) {
+    throw new LibnetworkError(
+      'INTERNAL',
+      `the record at ${key} can't be read: move the data directory away to start anew`,
+      {
+        field: key,
+        value,
+      },
+    );
+  }
+  if (record.schema !== SCHEMA_VERSION) {
+    throw new LibnetworkError(
+      'INTERNAL',
+      `the record at ${key} has schema ${String(record.schema)}, this version reads ${SCHEMA_VERSION}: it was written by another version`,
+      { field: key, value: record.schema },
+    );
+  }
+  return value as StoredRecord;
+}

@@ -1,0 +1,128 @@
+/** Start: records become objects again, half-done operations are finished or undone, the dead are cleaned up. */
+import { type Core, driverNetwork, placeOf } from './core.ts';
+import type { DriverState } from './driverapi/driver.ts';
+import { addEndpoint, type EndpointEntry, finishEndpointDeletion } from './endpoint.ts';
+import { LibnetworkError } from './errors.ts';
+import { finishLeave, showNames } from './join.ts';
+import { addNetwork, finishNetworkDeletion } from './network.ts';
+import { type EndpointRecord, type NetworkRecord, ROOT, readRecord, type SandboxRecord } from './records.ts';
+import { addSandbox, finishSandboxDeletion, reopenSandbox, type SandboxEntry } from './sandbox.ts';
+import { allOfThem } from './undo.ts';
+
+/** Reads every record into the tables. @throws INTERNAL for a record that can't be read */
+export async function loadRecords(core: Core): Promise<void> {
+  for (const record of await load<NetworkRecord>(core, 'network')) addNetwork(core, record);
+  for (const record of await load<SandboxRecord>(core, 'sandbox')) addSandbox(core, record);
+  for (const record of await load<EndpointRecord>(core, 'endpoint')) {
+    const network = core.networks.get(record.networkId);
+    // A network's record goes after those of its endpoints: one without can't be ours.
+    if (!network)
+      throw new LibnetworkError(
+        'INTERNAL',
+        `endpoint ${record.id} is of no known network ${record.networkId}`,
+      );
+    addEndpoint(core, network, record);
+  }
+  const joined = [...core.endpoints.values()].filter((entry) => entry.record.join);
+  joined.sort((a, b) => (a.record.join?.order ?? 0) - (b.record.join?.order ?? 0));
+  for (const entry of joined) {
+    const sandbox = entry.record.join && core.sandboxes.get(entry.record.join.sandboxId);
+    if (!sandbox) continue;
+    sandbox.endpoints.set(entry.record.id, entry);
+    sandbox.nextOrder = Math.max(sandbox.nextOrder, (entry.record.join?.order ?? 0) + 1);
+  }
+}
+
+async function load<R>(core: Core, kind: 'network' | 'endpoint' | 'sandbox'): Promise<R[]> {
+  const entries = await core.store.list(`${ROOT}${kind}/`);
+  return entries.map(({ key, value }) => readRecord(key, value) as R);
+}
+
+/** True for a sandbox whose container is alive by the caller's word, and whose making had ended. */
+function isActive(sandbox: SandboxEntry | undefined, active: ReadonlySet<string>): boolean {
+  if (sandbox?.record.state !== 'ready') return false;
+  return active.has(sandbox.record.containerId) || active.has(sandbox.record.id);
+}
+
+/** What the records say to one driver. An endpoint counts as joined only where it stays joined. */
+export function driverState(core: Core, driver: string, active?: ReadonlySet<string>): DriverState {
+  const networks = [...core.networks.values()].filter((entry) => entry.record.driver === driver);
+  return {
+    networks: networks.map((entry) => driverNetwork(entry.record)),
+    endpoints: networks.flatMap((network) =>
+      [...network.endpoints.values()].map((entry) => ({
+        ...placeOf(entry),
+        joined: staysJoined(core, entry, active),
+      })),
+    ),
+  };
+}
+
+function staysJoined(core: Core, entry: EndpointEntry, active: ReadonlySet<string> | undefined): boolean {
+  const { state, join } = entry.record;
+  if (state !== 'joined' || join === undefined) return false;
+  return active === undefined || isActive(core.sandboxes.get(join.sandboxId), active);
+}
+
+/**
+ * Brings every record to a resting state: what was being made is unmade, what was being deleted is deleted, joins
+ * that had not ended are left, sandboxes of dead containers are deleted; those alive are taken up as they are.
+ * One object that fails does not keep the others: it keeps its state, is logged, and is tried again next time.
+ */
+export async function settle(core: Core, activeSandboxes: readonly string[]): Promise<void> {
+  const active = new Set(activeSandboxes);
+  await Promise.all(
+    [...core.drivers.values()].map((driver) => driver.restore(driverState(core, driver.name, active))),
+  );
+  await eachOf(core, [...core.sandboxes.values()], (entry) =>
+    isActive(entry, active) ? takeUp(core, entry) : finishSandboxDeletion(core, entry, true),
+  );
+  await eachOf(core, [...core.endpoints.values()], (entry) => settleEndpoint(core, entry));
+  await eachOf(core, [...core.networks.values()], async (entry) => {
+    if (entry.record.state !== 'ready') await finishNetworkDeletion(core, entry);
+  });
+}
+
+async function takeUp(core: Core, sandbox: SandboxEntry): Promise<void> {
+  try {
+    await reopenSandbox(core, sandbox);
+  } catch (error) {
+    if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
+    core.logger.warn(
+      `container ${sandbox.record.containerId} is called active, but its namespace is gone: cleaning up`,
+    );
+    await finishSandboxDeletion(core, sandbox, true);
+    return;
+  }
+  for (const entry of sandbox.endpoints.values()) {
+    if (entry.record.state === 'joined') showNames(core, entry, sandbox);
+    else if (entry.record.join) await finishLeave(core, entry, sandbox, { force: true });
+  }
+}
+
+async function settleEndpoint(core: Core, entry: EndpointEntry): Promise<void> {
+  const { state, join } = entry.record;
+  if (state === 'joined' && join && core.sandboxes.has(join.sandboxId)) return;
+  if (join) await finishLeave(core, entry, core.sandboxes.get(join.sandboxId), { force: true });
+  if (state === 'creating' || state === 'deleting') await finishEndpointDeletion(core, entry, true);
+}
+
+async function eachOf<T>(core: Core, entries: readonly T[], act: (entry: T) => Promise<void>): Promise<void> {
+  await Promise.all(
+    entries.map(async (entry) => {
+      try {
+        await act(entry);
+      } catch (error) {
+        core.logger.error('an object could not be settled at start; it will be tried again', { error });
+      }
+    }),
+  );
+}
+
+/** Ends what this process holds; namespaces, links, rules and records stay for the next controller. */
+export async function release(core: Core, close: (entry: SandboxEntry) => Promise<void>): Promise<void> {
+  await allOfThem(
+    'close the controller',
+    [...core.sandboxes.values()].map((entry) => () => close(entry)),
+  );
+}

@@ -1,0 +1,273 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import type { Core } from './core.ts';
+import { deleteJoinedEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
+import { LibnetworkError, throwIfAborted } from './errors.ts';
+import type { HostEntry } from './hostfiles/etchosts.ts';
+import type { Generated } from './hostfiles/resolvconf.ts';
+import { type EndpointId, newId, type SandboxId } from './ids.ts';
+import { parseOptions, type SandboxOptions, type Waits } from './options.ts';
+import type { LinkStatistics, Namespace } from './osl/osl.ts';
+import { type SandboxRecord, SCHEMA_VERSION } from './records.ts';
+import { type Resolver, startResolver } from './resolver/resolver.ts';
+import { adoptHosts, removeFiles, resolvConfOf, sandboxFiles, writeNewFiles } from './sandboxfiles.ts';
+import { allOfThem, allOrNothing } from './undo.ts';
+
+/** One container's network stack. Made by `controller.createSandbox`. */
+export class Sandbox {
+  readonly #core: Core;
+  readonly #entry: SandboxEntry;
+
+  /** @internal */
+  constructor(core: Core, entry: SandboxEntry) {
+    this.#core = core;
+    this.#entry = entry;
+  }
+
+  get id(): SandboxId {
+    return this.#entry.record.id;
+  }
+  get containerId(): string {
+    return this.#entry.record.containerId;
+  }
+  /** The path of its namespace; `'host'` for the host's own. */
+  get namespacePath(): string {
+    const { namespace } = this.#entry.record;
+    return namespace.kind === 'host' ? 'host' : namespace.path;
+  }
+  get hostname(): string | undefined {
+    return this.#entry.record.hostname;
+  }
+  /** The file to mount at `/etc/hosts`. */
+  get hostsPath(): string {
+    return this.#entry.record.files.hosts;
+  }
+  /** The file to mount at `/etc/resolv.conf`. */
+  get resolvConfPath(): string {
+    return this.#entry.record.files.resolvConf;
+  }
+
+  /** The endpoints that are joined, in the order of their joins. */
+  endpoints(): readonly Endpoint[] {
+    const joined = [...this.#entry.endpoints.values()].filter((entry) => entry.record.state === 'joined');
+    return Object.freeze(joined.map((entry) => entry.handle));
+  }
+
+  /**
+   * `child_process.spawn` inside the sandbox's namespace. The child gets none of our descriptors.
+   * @throws UNAVAILABLE while the sandbox has no namespace
+   */
+  spawn(file: string, args: readonly string[] = [], options: SpawnOptions = {}): ChildProcess {
+    return this.#namespace().spawn(file, args, options);
+  }
+
+  /** Counters of each joined interface, by its name in the sandbox. */
+  async statistics(): Promise<Readonly<Record<string, LinkStatistics>>> {
+    const names = new Set(
+      [...this.#entry.endpoints.values()].map((entry) => entry.record.join?.interfaceName),
+    );
+    const links = await this.#namespace().links();
+    return Object.fromEntries(
+      links.filter((link) => names.has(link.name)).map((link) => [link.name, link.statistics]),
+    );
+  }
+
+  /**
+   * Leaves every network, deletes the endpoints that were joined, and the namespace, if it was made here.
+   * @throws NOT_FOUND when it is gone; what could not be removed, all of it
+   */
+  delete(waits: Waits = {}): Promise<void> {
+    return this.#core.operate(() => deleteSandbox(this.#core, this.#entry, waits.signal));
+  }
+
+  #namespace(): Namespace {
+    const { namespace, record } = this.#entry;
+    if (namespace) return namespace;
+    throw new LibnetworkError('UNAVAILABLE', `sandbox ${record.id.slice(0, 12)} has no open namespace`);
+  }
+}
+
+/** A sandbox's place in the tables: its record of now, and what is open for it. */
+export class SandboxEntry {
+  record: SandboxRecord;
+  /** Joined endpoints and those that are just joining, in the order of their joins. */
+  readonly endpoints = new Map<EndpointId, EndpointEntry>();
+  readonly handle: Sandbox;
+  namespace: Namespace | undefined;
+  resolver: Resolver | undefined;
+  nextOrder = 1;
+  /** The sandbox's own lines in its `/etc/hosts`, as last written. */
+  hostLines: readonly HostEntry[] = [];
+
+  constructor(core: Core, record: SandboxRecord) {
+    this.record = record;
+    this.handle = new Sandbox(core, this);
+  }
+}
+
+export function addSandbox(core: Core, record: SandboxRecord): SandboxEntry {
+  const entry = new SandboxEntry(core, record);
+  core.sandboxes.set(record.id, entry);
+  core.sandboxesByContainer.set(record.containerId, entry);
+  return entry;
+}
+
+function removeSandbox(core: Core, entry: SandboxEntry): void {
+  const { id, containerId } = entry.record;
+  core.sandboxes.delete(id);
+  if (core.sandboxesByContainer.get(containerId) === entry) core.sandboxesByContainer.delete(containerId);
+  core.names.removeSandbox(id);
+}
+
+/** The directory in which namespaces are kept, one file each. */
+export function namespaceDirectory(core: Core): string {
+  return `${core.runDir}/netns`;
+}
+
+export async function createSandbox(
+  core: Core,
+  options: SandboxOptions,
+  signal: AbortSignal | undefined,
+): Promise<Sandbox> {
+  const parsed = parseOptions('sandbox', options);
+  const present = core.sandboxesByContainer.get(parsed.containerId);
+  if (present) {
+    throw new LibnetworkError(
+      'ALREADY_EXISTS',
+      `container ${parsed.containerId} is already present in sandbox ${present.record.id.slice(0, 12)}`,
+      { field: 'containerId', value: parsed.containerId, holder: `sandbox ${present.record.id}` },
+    );
+  }
+  throwIfAborted(signal);
+  const id = newId<SandboxId>();
+  const { namespacePath: path, hostsPath, resolvConfPath, dns, ...rest } = parsed;
+  const record: SandboxRecord = {
+    schema: SCHEMA_VERSION,
+    kind: 'sandbox',
+    state: 'creating',
+    id,
+    ...rest,
+    namespace:
+      path === 'host'
+        ? { kind: 'host' }
+        : path === undefined
+          ? { kind: 'own', path: `${namespaceDirectory(core)}/${id.slice(0, 12)}` }
+          : { kind: 'given', path },
+    files: sandboxFiles(core.runDir, id, hostsPath, resolvConfPath),
+    dns,
+    createdAt: new Date().toISOString(),
+  };
+  const entry = addSandbox(core, record);
+  return allOrNothing(async (undo) => {
+    undo.push('forget the sandbox', async () => removeSandbox(core, entry));
+    undo.push('erase the record', () => core.erase(record));
+    await core.save(entry, record);
+    undo.push('close and delete the namespace', () => closeSandbox(core, entry, 'delete'));
+    entry.namespace = await openNamespace(core, record);
+    throwIfAborted(signal);
+    const conf = await resolvConfOf(record);
+    await Promise.all([startNames(core, entry, conf), writeNewFiles(entry, conf.content)]);
+    throwIfAborted(signal);
+    await core.save(entry, { ...record, state: 'ready' });
+    core.events.emit('sandbox:create', { sandboxId: id, containerId: record.containerId });
+    return entry.handle;
+  });
+}
+
+async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespace> {
+  switch (record.namespace.kind) {
+    case 'host':
+      return core.osl.host;
+    case 'given':
+      return core.osl.openNamespace(record.namespace.path);
+    case 'own':
+      return core.osl.createNamespace(record.namespace.path);
+  }
+}
+
+/** Starts the sandbox's DNS server. The host's own namespace has none: it uses the host's resolver. */
+async function startNames(core: Core, entry: SandboxEntry, conf: Generated): Promise<void> {
+  const { namespace, record } = entry;
+  if (!namespace || record.namespace.kind === 'host') return;
+  core.names.setSandbox({
+    id: record.id,
+    networks: [...entry.endpoints.values()].map((e) => e.network.record.id),
+  });
+  entry.resolver = await startResolver({
+    namespace,
+    sandboxId: record.id,
+    names: core.names,
+    upstreams: () => conf.upstreams,
+    ndotsSet: () => conf.ndotsSet,
+    forwarding: () => mayForward(entry),
+    firewallTable: `libnetwork-dns-${core.instance}`,
+    logger: core.logger,
+    dial: core.osl.host,
+  });
+}
+
+/** A sandbox that is only in internal networks sends no question outside. */
+function mayForward(entry: SandboxEntry): boolean {
+  const joined = [...entry.endpoints.values()];
+  return joined.length === 0 || joined.some(({ network }) => !network.record.internal);
+}
+
+/** Takes up a sandbox whose container outlived the last controller. @throws NOT_FOUND when its namespace is gone */
+export async function reopenSandbox(core: Core, entry: SandboxEntry): Promise<void> {
+  const { namespace } = entry.record;
+  entry.namespace = namespace.kind === 'host' ? core.osl.host : await core.osl.openNamespace(namespace.path);
+  adoptHosts(entry);
+  await startNames(core, entry, await resolvConfOf(entry.record));
+}
+
+async function deleteSandbox(
+  core: Core,
+  entry: SandboxEntry,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await core.locks.with('sandbox', entry.record.id, signal, async () => {
+    const { record } = entry;
+    if (core.sandboxes.get(record.id) !== entry || record.state === 'creating') {
+      throw new LibnetworkError('NOT_FOUND', `sandbox ${record.id.slice(0, 12)} does not exist`);
+    }
+    throwIfAborted(signal);
+    await core.save(entry, { ...record, state: 'deleting' });
+    await finishSandboxDeletion(core, entry, false);
+  });
+}
+
+/** From `deleting` to gone; may be repeated after any failure. The sandbox's lock is held. */
+export async function finishSandboxDeletion(core: Core, entry: SandboxEntry, force: boolean): Promise<void> {
+  const { record } = entry;
+  const endpoints = [...entry.endpoints.values()];
+  // All at once: deletes of links that are under way together share the kernel's grace periods.
+  const deletions = await Promise.allSettled(
+    endpoints.map((endpoint) => deleteJoinedEndpoint(core, endpoint, entry, force)),
+  );
+  await allOfThem(`delete the endpoints of sandbox ${record.id.slice(0, 12)}`, [
+    ...deletions.flatMap((r) => (r.status === 'rejected' ? [() => Promise.reject(r.reason)] : [])),
+  ]);
+  await closeSandbox(core, entry, 'delete');
+  await core.erase(record);
+  removeSandbox(core, entry);
+  core.events.emit('sandbox:delete', { sandboxId: record.id, containerId: record.containerId });
+}
+
+/** Ends what is open for a sandbox: `release` leaves its namespace and files to the next controller. */
+export async function closeSandbox(
+  core: Core,
+  entry: SandboxEntry,
+  how: 'release' | 'delete',
+): Promise<void> {
+  const { record, resolver, namespace } = entry;
+  entry.resolver = undefined;
+  entry.namespace = undefined;
+  const remove = how === 'delete';
+  await allOfThem(`close sandbox ${record.id.slice(0, 12)}`, [
+    // The rules go with a namespace of ours; in one that lives on they must be taken away, unless we come back.
+    async () => resolver?.close({ keepRules: !remove || record.namespace.kind === 'own' }),
+    async () => (namespace === core.osl.host ? undefined : namespace?.close()),
+    async () =>
+      remove && record.namespace.kind === 'own' ? core.osl.deleteNamespace(record.namespace.path) : undefined,
+    async () => (remove ? removeFiles(record) : undefined),
+  ]);
+}

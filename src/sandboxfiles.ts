@@ -1,0 +1,86 @@
+/** The files of a sandbox: `/etc/hosts` and `/etc/resolv.conf`, computed from its records. */
+import { rm } from 'node:fs/promises';
+import { kernelFileError } from './fileerrors.ts';
+import { addEntries, buildHosts, type HostEntry, ownNames, removeEntries } from './hostfiles/etchosts.ts';
+import { editInPlace, readHostResolvConf, writeInPlace, writeResolvConf } from './hostfiles/files.ts';
+import { type Generated, generate } from './hostfiles/resolvconf.ts';
+import { FAMILIES } from './ip.ts';
+import { plain } from './pools.ts';
+import type { SandboxRecord } from './records.ts';
+import { RESOLVER_ADDRESS } from './resolver/resolver.ts';
+import type { SandboxEntry } from './sandbox.ts';
+
+/** Where a sandbox's files are: where the caller says, else in a directory of its own under `runDir`. */
+export function sandboxFiles(
+  runDir: string,
+  id: string,
+  hosts: string | undefined,
+  resolvConf: string | undefined,
+): SandboxRecord['files'] {
+  const directory = `${runDir}/files/${id.slice(0, 12)}`;
+  return {
+    hosts: hosts ?? `${directory}/hosts`,
+    resolvConf: resolvConf ?? `${directory}/resolv.conf`,
+    directory: hosts === undefined || resolvConf === undefined ? directory : undefined,
+  };
+}
+
+/** What the sandbox's `resolv.conf` says, and whom its name server asks. */
+export async function resolvConfOf(record: SandboxRecord): Promise<Generated> {
+  const hostNetwork = record.namespace.kind === 'host';
+  return generate({
+    hostFile: await readHostResolvConf(),
+    ...record.dns,
+    embedded: hostNetwork ? undefined : RESOLVER_ADDRESS,
+    hostNetwork,
+  });
+}
+
+/** Writes both files of a new sandbox. @throws FORBIDDEN, naming the path, where it can't be written */
+export async function writeNewFiles(entry: SandboxEntry, resolvConf: string): Promise<void> {
+  const { files, hostname, domainname, extraHosts } = entry.record;
+  entry.hostLines = ownLines(entry);
+  const extra = Object.entries(extraHosts).map(([name, address]) => ({ address, names: [name] }));
+  const hosts = addEntries(buildHosts({ hostname, domainname, extraHosts: extra }), entry.hostLines);
+  await Promise.all([
+    writeInPlace(files.hosts, hosts).catch(kernelFileError('write', files.hosts)),
+    writeResolvConf(files.resolvConf, resolvConf).catch(kernelFileError('write', files.resolvConf)),
+  ]);
+}
+
+/** Brings the sandbox's own lines in `/etc/hosts` up to date; lines that others wrote stay. */
+export async function updateHosts(entry: SandboxEntry): Promise<void> {
+  const before = entry.hostLines;
+  const after = ownLines(entry);
+  if (JSON.stringify(before) === JSON.stringify(after)) return;
+  const { hosts } = entry.record.files;
+  await editInPlace(hosts, (content) => addEntries(removeEntries(content, before), after)).catch(
+    kernelFileError('write', hosts),
+  );
+  entry.hostLines = after;
+}
+
+/** The sandbox's host name for each of its addresses. */
+function ownLines({ record, endpoints }: SandboxEntry): HostEntry[] {
+  const names = ownNames(record.hostname, record.domainname);
+  if (names.length === 0) return [];
+  return [...endpoints.values()].flatMap(({ record: { join, ...held } }) =>
+    FAMILIES.flatMap((family) => {
+      const address = held[family]?.address;
+      return join === undefined || address === undefined ? [] : [{ address: plain(address), names }];
+    }),
+  );
+}
+
+/** Takes up the own lines of a sandbox that was there before this process. */
+export function adoptHosts(entry: SandboxEntry): void {
+  entry.hostLines = ownLines(entry);
+}
+
+/** Removes what was made under `runDir`; files at the caller's paths are the caller's. */
+export async function removeFiles(record: SandboxRecord): Promise<void> {
+  const { directory, resolvConf } = record.files;
+  if (directory !== undefined) await rm(directory, { recursive: true, force: true });
+  if (directory === undefined || !resolvConf.startsWith(`${directory}/`))
+    await rm(`${resolvConf}.hash`, { force: true });
+}
