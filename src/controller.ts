@@ -115,7 +115,6 @@ export class NetworkController implements AsyncDisposable {
     await allOfThem('close the controller', [
       () => release(core, (entry) => closeSandbox(core, entry, 'release')),
       ...[...core.drivers.values()].map((driver) => async () => driver.close?.()),
-      () => core.firewall.close(),
       ...this.#close,
     ]);
   }
