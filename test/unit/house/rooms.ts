@@ -73,7 +73,8 @@ export const rooms: readonly Room[] = [
     name: 'datastore',
     holds: /^datastore\//,
     sees: [words, tools, contracts, errno, /^datastore\//],
-    packages: ['level'],
+    // koffi for flock, the lock that a second opener in one process can't lose.
+    packages: ['level', 'koffi', 'valibot'],
   },
   {
     name: 'resolver',

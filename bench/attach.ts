@@ -1,0 +1,106 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { FloorProgram } from './floor.ts';
+import { type Attached, attach, detach, type Ground, sandboxes, timed } from './ground.ts';
+import { median, type Row, row } from './row.ts';
+
+const ROUNDS = 6;
+const PER_ROUND = 10;
+const AT_ONCE = 100;
+const MANY = 200;
+
+/** Attach and detach: one at a time, many at once, and on a network that is full. */
+export async function attachBench(ground: Ground): Promise<readonly Row[]> {
+  // The first ones compile the code paths; they count for neither side.
+  await oneByOne(ground, 1);
+  const singles = await oneByOne(ground, ROUNDS);
+  const grace = await graceOf(ground);
+  const atOnce = await together(ground);
+  const full = await onFullNetwork(ground);
+  const wait = median(singles.floorDetach);
+  return [
+    row('attach', 'us', { ours: singles.attach, floor: singles.floorAttach }),
+    row('detach', 'us', { ours: singles.detach, floor: singles.floorDetach }),
+    row(`detach ${AT_ONCE} at once`, 'us', { ours: atOnce.ours, floor: atOnce.floor }),
+    ...(wait === null
+      ? []
+      : [
+          row(`detach ${AT_ONCE} at once, in single link deletes`, 'x', {
+            ours: atOnce.ours.map((us) => us / wait),
+            floor: atOnce.floor.map((us) => us / wait),
+          }),
+        ]),
+    row(`event loop delay max during ${AT_ONCE} detaches`, 'ms', { ours: atOnce.delays }),
+    row('attach first', 'us', { ours: full.first }),
+    // Beside the first ones, not beside C: a network's fill must not be felt.
+    row(`attach ${MANY}th`, 'us', { ours: full.last, floor: full.first }),
+    row('grace period', 'us', { ours: [], floor: grace }),
+  ];
+}
+
+async function oneByOne({ controller, network, floors }: Ground, rounds: number) {
+  const samples = { attach: [], detach: [], floorAttach: [], floorDetach: [] } as {
+    [name in 'attach' | 'detach' | 'floorAttach' | 'floorDetach']: number[];
+  };
+  const floor = floors.start('attach');
+  for (let round = 0; round < rounds; round++) {
+    const answer = await floor.ask(PER_ROUND);
+    samples.floorAttach.push(...(answer.attach ?? []));
+    samples.floorDetach.push(...(answer.detach ?? []));
+    const made = await sandboxes(controller, PER_ROUND);
+    const attached: Attached[] = [];
+    for (const sandbox of made) {
+      const [us, one] = await timed(() => attach(network, sandbox));
+      samples.attach.push(us);
+      attached.push(one);
+    }
+    for (const one of attached) samples.detach.push((await timed(() => detach(one)))[0]);
+    await Promise.all(made.map((sandbox) => sandbox.delete()));
+  }
+  await floor.close();
+  return samples;
+}
+
+async function together({ controller, network, floors }: Ground) {
+  const ours: number[] = [];
+  const delays: number[] = [];
+  const floor: number[] = [];
+  const program = floors.start('detach_group');
+  for (let round = 0; round < 3; round++) {
+    floor.push(...((await program.ask(AT_ONCE)).detach ?? []));
+    const made = await sandboxes(controller, AT_ONCE);
+    const attached: Attached[] = [];
+    for (const sandbox of made) attached.push(await attach(network, sandbox));
+    const monitor = monitorEventLoopDelay({ resolution: 1 });
+    monitor.enable();
+    ours.push((await timed(() => Promise.all(attached.map(detach))))[0]);
+    monitor.disable();
+    // The monitor's own interval is part of what it records.
+    delays.push(Math.max(0, monitor.max / 1e6 - 1));
+    await Promise.all(made.map((sandbox) => sandbox.delete()));
+  }
+  await program.close();
+  return { ours, delays, floor };
+}
+
+/** The first and the last ten of many endpoints on one network. */
+async function onFullNetwork({ controller, network }: Ground) {
+  const made = await sandboxes(controller, MANY);
+  const attached: Attached[] = [];
+  const times: number[] = [];
+  for (const sandbox of made) {
+    const [us, one] = await timed(() => attach(network, sandbox));
+    times.push(us);
+    attached.push(one);
+  }
+  await Promise.all(attached.map(detach));
+  await Promise.all(made.map((sandbox) => sandbox.delete()));
+  return { first: times.slice(0, PER_ROUND), last: times.slice(-PER_ROUND) };
+}
+
+async function graceOf({ floors }: Ground): Promise<readonly number[]> {
+  const program: FloorProgram = 'grace';
+  const floor = floors.start(program);
+  const { grace = [] } = await floor.ask(20);
+  await floor.close();
+  return grace;
+}

@@ -1,0 +1,23 @@
+import { type Ground, timed } from './ground.ts';
+import { type Row, row } from './row.ts';
+
+const COUNT = 400;
+const PIPELINED = 50;
+
+/** A request that the kernel answers at once, one at a time and many together: the cost of the transport alone. */
+export async function getlinkBench({ osl, floors }: Ground): Promise<readonly Row[]> {
+  const floor = floors.start('getlink');
+  const { single: floorSingle, pipelined: floorPipelined } = await floor.ask(COUNT);
+  await floor.close();
+  const ask = () => osl.host.link('lo');
+  const many = () => Promise.all(Array.from({ length: PIPELINED }, ask));
+  for (let i = 0; i < COUNT; i++) await ask();
+  const single: number[] = [];
+  const pipelined: number[] = [];
+  for (let i = 0; i < COUNT; i++) single.push((await timed(ask))[0]);
+  for (let i = 0; i < COUNT / 10; i++) pipelined.push((await timed(many))[0] / PIPELINED);
+  return [
+    row('getlink', 'us', { ours: single, floor: floorSingle }),
+    row(`getlink, ${PIPELINED} together`, 'us', { ours: pipelined, floor: floorPipelined }),
+  ];
+}

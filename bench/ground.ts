@@ -1,0 +1,85 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type Endpoint,
+  type EndpointOptions,
+  type Network,
+  NetworkController,
+  type Sandbox,
+} from 'libnetwork';
+import { linuxOsl, type Osl } from 'libnetwork/osl';
+import { Floors } from './floor.ts';
+
+/** A controller as in production, with a Level store, in a namespace that plays the host. */
+export interface Ground {
+  readonly controller: NetworkController;
+  readonly network: Network;
+  readonly osl: Osl;
+  readonly floors: Floors;
+}
+
+/** A container that is attached. */
+export interface Attached {
+  readonly sandbox: Sandbox;
+  readonly endpoint: Endpoint;
+}
+
+/** Opens the ground, works on it, and clears it away. */
+export async function onGround<T>(work: (ground: Ground) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-'));
+  const osl = await linuxOsl();
+  try {
+    const controller = await NetworkController.open({
+      dataDir: join(directory, 'data'),
+      runDir: join(directory, 'run'),
+      osl,
+      instance: `bench-${process.pid}`,
+    });
+    try {
+      const network = await controller.createNetwork({
+        name: 'bench',
+        ipam: { pools: [{ subnet: '10.9.0.0/16' }] },
+      });
+      const answer = await work({ controller, network, osl, floors: new Floors(directory) });
+      await network.delete();
+      return answer;
+    } finally {
+      await controller.close();
+    }
+  } finally {
+    await osl.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+let last = 0;
+
+/** Sandboxes with a namespace each, made beforehand: an attach is into what exists. */
+export function sandboxes(controller: NetworkController, count: number): Promise<Sandbox[]> {
+  return Promise.all(
+    Array.from({ length: count }, () => controller.createSandbox({ containerId: `container-${++last}` })),
+  );
+}
+
+export async function attach(
+  network: Network,
+  sandbox: Sandbox,
+  options: Partial<EndpointOptions> = {},
+): Promise<Attached> {
+  const endpoint = await network.createEndpoint({ name: `endpoint-${++last}`, ...options });
+  await endpoint.join(sandbox);
+  return { sandbox, endpoint };
+}
+
+export async function detach({ sandbox, endpoint }: Attached): Promise<void> {
+  await endpoint.leave(sandbox);
+  await endpoint.delete();
+}
+
+/** The microseconds that something takes. */
+export async function timed<T>(act: () => Promise<T>): Promise<readonly [us: number, value: T]> {
+  const start = performance.now();
+  const value = await act();
+  return [(performance.now() - start) * 1000, value];
+}

@@ -1,0 +1,84 @@
+/**
+ * The benchmark: `npm run bench`, with `--json` for an array of rows, with names of groups for some of them.
+ * Ours and the floor take turns in one run. The kernel groups need root, and run in a network namespace made for
+ * them: this process starts itself there, so that the machine's own stays untouched.
+ */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { linuxOsl } from 'libnetwork/osl';
+import { attachBench } from './attach.ts';
+import { getlinkBench } from './getlink.ts';
+import { type Ground, onGround } from './ground.ts';
+import { portBench } from './port.ts';
+import { type Row, table } from './row.ts';
+import { sandboxBench } from './sandbox.ts';
+
+/** Groups on the kernel share one controller; the others need none. */
+const onKernel: Readonly<Record<string, (ground: Ground) => Promise<readonly Row[]>>> = {
+  attach: attachBench,
+  sandbox: sandboxBench,
+  port: portBench,
+  getlink: getlinkBench,
+};
+const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, inside: { type: 'boolean', default: false } },
+});
+const known = [...Object.keys(onKernel), ...Object.keys(anywhere)];
+const unknown = positionals.find((group) => !known.includes(group));
+const isWanted = (group: string) => positionals.length === 0 || positionals.includes(group);
+const needsKernel = Object.keys(onKernel).some(isWanted);
+const canUseKernel = process.platform === 'linux' && process.getuid?.() === 0;
+
+if (unknown !== undefined) {
+  console.error(`there is no group ${unknown}: name some of ${known.join(', ')}, or none for all`);
+  process.exitCode = 2;
+} else if (needsKernel && canUseKernel && !values.inside) {
+  process.exitCode = await inScratchNamespace();
+} else {
+  await measure();
+}
+
+async function inScratchNamespace(): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-ns-'));
+  const osl = await linuxOsl();
+  const path = join(directory, 'host');
+  try {
+    const namespace = await osl.createNamespace(path);
+    const self = fileURLToPath(import.meta.url);
+    const child = namespace.spawn(process.execPath, [self, '--inside', ...process.argv.slice(2)], {
+      stdio: 'inherit',
+    });
+    const [code] = await once(child, 'exit');
+    await namespace.close();
+    return code ?? 1;
+  } finally {
+    await osl.deleteNamespace(path);
+    await osl.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function measure(): Promise<void> {
+  const rows: Row[] = [];
+  const notes: string[] = [];
+  if (needsKernel && canUseKernel) {
+    await onGround(async (ground) => {
+      if (ground.floors.missing !== undefined) notes.push(ground.floors.missing);
+      for (const [name, bench] of Object.entries(onKernel))
+        if (isWanted(name)) rows.push(...(await bench(ground)));
+    });
+  } else if (needsKernel) {
+    notes.push(`skipped ${Object.keys(onKernel).filter(isWanted).join(', ')}: they need root on Linux`);
+  }
+  for (const [name, bench] of Object.entries(anywhere)) if (isWanted(name)) rows.push(...(await bench()));
+  notes.push(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
+  if (values.json) console.log(JSON.stringify(rows, undefined, 2));
+  else console.log([table(rows), '', ...notes].join('\n'));
+}
