@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type HostFile, parseResolvConf } from './resolvconf.ts';
 
@@ -87,17 +87,24 @@ export function watchHostResolvConf(
 /** The new text goes over the old one before the rest is cut off, so that no reader finds an empty file. */
 async function overwrite(path: string, content: string, mode: number): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  const file = await open(path, 'r+', mode).catch((error: unknown) => {
-    if (isMissing(error)) return open(path, 'w', mode);
+  const file = await open(path, 'r+').catch((error: unknown) => {
+    if (isMissing(error)) return create(path, mode);
     throw error;
   });
   try {
     const bytes = Buffer.from(content);
-    await file.write(bytes, 0, bytes.length, 0);
+    await file.writeFile(bytes);
     await file.truncate(bytes.length);
   } finally {
     await file.close();
   }
+}
+
+/** The mode does not depend on the process's umask: users of the container must be able to read the file. */
+async function create(path: string, mode: number): Promise<FileHandle> {
+  const file = await open(path, 'w', mode);
+  await file.chmod(mode);
+  return file;
 }
 
 async function replace(path: string, content: string): Promise<void> {

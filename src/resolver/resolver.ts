@@ -1,70 +1,158 @@
-import { LibnetworkError } from '../errors.ts';
-import type { FirewallEngine } from '../osl/firewall/firewall.ts';
-import type { Namespace } from '../osl/osl.ts';
-import type { NameSource } from './names.ts';
+import type { Firewall } from '../osl/firewall/firewall.ts';
+import type { TcpListener, UdpSocket } from '../osl/osl.ts';
+import type { Transport } from './exchange.ts';
+import { Forwarder } from './forward.ts';
+import { emptyReply, parseQuery, type Query, RCODE, shorten, TYPE, udpLimit } from './message.ts';
+import {
+  checkLimits,
+  newCounters,
+  type ResolverCounters,
+  type ResolverLimits,
+  type ResolverOptions,
+} from './options.ts';
+import { answerLocally, encodeReply } from './reply.ts';
+import { type Handler, serveTcp, serveUdp } from './server.ts';
+
+export type {
+  ForwardedAnswer,
+  Logger,
+  ResolverCounters,
+  ResolverLimits,
+  ResolverOptions,
+  Upstream,
+} from './options.ts';
 
 /** The address of the embedded name server inside every sandbox. */
 export const RESOLVER_ADDRESS = '127.0.0.11';
+const DNS_PORT = 53;
+const LONGEST_MESSAGE = 65_535;
 
-/** A name server that questions are forwarded to. */
-export interface Upstream {
-  readonly address: string;
-  /** Default 53. */
-  readonly port?: number | undefined;
-  /** Whose network reaches it: `host` for the servers of the host's file, `sandbox` for those the user gave. */
-  readonly from: 'host' | 'sandbox';
-}
-
-export interface ResolverOptions {
-  /** The sandbox's namespace: the server is born in it. */
-  readonly namespace: Namespace;
-  readonly sandboxId: string;
-  readonly names: NameSource;
-  /** Asked on every question that is forwarded; the first three are used, in order. */
-  readonly upstreams: () => readonly Upstream[];
-  /** False: servers of the host are not asked (internal networks); those reached from the sandbox still are. */
-  readonly forwarding: () => boolean;
-  /** The table that holds the redirection of port 53 in the sandbox's namespace. */
-  readonly firewallTable: string;
-  /** Default `nftables`; `none`: port 53 itself is bound. */
-  readonly firewallEngine?: FirewallEngine | undefined;
-  /** The user asked for `ndots`: names without a dot are not forwarded, so that the client's search list is tried. */
-  readonly ndotsSet?: (() => boolean) | undefined;
-  readonly limits?: Partial<ResolverLimits> | undefined;
-  readonly logger?: Logger | undefined;
-  /** The host's namespace, that servers with `from: 'host'` are asked from; without it they are not asked. */
-  readonly dial?: Namespace | undefined;
-}
-
-/** The part of a logger that is used here. */
-export interface Logger {
-  warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
-}
-
-/** Every limit by its name (design rule 8). */
-export interface ResolverLimits {
-  /** Forwarded questions in flight; over it the answer is REFUSED at once. Default 4096. */
-  readonly inFlight: number;
-  /** Open TCP connections; over it a new one is closed. Default 64. */
-  readonly tcpConnections: number;
-}
-
+/** The name server of one sandbox, running. */
 export interface Resolver {
   readonly address: string;
-  /** Frees the sockets and takes the redirection away. Twice is fine. */
-  close(): Promise<void>;
-  readonly counters: ResolverCounters;
-}
-
-export interface ResolverCounters {
-  /** Questions that came in, by UDP and TCP. */
-  readonly queries: number;
+  /** What has happened since the start, as of now. */
+  readonly counters: Readonly<ResolverCounters> & { readonly inFlight: number };
+  /**
+   * Frees the sockets. The redirection of port 53 stays unless `removeRules`: it ends with its namespace, and the
+   * next `startResolver` there points it at its own ports. Twice is fine.
+   */
+  close(options?: { readonly removeRules?: boolean }): Promise<void>;
 }
 
 /**
  * Starts the name server of a sandbox: UDP and TCP on 127.0.0.11, reached at port 53.
- * @throws CONFLICT when port 53 is to be bound and is taken; kernel errors as `kernelError` tells
+ * @throws INVALID_ARGUMENT for a limit out of range; CONFLICT when port 53 is to be bound and is taken; kernel
+ * errors as `kernelError` tells. Nothing stays behind then.
  */
-export async function startResolver(_options: ResolverOptions): Promise<Resolver> {
-  throw new LibnetworkError('NOT_IMPLEMENTED', 'the resolver is not built yet');
+export async function startResolver(options: ResolverOptions): Promise<Resolver> {
+  const limits = checkLimits(options.limits);
+  const server = new SandboxResolver(options, limits);
+  try {
+    await server.start();
+    return server;
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+}
+
+class SandboxResolver implements Resolver {
+  readonly address = RESOLVER_ADDRESS;
+  readonly #options: ResolverOptions;
+  readonly #limits: ResolverLimits;
+  readonly #counters = newCounters();
+  readonly #forwarder: Forwarder;
+  #udp: UdpSocket | undefined;
+  #tcp: TcpListener | undefined;
+  #firewall: Firewall | undefined;
+  #connections = 0;
+  #closed = false;
+
+  constructor(options: ResolverOptions, limits: ResolverLimits) {
+    this.#options = options;
+    this.#limits = limits;
+    this.#forwarder = new Forwarder({ ...options, limits, counters: this.#counters, self: RESOLVER_ADDRESS });
+  }
+
+  get counters(): Readonly<ResolverCounters> & { readonly inFlight: number } {
+    return Object.freeze({ ...this.#counters, inFlight: this.#forwarder.inFlight });
+  }
+
+  async start(): Promise<void> {
+    const {
+      namespace,
+      firewallEngine: engine = 'nftables',
+      firewallTable: table,
+      sandboxId: id,
+    } = this.#options;
+    const port = engine === 'none' ? DNS_PORT : 0;
+    this.#udp = await namespace.bindUdp(this.address, port);
+    serveUdp(this.#udp, this.#handle, () => this.#closed);
+    this.#tcp = await namespace.listenTcp(this.address, port, (stream) => {
+      if (this.#connections >= this.#limits.tcpConnections) {
+        this.#counters.tcpRefused++;
+        stream.destroy();
+        return;
+      }
+      this.#connections++;
+      stream.once('close', () => this.#connections--);
+      serveTcp(stream, this.#handle, this.#limits.tcpIdleMs);
+    });
+    if (engine === 'none') return;
+    this.#firewall = await namespace.firewall({ engine, table });
+    const intent = { kind: 'resolver', id, address: this.address } as const;
+    // The whole table, so that rules which a former controller left behind lead to us as well.
+    await this.#firewall.sync([{ ...intent, udpPort: this.#udp.port, tcpPort: this.#tcp.port }]);
+  }
+
+  async close({ removeRules = false }: { readonly removeRules?: boolean } = {}): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#udp?.close();
+    this.#tcp?.close();
+    this.#forwarder.close();
+    if (removeRules) await this.#firewall?.destroy();
+    await this.#firewall?.close();
+  }
+
+  readonly #handle: Handler = (message, transport) => {
+    this.#counters.queries++;
+    const query = parseQuery(message);
+    if (query.kind !== 'query') {
+      this.#counters.malformed++;
+      return query.kind === 'ignore' ? undefined : emptyReply(message, query.end, query.rcode, false);
+    }
+    try {
+      return this.#answer(message, query, transport);
+    } catch (error) {
+      return this.#fail(message, query, error);
+    }
+  };
+
+  #answer(message: Buffer, query: Query, transport: Transport): Buffer | Promise<Buffer> {
+    const edns = query.edns !== undefined;
+    // BADVERS is 16: 1 in the extended part, 0 in the header's (RFC 6891 6.1.3).
+    if (query.edns !== undefined && query.edns.version > 0) return emptyReply(message, query.end, 0, true, 1);
+    const { names, sandboxId, ndotsSet, mayForward } = this.#options;
+    const limit = transport === 'udp' ? udpLimit(query) : LONGEST_MESSAGE;
+    const local = answerLocally(query, names, sandboxId);
+    if (local !== undefined) {
+      this.#counters.local++;
+      return encodeReply(message, query, local, this.#limits.ttl, limit);
+    }
+    const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
+    if (isAddress && !query.name.includes('.') && ndotsSet?.())
+      return emptyReply(message, query.end, 0, edns);
+    if (mayForward?.(query.name) === false) return emptyReply(message, query.end, RCODE.NXDOMAIN, edns);
+    return this.#forwarder.forward(message, query, transport).then(
+      (reply) => shorten(reply, query.end, limit),
+      (error: unknown) => this.#fail(message, query, error),
+    );
+  }
+
+  #fail(message: Buffer, query: Query, error: unknown): Buffer {
+    this.#counters.failed++;
+    this.#options.logger?.warn('a DNS question could not be answered', { name: query.name, error });
+    return emptyReply(message, query.end, RCODE.SERVFAIL, query.edns !== undefined);
+  }
 }
