@@ -1,0 +1,53 @@
+/** Bridges and their ports: joining, leaving, and what a bridge takes from its ports. */
+import { hasCarrier, portsOf } from './netns.ts';
+import { Refusal } from './refusal.ts';
+import type { LinkState } from './state.ts';
+
+/** Port numbers 1 to 1023: number 0 is reserved (br_private.h, BR_MAX_PORTS 1024). */
+export const MAX_BRIDGE_PORTS = 1023;
+const DEFAULT_MTU = 1500;
+const NO_MAC = '00:00:00:00:00:00';
+
+/** Makes `link` a port of `bridge`, leaving the one it was in. @throws Refusal EOPNOTSUPP, ELOOP, EINVAL, EXFULL */
+export function joinBridge(link: LinkState, bridge: LinkState): void {
+  if (link.master === bridge) return;
+  if (link.master !== undefined) leaveBridge(link);
+  if (bridge.kind !== 'bridge') throw new Refusal('EOPNOTSUPP');
+  if (link === bridge || link.kind === 'bridge')
+    throw new Refusal('ELOOP', 'Can not enslave a bridge to a bridge');
+  if (link.kind === 'loopback') throw new Refusal('EINVAL');
+  if (hasUppers(link)) throw new Refusal('EBUSY', 'Device has an upper device of another kind');
+  if (portsOf(bridge).length >= MAX_BRIDGE_PORTS)
+    throw new Refusal('EXFULL', 'Bridge has no free port number');
+  link.master = bridge;
+  takeFromPorts(bridge);
+  refreshBridge(bridge);
+}
+
+/** A bridge has a carrier while one of its ports has. */
+export function refreshBridge(bridge: LinkState): void {
+  bridge.carrier = portsOf(bridge).some((port) => port.up && hasCarrier(port));
+}
+
+/** A macvlan or ipvlan on top has taken the one receive handler that a port needs too. */
+function hasUppers(link: LinkState): boolean {
+  return [...link.uppers].some((upper) => upper.kind === 'macvlan' || upper.kind === 'ipvlan');
+}
+
+export function leaveBridge(link: LinkState): void {
+  const bridge = link.master;
+  if (bridge === undefined) return;
+  link.master = undefined;
+  link.hairpin = false;
+  bridge.home.neighbours = bridge.home.neighbours.filter((n) => !(n.family === 'bridge' && n.link === link));
+  takeFromPorts(bridge);
+  refreshBridge(bridge);
+}
+
+/** A bridge takes its ports' least MTU and lowest MAC, unless the user chose them. */
+export function takeFromPorts(bridge: LinkState): void {
+  const ports = portsOf(bridge);
+  if (!bridge.mtuChosen)
+    bridge.mtu = Math.min(...ports.map((port) => port.mtu), ports.length === 0 ? DEFAULT_MTU : Infinity);
+  if (!bridge.macChosen) bridge.mac = ports.map((port) => port.mac ?? NO_MAC).sort()[0] ?? NO_MAC;
+}

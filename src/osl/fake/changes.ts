@@ -1,0 +1,85 @@
+/** Carries out one `Change` of the osl contract. */
+import type { Change, CreateLink, Namespace, SetLink } from '../osl.ts';
+import { addAddress, deleteAddress } from './addresses.ts';
+import { checkAlias } from './limits.ts';
+import {
+  createLink,
+  moveLink,
+  renameLink,
+  setAlias,
+  setDown,
+  setHairpin,
+  setMac,
+  setMaster,
+  setMtu,
+  setUp,
+} from './links.ts';
+import { deleteNeighbour, setNeighbour } from './neighbours.ts';
+import { findLink, needLink } from './netns.ts';
+import { addRoute, deleteRoute, replaceRoute } from './routes.ts';
+import type { NetnsState } from './state.ts';
+
+/** What a change needs to know beside the namespace it is made in. */
+export interface Surroundings {
+  /** The data behind a namespace handle. */
+  readonly stateOf: (namespace: Namespace) => NetnsState;
+  /** Linux 6.2 and later rename links that are up. */
+  readonly renamesWhileUp: boolean;
+}
+
+export function applyChange(netns: NetnsState, change: Change, around: Surroundings): void {
+  switch (change.op) {
+    case 'createLink':
+      return create(netns, change, around);
+    case 'setLink':
+      return set(netns, change, around);
+    case 'addAddress':
+      return addAddress(netns, change.link, change.address);
+    case 'deleteAddress':
+      return deleteAddress(netns, change.link, change.address);
+    case 'addRoute':
+      return addRoute(netns, change);
+    case 'replaceRoute':
+      return replaceRoute(netns, change);
+    case 'deleteRoute':
+      return deleteRoute(netns, change);
+    case 'setNeighbour':
+      return setNeighbour(netns, change);
+    case 'deleteNeighbour':
+      return deleteNeighbour(netns, change);
+  }
+}
+
+function create(netns: NetnsState, change: CreateLink, around: Surroundings): void {
+  const target = change.namespace === undefined ? netns : around.stateOf(change.namespace);
+  const peerNamespace = change.link.kind === 'veth' ? change.link.peer.namespace : undefined;
+  if (change.alias !== undefined) checkAlias(change.alias);
+  createLink(netns, {
+    name: change.name,
+    spec: change.link,
+    macAddress: change.macAddress,
+    mtu: change.mtu,
+    master: change.master,
+    up: change.up,
+    group: change.group,
+    target,
+    peerTarget: peerNamespace === undefined ? netns : around.stateOf(peerNamespace),
+  });
+  const made = findLink(target, change.name);
+  if (made !== undefined && change.alias !== undefined) setAlias(made, change.alias);
+}
+
+/** In the kernel's order (do_setlink): the move first, then the link's own values, its bridge, and its state. */
+function set(netns: NetnsState, change: SetLink, around: Surroundings): void {
+  const link = needLink(netns, change.name);
+  if (change.namespace !== undefined) moveLink(link, around.stateOf(change.namespace));
+  if (change.macAddress !== undefined) setMac(link, change.macAddress);
+  if (change.mtu !== undefined) setMtu(link, change.mtu);
+  if (change.group !== undefined) link.group = change.group;
+  if (change.rename !== undefined) renameLink(link, change.rename, around.renamesWhileUp);
+  if (change.alias !== undefined) setAlias(link, change.alias);
+  if (change.master !== undefined) setMaster(link, change.master);
+  if (change.up === true) setUp(link);
+  if (change.up === false) setDown(link);
+  if (change.hairpin !== undefined) setHairpin(link, change.hairpin);
+}

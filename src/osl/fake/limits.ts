@@ -1,0 +1,59 @@
+/** What the kernel accepts as a link's name, MTU, MAC address, and texts, and the errors it answers otherwise. */
+
+import type { LinkKind } from '../osl.ts';
+import { Refusal } from './refusal.ts';
+
+/** IFNAMSIZ less the terminator. */
+const MAX_NAME_BYTES = 15;
+/** IFALIASZ less the terminator. */
+const MAX_ALIAS_BYTES = 255;
+
+/** @throws Refusal EINVAL, as `dev_valid_name` decides */
+export function checkLinkName(name: string): void {
+  const size = Buffer.byteLength(name);
+  if (
+    size === 0 ||
+    size > MAX_NAME_BYTES ||
+    name === '.' ||
+    name === '..' ||
+    /[/:\s\0]/.test(name) ||
+    name.includes('%')
+  )
+    throw new Refusal('EINVAL', `not a link name: ${JSON.stringify(name)}`);
+}
+
+/** The least and the largest MTU of each kind (`min_mtu`, `max_mtu`). */
+const mtuRange: Readonly<Record<LinkKind, readonly [number, number]>> = {
+  veth: [68, 65535],
+  bridge: [68, 65535],
+  vxlan: [68, 65535],
+  macvlan: [68, 65535],
+  ipvlan: [68, 65535],
+  vlan: [0, 65535],
+  dummy: [0, 4294967295],
+  ifb: [68, 1500],
+  loopback: [0, 4294967295],
+  other: [68, 65535],
+};
+
+/** @throws Refusal EINVAL */
+export function checkMtu(kind: LinkKind, mtu: number): void {
+  const [least, most] = mtuRange[kind];
+  if (!Number.isInteger(mtu) || mtu < least) throw new Refusal('EINVAL', 'mtu less than device minimum');
+  if (mtu > most) throw new Refusal('EINVAL', 'mtu greater than device maximum');
+}
+
+/** The MAC in lower case. @throws Refusal EINVAL, or EADDRNOTAVAIL for one that no link can have (multicast, zero) */
+export function checkMac(mac: string): string {
+  const lower = mac.toLowerCase();
+  if (!/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(lower))
+    throw new Refusal('EINVAL', `not a MAC address: ${mac}`);
+  if (lower === '00:00:00:00:00:00' || Number.parseInt(lower.slice(0, 2), 16) & 1)
+    throw new Refusal('EADDRNOTAVAIL', 'Invalid MAC address');
+  return lower;
+}
+
+/** @throws Refusal EINVAL */
+export function checkAlias(alias: string): void {
+  if (Buffer.byteLength(alias) > MAX_ALIAS_BYTES) throw new Refusal('EINVAL', 'alias too long');
+}

@@ -1,0 +1,184 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import { LibnetworkError, throwIfAborted } from '../../errors.ts';
+import type { Family } from '../../ip.ts';
+import { createFirewall } from '../firewall/engine.ts';
+import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
+import type {
+  Change,
+  HeldPort,
+  Link,
+  LinkAddress,
+  Namespace,
+  Neighbour,
+  PortSpec,
+  Route,
+  TcpListener,
+  UdpSocket,
+  Waits,
+} from '../osl.ts';
+import { loseIpv6, regainIpv6 } from './addresses.ts';
+import { applyChange } from './changes.ts';
+import { type Handle, step } from './handle.ts';
+import { deleteLink } from './links.ts';
+import { findLink, needLink } from './netns.ts';
+import { spawnFake } from './process.ts';
+import { faultyBackend } from './ruleset.ts';
+import { Sockets } from './sockets.ts';
+import type { NetnsState } from './state.ts';
+import { readSysctl, writeSysctl } from './sysctls.ts';
+import { viewAddress, viewLink, viewNeighbour, viewRoute } from './views.ts';
+
+/** A process's handle to one namespace of a fake kernel. */
+export class FakeNamespace implements Namespace {
+  readonly path: string;
+  readonly state: NetnsState;
+  readonly #handle: Handle;
+  readonly #sockets: Sockets;
+  #closed = false;
+
+  constructor(handle: Handle, path: string, state: NetnsState) {
+    this.path = path;
+    this.state = state;
+    this.#handle = handle;
+    this.#sockets = new Sockets(handle, state);
+    state.holders.add(this);
+    handle.faults.onCrash(() => this.#release());
+  }
+
+  async links(): Promise<readonly Link[]> {
+    return await this.#step('links', () =>
+      [...this.state.links.values()].sort((a, b) => a.index - b.index).map(viewLink),
+    );
+  }
+
+  async link(name: string): Promise<Link | undefined> {
+    return await this.#step(`link ${name}`, () => {
+      const link = findLink(this.state, name);
+      return link === undefined ? undefined : viewLink(link);
+    });
+  }
+
+  async addresses(link?: string): Promise<readonly LinkAddress[]> {
+    return await this.#step('addresses', () => this.#of(link, this.state.addresses).map(viewAddress));
+  }
+
+  async routes(family?: Family): Promise<readonly Route[]> {
+    return await this.#step('routes', () =>
+      this.state.routes.filter((r) => family === undefined || r.family === family).map(viewRoute),
+    );
+  }
+
+  async neighbours(link?: string): Promise<readonly Neighbour[]> {
+    return await this.#step('neighbours', () => this.#of(link, this.state.neighbours).map(viewNeighbour));
+  }
+
+  /** Every change is a step of its own, so that a process can die between two of them. */
+  async apply(changes: readonly Change[], options: Waits = {}): Promise<void> {
+    throwIfAborted(options.signal);
+    this.#check('apply');
+    const surroundings = {
+      stateOf: this.#handle.stateOf,
+      renamesWhileUp: this.#handle.kernel.renamesWhileUp,
+    };
+    const answers = changes.map((change, i) =>
+      this.#step(`changes[${i}] ${change.op}`, () => applyChange(this.state, change, surroundings)),
+    );
+    const outcomes = await Promise.allSettled(answers);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    throwIfAborted(options.signal);
+  }
+
+  async deleteLink(name: string, options: Waits = {}): Promise<boolean> {
+    throwIfAborted(options.signal);
+    return await this.#step(`deleteLink ${name}`, () => deleteLink(this.state, name));
+  }
+
+  async sysctl(key: string): Promise<string | undefined> {
+    return await this.#step(`sysctl ${key}`, () => readSysctl(this.state, key));
+  }
+
+  async setSysctl(key: string, value: string): Promise<void> {
+    await this.#step(`setSysctl ${key}`, () => {
+      for (const changed of writeSysctl(this.state, key, value)) this.#followSysctl(changed, value);
+    });
+  }
+
+  #followSysctl(key: string, value: string): void {
+    const name = /^net\/ipv6\/conf\/([^/]+)\/disable_ipv6$/.exec(key)?.[1];
+    const link = name === undefined ? undefined : findLink(this.state, name);
+    if (link === undefined) return;
+    if (Number(value) !== 0) loseIpv6(link);
+    else regainIpv6(link);
+  }
+
+  async bindUdp(address: string, port: number): Promise<UdpSocket> {
+    return await this.#step(`bindUdp ${address} ${port}`, () => this.#sockets.bindUdp(address, port));
+  }
+
+  async listenTcp(
+    address: string,
+    port: number,
+    onConnection: (stream: Duplex) => void,
+  ): Promise<TcpListener> {
+    return await this.#step(`listenTcp ${address} ${port}`, () =>
+      this.#sockets.listenTcp(address, port, onConnection),
+    );
+  }
+
+  async connectTcp(address: string, port: number, options: Waits = {}): Promise<Duplex> {
+    throwIfAborted(options.signal);
+    return await this.#step(`connectTcp ${address} ${port}`, () => this.#sockets.connectTcp(address, port));
+  }
+
+  async holdPort(port: PortSpec): Promise<HeldPort> {
+    return await this.#step(`holdPort ${port.protocol} ${port.address} ${port.port}`, () =>
+      this.#sockets.holdPort(port),
+    );
+  }
+
+  async ping(address: string, options: Waits = {}): Promise<number | undefined> {
+    throwIfAborted(options.signal);
+    return await this.#step(`ping ${address}`, () => this.#sockets.ping(address));
+  }
+
+  spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess {
+    this.#check('spawn');
+    const { kernel, programs, faults } = this.#handle;
+    return faults.around(`spawn ${file}`, () => spawnFake(kernel, programs, this.state, file, args, options));
+  }
+
+  async firewall(options: FirewallOptions): Promise<Firewall> {
+    this.#check('firewall');
+    return createFirewall(faultyBackend(this.#handle.faults, this.state), options);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#handle.faults.crashed) this.#release();
+  }
+
+  #release(): void {
+    if (this.#closed || this.path === 'host') return;
+    this.#closed = true;
+    this.#handle.kernel.release(this.state, this);
+  }
+
+  #of<T extends { readonly link: { readonly name: string } }>(
+    link: string | undefined,
+    all: readonly T[],
+  ): readonly T[] {
+    if (link === undefined) return all;
+    needLink(this.state, link);
+    return all.filter((entry) => entry.link.name === link);
+  }
+
+  async #step<T>(name: string, act: () => T): Promise<T> {
+    this.#check(name);
+    return await step(this.#handle, name, act);
+  }
+
+  #check(operation: string): void {
+    if (this.#closed && !this.#handle.faults.crashed)
+      throw new LibnetworkError('UNAVAILABLE', `the namespace ${this.path} is closed`, { operation });
+  }
+}

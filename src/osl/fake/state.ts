@@ -1,0 +1,131 @@
+/** The data of a kernel in memory. Plain and mutable: only the functions beside it in this folder change it. */
+import type { Duplex } from 'node:stream';
+import type { Address, Family, Prefix } from '../../ip.ts';
+import type { MemoryBackend } from '../firewall/memory.ts';
+import type { LinkKind, LinkSpec, LinkStatistics } from '../osl.ts';
+
+export type Scope = 'global' | 'link' | 'host' | 'other';
+
+export interface LinkState {
+  /** The namespace it is in now. */
+  home: NetnsState;
+  index: number;
+  name: string;
+  readonly kind: LinkKind;
+  /** What it was made with; `undefined` for loopback and the far end of a veth. */
+  readonly spec: LinkSpec | undefined;
+  up: boolean;
+  mtu: number;
+  mac: string | undefined;
+  /** Set by the user: a bridge then keeps its own instead of taking its lowest port's. */
+  macChosen: boolean;
+  mtuChosen: boolean;
+  alias: string | undefined;
+  group: number;
+  master: LinkState | undefined;
+  /** The other end of a veth. */
+  peer: LinkState | undefined;
+  /** The lower device of a vlan, macvlan, or ipvlan. */
+  readonly parent: LinkState | undefined;
+  /** The vlans, macvlans, and ipvlans made on it, in whatever namespace they are now. */
+  readonly uppers: Set<LinkState>;
+  hairpin: boolean;
+  /** A bridge's: a new one has a carrier until a port's change makes it ask its ports. */
+  carrier: boolean;
+  /** IPv6 has been configured since it was brought up (the kernel's IF_READY). */
+  ready: boolean;
+  statistics: { -readonly [K in keyof LinkStatistics]: LinkStatistics[K] };
+}
+
+export interface AddressState {
+  readonly link: LinkState;
+  readonly address: Address;
+  readonly prefix: Prefix;
+  readonly scope: Scope;
+  /** IPv4: another address of the same prefix came first, and takes this one along when it goes. */
+  secondary: boolean;
+}
+
+export interface RouteState {
+  readonly family: Family;
+  readonly prefix: Prefix;
+  readonly gateway: Address | undefined;
+  readonly link: LinkState;
+  readonly scope: Scope;
+  readonly metric: number;
+  /** Made by the kernel for an address. */
+  readonly connected: boolean;
+}
+
+export interface NeighbourState {
+  readonly link: LinkState;
+  readonly family: Family | 'bridge';
+  readonly address: Address | undefined;
+  readonly mac: string;
+}
+
+/** A bound socket. What it does with what arrives is its owner's. */
+export interface SocketState {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly family: Family;
+  /** `undefined` for every address of the family. */
+  readonly address: Address | undefined;
+  readonly port: number;
+  /** It takes what comes; a port that is only held refuses. */
+  readonly listening: boolean;
+  /** A datagram for this socket. */
+  readonly deliver?: (data: Buffer, from: { readonly address: string; readonly port: number }) => void;
+  /** A connection for this socket: gives the far end its stream. */
+  readonly accept?: (offer: ConnectionOffer) => void;
+}
+
+export interface ConnectionOffer {
+  readonly from: { readonly address: string; readonly port: number };
+  readonly stream: Duplex;
+}
+
+/** One connection that passed a namespace's packet filter. Tuples are as seen before and after its NAT. */
+export interface Flow {
+  readonly protocol: string;
+  readonly original: Tuple;
+  /** What answers look like when they arrive: the translated tuple, turned round. */
+  reply: Tuple;
+  destinationNat: boolean;
+  sourceNat: boolean;
+  /** The kinds of NAT that were decided, by a rule or by none. */
+  destinationDecided: boolean;
+  sourceDecided: boolean;
+  answered: boolean;
+}
+
+export interface Tuple {
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+}
+
+export interface NetnsState {
+  readonly id: number;
+  /** In the order of their indexes, as the kernel dumps them. */
+  readonly links: Map<number, LinkState>;
+  nextIndex: number;
+  addresses: AddressState[];
+  routes: RouteState[];
+  neighbours: NeighbourState[];
+  readonly sysctls: Map<string, string>;
+  /** The packet filter, and the names of the tables that were ever asked for. */
+  readonly ruleset: MemoryBackend;
+  readonly tableNames: Set<string>;
+  readonly sockets: Set<SocketState>;
+  flows: Flow[];
+  /** Mounts, handles, processes and sockets: without any the namespace ends. */
+  readonly holders: Set<unknown>;
+}
+
+export interface ProcessState {
+  readonly pid: number;
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly namespace: NetnsState;
+}

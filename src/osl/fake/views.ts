@@ -1,0 +1,52 @@
+/** The kernel's data as the osl contract shows it: frozen copies. */
+import { formatAddress, formatPrefix } from '../../ip.ts';
+import type { Link, LinkAddress, Neighbour, Route } from '../osl.ts';
+import { isRunning } from './netns.ts';
+import type { AddressState, LinkState, NeighbourState, RouteState } from './state.ts';
+
+export function viewLink(link: LinkState): Link {
+  return Object.freeze({
+    index: link.index,
+    name: link.name,
+    kind: link.kind,
+    up: link.up,
+    running: isRunning(link),
+    mtu: link.mtu,
+    macAddress: link.mac,
+    alias: link.alias,
+    master: link.master?.name,
+    peerIndex: (link.peer ?? link.parent)?.index,
+    group: link.group,
+    statistics: Object.freeze({ ...link.statistics }),
+  });
+}
+
+export function viewAddress(entry: AddressState): LinkAddress {
+  return Object.freeze({
+    link: entry.link.name,
+    family: entry.address.family,
+    address: `${formatAddress(entry.address)}/${entry.prefix.length}`,
+    scope: entry.scope,
+  });
+}
+
+export function viewRoute(route: RouteState): Route {
+  return Object.freeze({
+    family: route.family,
+    destination: route.prefix.length === 0 ? 'default' : formatPrefix(route.prefix),
+    gateway: route.gateway === undefined ? undefined : formatAddress(route.gateway),
+    link: route.link.name,
+    scope: route.scope,
+    metric: route.metric,
+  });
+}
+
+export function viewNeighbour(entry: NeighbourState): Neighbour {
+  return Object.freeze({
+    link: entry.link.name,
+    family: entry.family,
+    address: entry.address === undefined ? undefined : formatAddress(entry.address),
+    macAddress: entry.mac,
+    permanent: true,
+  });
+}

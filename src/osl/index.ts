@@ -1,0 +1,17 @@
+/** `libnetwork/osl`: the only door to the kernel. */
+export { errnoCodes, errnoName, kernelError } from './errno.ts';
+export type {
+  EndpointIntent,
+  FamilyIntent,
+  Firewall,
+  FirewallChange,
+  FirewallEngine,
+  FirewallOptions,
+  FirewallReport,
+  Intent,
+  NetworkIntent,
+  Owner,
+  PublishedPort,
+  ResolverIntent,
+} from './firewall/firewall.ts';
+export type * from './osl.ts';
