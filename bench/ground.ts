@@ -8,7 +8,7 @@ import {
   NetworkController,
   type Sandbox,
 } from 'libnetwork';
-import { linuxOsl, type Osl } from 'libnetwork/osl';
+import type { Osl } from 'libnetwork/osl';
 import { Floors } from './floor.ts';
 
 /** A controller as in production, with a Level store, in a namespace that plays the host. */
@@ -28,7 +28,7 @@ export interface Attached {
 /** Opens the ground, works on it, and clears it away. */
 export async function onGround<T>(work: (ground: Ground) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-'));
-  const osl = await linuxOsl();
+  const osl = linuxOsl();
   try {
     const controller = await NetworkController.open({
       dataDir: join(directory, 'data'),

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { linuxOsl } from 'libnetwork/osl';
+import { linuxOsl } from 'libnetwork';
 import { attachBench } from './attach.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, onGround } from './ground.ts';
@@ -47,7 +47,7 @@ if (unknown !== undefined) {
 
 async function inScratchNamespace(): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-ns-'));
-  const osl = await linuxOsl();
+  const osl = linuxOsl();
   const path = join(directory, 'host');
   try {
     const namespace = await osl.createNamespace(path);

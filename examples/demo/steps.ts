@@ -10,6 +10,7 @@ import type { Namespace } from 'libnetwork/osl';
 import { found, nameServer, plain, publication } from './facts.ts';
 import { makeOutside, type Outside } from './outside.ts';
 import { picture } from './picture.ts';
+import { lookUp, startServer, stop } from './programs.ts';
 import { check, type Stage } from './stage.ts';
 import { canConnect, httpGet, inUrl } from './web.ts';
 import { GREETING, PUBLISHED, UNPUBLISHED } from './world.ts';
@@ -45,14 +46,14 @@ export async function tell(stage: Stage, options: ControllerOptions): Promise<vo
     let house = await build(stage, open);
     stage.note(`\n${draw(house, outside)}\n`);
     const server = await stage.step('start an HTTP server in web with sandbox.spawn', () =>
-      world.startServer(house.web),
+      startServer(world, house.web),
     );
     try {
       await reach(stage, house, outside, '');
       house = await restart(stage, house, open);
       await reach(stage, house, outside, ', after the restart');
     } finally {
-      await server.stop();
+      await stop(server);
     }
     await remove(stage, house);
   } finally {
@@ -81,7 +82,7 @@ async function build(stage: Stage, open: Opener): Promise<House> {
     controller.createNetwork({ name: 'front', driver: 'bridge' }),
   );
   const [web, client] = await stage.step('create the sandboxes web and client', () =>
-    Promise.all([createSandbox(stage, controller, 'web'), createSandbox(stage, controller, 'client')]),
+    Promise.all([createSandbox(controller, 'web'), createSandbox(controller, 'client')]),
   );
   const webEndpoint = await stage.step(`attach web, with port ${PUBLISHED} published`, async () => {
     const ports = [{ protocol: 'tcp' as const, container: PUBLISHED, host: 8080, hostEnd: 8179 }];
@@ -98,17 +99,8 @@ async function build(stage: Stage, open: Opener): Promise<House> {
   return { controller, front, web, client, webEndpoint, clientEndpoint };
 }
 
-function createSandbox(
-  stage: Stage,
-  controller: NetworkController,
-  name: (typeof containers)[number],
-): Promise<Sandbox> {
-  return controller.createSandbox({
-    containerId: name,
-    hostname: name,
-    hostsPath: join(stage.directory, `${name}.hosts`),
-    resolvConfPath: join(stage.directory, `${name}.resolv.conf`),
-  });
+function createSandbox(controller: NetworkController, name: (typeof containers)[number]): Promise<Sandbox> {
+  return controller.createSandbox({ containerId: name, hostname: name });
 }
 
 /** Who reaches whom, and who must not. */
@@ -144,14 +136,14 @@ async function byName(
   when: string,
 ): Promise<void> {
   const { world } = stage;
-  const server = await nameServer(join(stage.directory, 'client.resolv.conf'));
+  const server = await nameServer(house.client.resolvConfPath);
   await stage.step(`client gets http://web/ by name${when}`, async () => {
-    const addresses = await world.lookUp(house.client, server, { type: 'A', name: 'web' });
+    const addresses = await lookUp(world, house.client, server, { type: 'A', name: 'web' });
     check(addresses.includes(web), `web to be ${web}`, addresses);
     await greeted(client, addresses[0] ?? '', PUBLISHED);
   });
   await stage.step(`client finds the name of ${web}${when}`, async () => {
-    const names = await world.lookUp(house.client, server, { type: 'PTR', name: web });
+    const names = await lookUp(world, house.client, server, { type: 'PTR', name: web });
     check(names.includes('web.front'), `${web} to be web.front`, names);
   });
 }

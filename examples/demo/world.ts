@@ -1,27 +1,21 @@
-import type { Sandbox } from 'libnetwork';
 import type { Osl } from 'libnetwork/osl';
 
 /** Where the demo plays. Everything else in it is the same on the real kernel and on the one in memory. */
 export interface World {
   readonly kind: 'linux' | 'fake';
   readonly osl: Osl;
-  /** Starts the demo's web server in a sandbox; resolves once it listens on all its ports. */
-  startServer(sandbox: Sandbox): Promise<RunningServer>;
-  /** Asks a name server from inside a sandbox, as a program there would. */
-  lookUp(sandbox: Sandbox, server: string, question: Question): Promise<readonly string[]>;
+  /** Serves `GREETING` over HTTP on the published and the unpublished port, and says so when it listens. */
+  readonly server: Command;
+  /** Called with name server, type and name, asks that one question and prints the answers as JSON. */
+  readonly lookUp: Command;
   /** Namespaces kept alive by a mount under a directory, as the kernel tells. */
   mountsUnder(directory: string): Promise<readonly string[]>;
 }
 
-/** `A` and `AAAA` ask for a name's addresses, `PTR` for an address's names. */
-export interface Question {
-  readonly type: 'A' | 'AAAA' | 'PTR';
-  readonly name: string;
-}
-
-export interface RunningServer {
-  /** Ends it; resolves when it is gone. */
-  stop(): Promise<void>;
+/** A program as `sandbox.spawn` starts it. */
+export interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
 }
 
 /** The port that the demo publishes, and one that it does not. The server listens on both. */
