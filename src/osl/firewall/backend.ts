@@ -1,7 +1,6 @@
 /** What the engine needs of a kernel, real or in memory: one table that is read, and changed by transactions. */
-import type { Waits } from '../osl.ts';
 import { ruleMark } from './mark.ts';
-import type { Chain, ElementSet, Rule, Table } from './model.ts';
+import type { Chain, ElementSet, Table } from './model.ts';
 import type { Transaction } from './transaction.ts';
 
 /**
@@ -13,9 +12,9 @@ export interface RulesetBackend {
    * Does all operations or none. What cannot be done throws as the kernel would: ENOENT for what is not there,
    * EEXIST for what is, EBUSY for the deletion of what is still referred to.
    */
-  commit(transaction: Transaction, options?: Waits): Promise<void>;
+  commit(transaction: Transaction): Promise<void>;
   /** What the table of that name holds now; `undefined` when there is no such table. */
-  read(table: string, options?: Waits): Promise<FoundTable | undefined>;
+  read(table: string): Promise<FoundTable | undefined>;
   /** Frees the handle; the table stays. */
   close(): Promise<void>;
 }
@@ -37,8 +36,12 @@ export interface FoundRule {
   readonly mark: string;
 }
 
+/** A chain of the model as a kernel that holds it would tell it. */
+export function foundChain(chain: Chain): FoundChain {
+  return { ...chain, rules: chain.rules.map((rule) => ({ comment: rule.comment, mark: ruleMark(rule) })) };
+}
+
 /** A table of the model as a kernel that holds it would tell it. */
 export function found(table: Table): FoundTable {
-  const rule = (rule: Rule): FoundRule => ({ comment: rule.comment, mark: ruleMark(rule) });
-  return { ...table, chains: table.chains.map((chain) => ({ ...chain, rules: chain.rules.map(rule) })) };
+  return { ...table, chains: table.chains.map(foundChain) };
 }

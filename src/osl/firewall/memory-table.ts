@@ -1,5 +1,5 @@
 import { kernelError } from '../errno.ts';
-import { keyText } from './key.ts';
+import { keyText } from './mark.ts';
 import type { Action, Element, Hook, Rule, Table, Verdict } from './model.ts';
 import type { SetDeclaration } from './transaction.ts';
 

@@ -68,7 +68,7 @@ function perform(tables: Map<string, MemoryTable>, name: string, operation: Oper
     case 'addSet':
       return table.addSet(operation.set);
     case 'deleteSet':
-      return table.deleteSet(operation.set);
+      return table.deleteSet(operation.set.name);
     case 'addElements':
       return table.addElements(operation.set.name, operation.elements);
     case 'deleteElements':

@@ -57,11 +57,13 @@ export type Field =
 /** Properties of a packet's connection; each is a set of bits. */
 export type ConnectionField = 'ct state' | 'ct status';
 
+export type ConnectionBit = 'established' | 'related' | 'dnat';
+
 export type Match =
   /** The field is (not) the value; for addresses the value may be a prefix. */
   | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly [string] }
-  /** The connection has one of the bits (`==`), or none of them (`!=`): `established`, `related`; `dnat`. */
-  | { readonly field: ConnectionField; readonly op: '==' | '!='; readonly values: readonly string[] }
+  /** The connection has at least one of the bits: `established`, `related`; `dnat`. */
+  | { readonly field: ConnectionField; readonly op: '=='; readonly values: readonly ConnectionBit[] }
   /** The fields together are (not) an element of a set. */
   | { readonly fields: readonly Field[]; readonly op: 'in' | 'not in'; readonly set: string };
 

@@ -23,7 +23,7 @@ export type Operation =
   | { readonly op: 'addRules'; readonly chain: string; readonly rules: readonly Rule[] }
   | { readonly op: 'addSet'; readonly set: SetDeclaration }
   /** With its elements; no rule may refer to it any more. */
-  | { readonly op: 'deleteSet'; readonly set: string }
+  | { readonly op: 'deleteSet'; readonly set: SetDeclaration }
   /** The keys are new to the set. */
   | { readonly op: 'addElements'; readonly set: SetDeclaration; readonly elements: readonly Element[] }
   /** The keys are in the set. */

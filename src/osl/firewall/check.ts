@@ -1,0 +1,77 @@
+/** What an intent must be before it is compiled. Its texts become rules, so nothing unusual gets through. */
+import { invalid } from '../../errors.ts';
+import { FAMILIES, familyOf, parsePrefix } from '../../ip.ts';
+import type {
+  EndpointIntent,
+  FamilyIntent,
+  Intent,
+  NetworkIntent,
+  PublishedPort,
+  ResolverIntent,
+} from './firewall.ts';
+
+const MODES: readonly string[] = ['nat', 'nat-unprotected', 'routed', 'isolated'];
+const PROTOCOLS: readonly string[] = ['tcp', 'udp', 'sctp'];
+const MAX_INTERFACE_NAME = 15;
+
+/** @throws INVALID_ARGUMENT naming the field */
+export function checkIntent(intent: Intent): void {
+  if (intent.id === '') throw invalid('id', intent.id, 'an owner needs an id');
+  if (intent.kind === 'network') checkNetwork(intent);
+  else if (intent.kind === 'endpoint') checkEndpoint(intent);
+  else checkResolver(intent);
+}
+
+function checkNetwork(intent: NetworkIntent): void {
+  checkBridge(intent.bridge);
+  for (const family of FAMILIES) {
+    const settings = intent[family];
+    if (settings !== undefined) checkFamily(family, settings);
+  }
+}
+
+function checkFamily(family: 'ipv4' | 'ipv6', { subnet, mode, masquerade }: FamilyIntent): void {
+  if (parsePrefix(subnet)?.family !== family)
+    throw invalid(`${family}.subnet`, subnet, `expected an ${family} prefix without host bits`);
+  if (!MODES.includes(mode)) throw invalid(`${family}.mode`, mode, `expected one of ${MODES.join(', ')}`);
+  if (typeof masquerade === 'string' && familyOf(masquerade) !== family)
+    throw invalid(`${family}.masquerade`, masquerade, `expected true, false or an ${family} address`);
+}
+
+function checkEndpoint(intent: EndpointIntent): void {
+  checkBridge(intent.bridge);
+  for (const [index, port] of intent.ports.entries()) checkPort(`ports[${index}]`, port);
+}
+
+function checkPort(field: string, port: PublishedPort): void {
+  if (!PROTOCOLS.includes(port.protocol))
+    throw invalid(`${field}.protocol`, port.protocol, `expected one of ${PROTOCOLS.join(', ')}`);
+  const family = familyOf(port.hostAddress);
+  if (family === undefined) throw invalid(`${field}.hostAddress`, port.hostAddress, 'expected an address');
+  if (familyOf(port.address) !== family)
+    throw invalid(`${field}.address`, port.address, `expected an ${family} address, as hostAddress is one`);
+  checkNumber(`${field}.port`, port.port);
+  if (port.hostPort !== undefined) checkNumber(`${field}.hostPort`, port.hostPort);
+}
+
+function checkResolver(intent: ResolverIntent): void {
+  if (familyOf(intent.address) === undefined)
+    throw invalid('address', intent.address, 'expected a loopback address');
+  checkNumber('udpPort', intent.udpPort);
+  checkNumber('tcpPort', intent.tcpPort);
+}
+
+function checkNumber(field: string, port: number): void {
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw invalid(field, port, 'expected a port from 1 to 65535');
+}
+
+/** Names that the kernel takes as an interface's, less those that would need quoting in a ruleset's text. */
+function checkBridge(name: string): void {
+  if (!/^[A-Za-z0-9_.:@+-]+$/.test(name) || name.length > MAX_INTERFACE_NAME)
+    throw invalid(
+      'bridge',
+      name,
+      `expected an interface name of 1 to ${MAX_INTERFACE_NAME} letters, digits or _.:@+-`,
+    );
+}

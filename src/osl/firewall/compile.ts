@@ -1,0 +1,199 @@
+/** From intents to the model. Pure: an intent becomes the same parts, whatever else is there. */
+import { invalid } from '../../errors.ts';
+import { shortHash } from '../../ids.ts';
+import {
+  FAMILIES,
+  type Family,
+  familyOf,
+  formatAddress,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+} from '../../ip.ts';
+import { checkIntent } from './check.ts';
+import type { FamilyIntent, Intent, NetworkIntent, PublishedPort, ResolverIntent } from './firewall.ts';
+import {
+  anyMap,
+  BRIDGE_LAYOUT,
+  destination,
+  dnsMap,
+  hostMap,
+  is,
+  isNot,
+  type Layout,
+  openSet,
+  RESOLVER_LAYOUT,
+  rule,
+  SETS,
+  translated,
+  WORDS,
+} from './layout.ts';
+import type { Element, Rule, Verdict } from './model.ts';
+import { type Part, type Parts, pathOf, same } from './part.ts';
+import type { SetDeclaration } from './transaction.ts';
+
+const ACCEPT: Verdict = { kind: 'accept' };
+const DROP: Verdict = { kind: 'drop' };
+
+/** The parts of the table that are there for one intent alone. @throws INVALID_ARGUMENT for an intent that can't be */
+export function compile(intent: Intent): Parts {
+  checkIntent(intent);
+  if (intent.kind === 'network') return gather(networkParts(intent));
+  return gather(intent.kind === 'endpoint' ? intent.ports.flatMap(portParts) : resolverParts(intent));
+}
+
+/** The parts that all intents of a layout share. */
+export function layoutParts({ chains, sets }: Layout): Parts {
+  return gather([
+    { kind: 'table' },
+    ...chains.map((chain): Part => ({ kind: 'chain', chain })),
+    ...sets.map((set): Part => ({ kind: 'set', set })),
+  ]);
+}
+
+export function layoutOf(kind: Intent['kind']): Layout {
+  return kind === 'resolver' ? RESOLVER_LAYOUT : BRIDGE_LAYOUT;
+}
+
+function gather(parts: readonly Part[]): Parts {
+  const map = new Map<string, Part>();
+  for (const part of parts) {
+    const path = pathOf(part);
+    const twice = map.get(path);
+    if (twice?.kind === 'element' && part.kind === 'element' && !same(twice, part))
+      throw invalid('ports', path, 'one host port cannot lead to two places');
+    map.set(path, part);
+  }
+  return map;
+}
+
+const declarations = new Map(
+  [...BRIDGE_LAYOUT.sets, ...RESOLVER_LAYOUT.sets].map((set): [string, SetDeclaration] => [set.name, set]),
+);
+
+function element(name: string, key: readonly string[], value?: Element['value']): Part {
+  const set = declarations.get(name);
+  if (set === undefined) throw new TypeError(`no set is called ${name}`);
+  return { kind: 'element', set, element: value === undefined ? { key } : { key, value } };
+}
+
+/** The part of a chain's name that tells its network: short ids as they are, object ids by their first digits. */
+function chainName(prefix: string, id: string): string {
+  if (/^[A-Za-z0-9_-]{1,12}$/.test(id)) return `${prefix}-${id}`;
+  return `${prefix}-${/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : shortHash(id)}`;
+}
+
+function networkParts(network: NetworkIntent): Part[] {
+  const parts: Part[] = [element(SETS.bridges, [network.bridge])];
+  const add = (prefix: string, map: string, kind: 'jump' | 'goto', rules: readonly Rule[]) => {
+    if (rules.length === 0) return;
+    const name = chainName(prefix, network.id);
+    parts.push({ kind: 'chain', chain: { name, rules } });
+    parts.push(element(map, [network.bridge], { kind, chain: name }));
+  };
+  add('out', SETS.fromBridge, 'jump', closedRules(network, 'oifname'));
+  add('in', SETS.toBridge, 'goto', incomingRules(network));
+  add('nat', SETS.nat, 'jump', natRules(network));
+  return parts;
+}
+
+/** Nothing passes between the bridge and another interface: `field` is the one that would be the other. */
+function closedRules(network: NetworkIntent, field: 'iifname' | 'oifname'): Rule[] {
+  const other = isNot(field, network.bridge);
+  if (network.internal) return [rule('internal network', [other], DROP)];
+  return FAMILIES.filter((family) => network[family]?.mode === 'isolated').map((family) =>
+    rule(`${family} is isolated`, [is('nfproto', family), other], DROP),
+  );
+}
+
+/** What may go to the bridge. Packets between two of its ports pass here as well, where br_netfilter is on. */
+function incomingRules(network: NetworkIntent): Rule[] {
+  const inside = is('iifname', network.bridge);
+  const icc = network.icc
+    ? rule('between containers of the network', [inside], ACCEPT)
+    : rule('containers of the network may not talk to each other', [inside], DROP);
+  if (network.internal) return [...closedRules(network, 'iifname'), icc];
+  const families = FAMILIES.filter((family) => network[family] !== undefined);
+  const of = (...modes: FamilyIntent['mode'][]) =>
+    families.filter((family) => modes.some((mode) => mode === network[family]?.mode));
+  return [
+    ...closedRules(network, 'iifname'),
+    rule('answers', [{ field: 'ct state', op: '==', values: ['established', 'related'] }], ACCEPT),
+    ...of('nat', 'nat-unprotected').map((family) =>
+      rule(`published ${family} ports, by the host's address`, [translated, open(family)], ACCEPT),
+    ),
+    icc,
+    ...of('routed').flatMap((family) => [
+      rule(`published ${family} ports`, [open(family)], ACCEPT),
+      rule(`${family} is routed`, [is('nfproto', family), is('l4proto', WORDS[family].icmp)], ACCEPT),
+    ]),
+    ...of('nat-unprotected').map((family) =>
+      rule(`${family} is not protected`, [is('nfproto', family)], ACCEPT),
+    ),
+    rule('not published', [], DROP),
+  ];
+}
+
+function open(family: Family) {
+  return { fields: destination(family), op: 'in', set: openSet(family) } as const;
+}
+
+function natRules(network: NetworkIntent): Rule[] {
+  return network.internal
+    ? []
+    : FAMILIES.flatMap((family) => familyNatRules(network.bridge, family, network[family]));
+}
+
+function familyNatRules(bridge: string, family: Family, settings: FamilyIntent | undefined): Rule[] {
+  if (settings === undefined || settings.mode === 'routed' || settings.mode === 'isolated') return [];
+  const source = is(WORDS[family].saddr, canonicalPrefix(settings.subnet));
+  const hairpin = rule(
+    `${family} published ports are reached from their own network too`,
+    [is('oifname', bridge), translated, source],
+    { kind: 'masquerade' },
+  );
+  if (settings.masquerade === false) return [hairpin];
+  const hide = settings.masquerade === true ? undefined : canonical(settings.masquerade);
+  return [
+    hairpin,
+    rule(
+      `${family} addresses stay hidden`,
+      [isNot('oifname', bridge), source],
+      hide === undefined ? { kind: 'masquerade' } : { kind: 'snat-to', family, address: hide },
+    ),
+  ];
+}
+
+function portParts({ protocol, hostAddress, hostPort, address, port }: PublishedPort): Part[] {
+  const family = familyOf(hostAddress) ?? 'ipv4';
+  const target = [canonical(address), String(port)] as const;
+  const parts = [element(openSet(family), [target[0], protocol, target[1]])];
+  if (hostPort === undefined) return parts;
+  const host = canonical(hostAddress);
+  if (host === '0.0.0.0' || host === '::')
+    return [...parts, element(anyMap(family), [protocol, String(hostPort)], target)];
+  const key = [host, protocol, String(hostPort)];
+  parts.push(element(hostMap(family), key, target));
+  if (host.startsWith('127.')) parts.push(element(SETS.loopback, key));
+  return parts;
+}
+
+function resolverParts({ address, udpPort, tcpPort }: ResolverIntent): Part[] {
+  const host = canonical(address);
+  const map = dnsMap(familyOf(address) ?? 'ipv4');
+  return [
+    element(map, [host, 'udp', '53'], [host, String(udpPort)]),
+    element(map, [host, 'tcp', '53'], [host, String(tcpPort)]),
+  ];
+}
+
+/** The one text of an address, so that equal ones are the same element. */
+function canonical(text: string): string {
+  const address = parseAddress(text);
+  return address === undefined ? text : formatAddress(address);
+}
+
+function canonicalPrefix(text: string): string {
+  const prefix = parsePrefix(text);
+  return prefix === undefined ? text : formatPrefix(prefix);
+}
