@@ -70,6 +70,8 @@ const SOCKETS = 4;
 /** Sockets that nothing waits on are closed after this time, so that they do not hold the namespace. */
 const IDLE_MS = 5000;
 
+const CLOSED: Outcome = { kind: 'failed', error: new Error('the resolver is closed') };
+
 /** Asks servers from inside one namespace. */
 export class Dialer {
   readonly #namespace: DialNamespace;
@@ -90,6 +92,10 @@ export class Dialer {
       this.#exchanges.delete(exchange);
       this.#idle?.refresh();
     });
+    if (this.#closed) {
+      exchange.end(CLOSED);
+      return exchange;
+    }
     const waiting = { server, message, end, exchange };
     const sent = transport === 'udp' ? this.#askUdp(waiting) : this.#askTcp(waiting, timeoutMs);
     sent.catch((error: unknown) => exchange.end({ kind: 'failed', error }));
@@ -99,7 +105,7 @@ export class Dialer {
   /** Ends all that waits, and frees the sockets. */
   close(): void {
     this.#closed = true;
-    for (const exchange of [...this.#exchanges]) exchange.end({ kind: 'timeout' });
+    for (const exchange of [...this.#exchanges]) exchange.end(CLOSED);
     this.#closeSockets();
   }
 

@@ -158,10 +158,11 @@ export function findRecords(bytes: Buffer): readonly RecordPlace[] | undefined {
 export function shorten(message: Buffer, end: number, limit: number): Buffer {
   if (message.length <= limit) return message;
   const records = findRecords(message) ?? [];
-  const opt = records.find((record) => record.type === TYPE.OPT);
+  const opt = records.find((record) => record.type === TYPE.OPT && end + record.end - record.start <= limit);
   const room = limit - (opt === undefined ? 0 : opt.end - opt.start);
   const kept = records.filter((record) => record.end <= room && record !== opt);
   const last = kept.at(-1)?.end ?? end;
+  // An OPT that stands between kept records stays there; mostly it is the last.
   const tail = opt !== undefined && opt.start >= last ? message.subarray(opt.start, opt.end) : undefined;
   const cut = Buffer.concat([message.subarray(0, last), ...(tail === undefined ? [] : [tail])]);
   const count = (section: RecordPlace['section']) =>

@@ -27,15 +27,19 @@ export function serveTcp(stream: Duplex, handle: Handler, idleMs: number): void 
   const idle = setTimeout(() => stream.destroy(), idleMs).unref();
   let unanswered = 0;
   let isFull = false;
+  let isOver = false;
   const flow = () => {
     const shouldWait = isFull || unanswered >= MOST_UNANSWERED;
     if (shouldWait && !stream.isPaused()) stream.pause();
     if (!shouldWait && stream.isPaused()) stream.resume();
   };
   const answer = (reply: Buffer) => {
-    if (stream.destroyed) return;
+    if (!stream.writable) return;
     idle.refresh();
     isFull = !stream.write(frame(reply));
+  };
+  const endWhenAnswered = () => {
+    if (isOver && unanswered === 0) stream.end();
   };
   stream.on('drain', () => {
     isFull = false;
@@ -51,10 +55,15 @@ export function serveTcp(stream: Duplex, handle: Handler, idleMs: number): void 
           unanswered--;
           answer(later);
           flow();
+          endWhenAnswered();
         });
       } else if (reply !== undefined) answer(reply);
     }
     flow();
+  });
+  stream.on('end', () => {
+    isOver = true;
+    endWhenAnswered();
   });
   // A client that goes away in the middle of something is no failure of ours.
   stream.on('error', () => stream.destroy());
