@@ -48,5 +48,8 @@ export const CLONE_NEWNET = 0x40000000;
 export const MS_BIND = 4096;
 export const MNT_DETACH = 2;
 
+/** linux/nsfs.h: the ioctl that tells what kind a namespace is of. */
+export const NS_GET_NSTYPE = 0xb703;
+
 /** linux/magic.h: what `statfs` calls the file system that namespaces live in. */
 export const NSFS_MAGIC = 0x6e736673;

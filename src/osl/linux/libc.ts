@@ -31,6 +31,7 @@ export interface Libc {
   >;
   recv: KoffiFunc<(fd: number, data: Buffer, length: number, flags: number) => number>;
   close: KoffiFunc<(fd: number) => number>;
+  ioctl: KoffiFunc<(fd: number, request: number) => number>;
   setns: KoffiFunc<(fd: number, kind: number) => number>;
   unshare: KoffiFunc<(kinds: number) => number>;
   mount: KoffiFunc<
@@ -40,6 +41,7 @@ export interface Libc {
 }
 
 let loaded: Libc | undefined;
+let loadedKoffi: Koffi | undefined;
 
 /** The C library, loaded at the first call. @throws UNAVAILABLE where it can't be: not Linux, or no koffi */
 export function libc(): Libc {
@@ -50,10 +52,10 @@ export function libc(): Libc {
 function load(): Libc {
   if (process.platform !== 'linux')
     throw new LibnetworkError('UNAVAILABLE', `the real kernel needs Linux, this is ${process.platform}`);
-  const koffi = loadKoffi();
-  const library = koffi.load(null);
+  const library = koffi().load(null);
+  const { errno } = koffi();
   return {
-    errno: () => koffi.errno(),
+    errno: () => errno(),
     socket: library.func('int socket(int, int, int)'),
     bind: library.func('int bind(int, const void *, unsigned int)'),
     listen: library.func('int listen(int, int)'),
@@ -65,6 +67,7 @@ function load(): Libc {
     sendto: library.func('long sendto(int, const void *, size_t, int, const void *, unsigned int)'),
     recv: library.func('long recv(int, void *, size_t, int)'),
     close: library.func('int close(int)'),
+    ioctl: library.func('int ioctl(int, unsigned long)'),
     setns: library.func('int setns(int, int)'),
     unshare: library.func('int unshare(int)'),
     mount: library.func('int mount(const char *, const char *, const char *, unsigned long, const void *)'),
@@ -72,9 +75,11 @@ function load(): Libc {
   };
 }
 
-function loadKoffi(): Koffi {
+/** The bridge to C, loaded at the first call. @throws UNAVAILABLE where there is no build of it */
+export function koffi(): Koffi {
   try {
-    return createRequire(import.meta.url)('koffi') as Koffi;
+    loadedKoffi ??= createRequire(import.meta.url)('koffi') as Koffi;
+    return loadedKoffi;
   } catch (cause) {
     const text = `koffi, which calls the kernel, could not be loaded; is there a build of it for ${process.platform} ${process.arch}?`;
     throw new LibnetworkError('UNAVAILABLE', text, { cause });

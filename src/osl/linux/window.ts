@@ -1,5 +1,4 @@
-import { closeSync, openSync, stat } from 'node:fs';
-import { LibnetworkError } from '../../errors.ts';
+import { openSync, stat } from 'node:fs';
 import { errnoName, kernelError } from '../errno.ts';
 import { CLONE_NEWNET } from './constants.ts';
 import { libc } from './libc.ts';
@@ -28,7 +27,7 @@ export function inNamespace<T>(fd: number | undefined, work: () => T): T {
   if (fd === undefined) return work();
   const home = hostNamespaceFd();
   const c = libc();
-  if (c.setns(fd, CLONE_NEWNET) < 0) throw enterError(errnoName(c.errno()));
+  if (c.setns(fd, CLONE_NEWNET) < 0) throw kernelError('enter a network namespace', errnoName(c.errno()));
   try {
     return work();
   } finally {
@@ -43,27 +42,10 @@ export function inNamespace<T>(fd: number | undefined, work: () => T): T {
 export function inNewNamespace<T>(work: () => T): T {
   const home = hostNamespaceFd();
   const c = libc();
-  if (c.unshare(CLONE_NEWNET) < 0) throw enterError(errnoName(c.errno()));
+  if (c.unshare(CLONE_NEWNET) < 0) throw kernelError('make a network namespace', errnoName(c.errno()));
   try {
     return work();
   } finally {
     if (c.setns(home, CLONE_NEWNET) < 0) process.abort();
   }
-}
-
-/** A descriptor of the namespace at `path`. @throws what opening says */
-export function openNamespaceFd(path: string): number {
-  return openSync(path, 'r');
-}
-
-/** Frees a descriptor of `openNamespaceFd`. */
-export function closeFd(fd: number): void {
-  closeSync(fd);
-}
-
-function enterError(errno: string): LibnetworkError {
-  if (errno !== 'EPERM') return kernelError('setns', errno);
-  const text =
-    'entering or making a network namespace needs the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root';
-  return new LibnetworkError('FORBIDDEN', text, { operation: 'setns', errno });
 }

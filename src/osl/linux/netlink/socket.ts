@@ -5,6 +5,9 @@ import * as abi from '../constants.ts';
 import { Gate, otherWaits, rtnl } from '../gate.ts';
 import { check, getOption, libc, setOption, trySetOption } from '../libc.ts';
 import { inNamespace } from '../window.ts';
+
+export type { Reply } from './answers.ts';
+
 import { Answers, type Reply } from './answers.ts';
 import {
   encodeMessages,
@@ -311,7 +314,8 @@ function tooLarge(length: number): LibnetworkError {
   return new LibnetworkError('INTERNAL', `a netlink answer of ${length} bytes did not fit; try again`);
 }
 
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** The result of `work`, unless the signal fires before; the work itself goes on. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => {
       reject(new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal.reason }));

@@ -1,0 +1,193 @@
+import { LibnetworkError } from '../../errors.ts';
+import type { Change, Namespace, Waits } from '../osl.ts';
+import { explainRefusal } from './capabilities.ts';
+import { type KnownLink, type Message, type Plan, plan, type Resolved } from './changes.ts';
+import type { Handle } from './handle.ts';
+import { decodeLink, encodeGetLink, RTM_GETLINK } from './netlink/link.ts';
+import type { NetlinkRequest } from './netlink/message.ts';
+import type { NetlinkSocket, Reply, RequestOptions } from './netlink/socket.ts';
+
+/** Finds the handle behind a namespace. @throws INVALID_ARGUMENT for one of another osl */
+export type HandleOf = (namespace: Namespace, field: string) => Handle;
+
+/** See `Namespace.apply`. Validates all changes before it sends the first. */
+export async function applyChanges(
+  handle: Handle,
+  changes: readonly Change[],
+  handleOf: HandleOf,
+  options: Waits = {},
+): Promise<void> {
+  const plans = changes.map((change, index) => plan(change, `changes[${index}]`));
+  const places = changes.map((change, index) => placesOf(change, `changes[${index}]`, handleOf));
+  const handles = [handle, ...places.flatMap(({ own, peer }) => [own, peer])].filter(
+    (each) => each !== undefined,
+  );
+  const releases = handles.map((each) => each.hold());
+  const mode = plans.some(({ slow }) => slow) ? ('async' as const) : undefined;
+  try {
+    await new Application(handle.socket, plans, places, { ...options, mode }).run();
+  } finally {
+    for (const release of releases) release();
+  }
+}
+
+/** The namespaces that a change names, beside the one that it is applied to. */
+interface Places {
+  readonly own: Handle | undefined;
+  readonly peer: Handle | undefined;
+}
+
+function placesOf(change: Change, at: string, handleOf: HandleOf): Places {
+  if (change.op !== 'createLink' && change.op !== 'setLink') return { own: undefined, peer: undefined };
+  const peer =
+    change.op === 'createLink' && change.link.kind === 'veth' ? change.link.peer.namespace : undefined;
+  return {
+    own: change.namespace && handleOf(change.namespace, `${at}.namespace`),
+    peer: peer && handleOf(peer, `${at}.link.peer.namespace`),
+  };
+}
+
+/**
+ * One run over the plans. Messages gather until a change needs an index that is not known yet; then they are
+ * sent together, followed in the same send by the look-ups of all names that the changes ahead need. So a batch
+ * on links that exist costs two sends, however long it is.
+ */
+class Application {
+  readonly #socket: NetlinkSocket;
+  readonly #plans: readonly Plan[];
+  readonly #places: readonly Places[];
+  readonly #options: RequestOptions;
+  readonly #links = new Map<string, KnownLink | LibnetworkError>();
+  readonly #failures = new Map<number, LibnetworkError>();
+  #gathered: { readonly index: number; readonly message: Message }[] = [];
+
+  constructor(
+    socket: NetlinkSocket,
+    plans: readonly Plan[],
+    places: readonly Places[],
+    options: RequestOptions,
+  ) {
+    this.#socket = socket;
+    this.#plans = plans;
+    this.#places = places;
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    for (const [index, each] of this.#plans.entries()) {
+      if (each.needs.some((name) => !this.#links.has(name))) await this.#send(this.#unknownFrom(index));
+      await this.#gather(index, each);
+      for (const name of each.touches) this.#links.delete(name);
+      if (each.afterBirth) await this.#complete(index, each.afterBirth);
+    }
+    await this.#send([]);
+    const first = Math.min(...this.#failures.keys());
+    const failure = this.#failures.get(first);
+    if (failure) throw explainRefusal(describe(failure, first, this.#plans[first]?.change));
+  }
+
+  async #gather(index: number, each: Plan): Promise<void> {
+    const places = this.#places[index];
+    try {
+      const birthplace = await this.#birthplaceLink(each, places?.own);
+      const resolved: Resolved = {
+        link: (name) => known(this.#links.get(name), name),
+        birthplaceLink: (name) => known(birthplace, name),
+        namespaceFd: places?.own?.number,
+        peerNamespaceFd: places?.peer?.number,
+      };
+      for (const message of each.encode(resolved)) this.#gathered.push({ index, message });
+    } catch (error) {
+      if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
+      this.#failures.set(index, error);
+    }
+  }
+
+  /** Sends what comes after a birth, where the link was born, if it was. */
+  async #complete(index: number, message: Message): Promise<void> {
+    await this.#send([]);
+    if (this.#failures.has(index)) return;
+    const socket = this.#places[index]?.own?.socket ?? this.#socket;
+    const [reply] = await socket.request([{ ...message, operation: 'set the alias' }], this.#options);
+    if (reply?.error) this.#failures.set(index, reply.error);
+  }
+
+  async #birthplaceLink({ needsAtBirthplace: name }: Plan, place: Handle | undefined) {
+    if (name === undefined || !place) return undefined;
+    const [reply] = await place.socket.request([lookup(name)], this.#options);
+    return linkOf(reply);
+  }
+
+  /** Names that this change and those ahead need, unless something on the way changes what they mean. */
+  #unknownFrom(index: number): readonly string[] {
+    const names = new Set<string>();
+    const changed = new Set<string>();
+    for (const each of this.#plans.slice(index)) {
+      for (const name of each.needs) if (!this.#links.has(name) && !changed.has(name)) names.add(name);
+      for (const name of each.touches) changed.add(name);
+    }
+    return [...names];
+  }
+
+  async #send(lookups: readonly string[]): Promise<void> {
+    const gathered = this.#gathered;
+    if (gathered.length + lookups.length === 0) return;
+    this.#gathered = [];
+    const requests = gathered.map(({ message, index }) => ({ ...message, operation: `changes[${index}]` }));
+    const replies = await this.#socket.request([...requests, ...lookups.map(lookup)], this.#options);
+    for (const [at, { index }] of gathered.entries()) {
+      const error = replies[at]?.error;
+      if (error && !this.#failures.has(index)) this.#failures.set(index, error);
+    }
+    for (const [at, name] of lookups.entries()) {
+      const link = linkOf(replies[gathered.length + at]);
+      if (link) this.#links.set(name, link);
+    }
+  }
+}
+
+function lookup(name: string): NetlinkRequest {
+  return { type: RTM_GETLINK, flags: 0, payload: encodeGetLink({ name }, false), operation: 'find a link' };
+}
+
+function linkOf(reply: Reply | undefined): KnownLink | LibnetworkError | undefined {
+  const payload = reply?.payloads[0];
+  return reply?.error ?? (payload && decodeLink(payload));
+}
+
+function known(found: KnownLink | LibnetworkError | undefined, name: string): KnownLink {
+  if (found && !(found instanceof LibnetworkError)) return found;
+  const text = `there is no link ${name}`;
+  throw new LibnetworkError('NOT_FOUND', text, { errno: found?.errno ?? 'ENODEV', kernelMessage: text });
+}
+
+/** The failure of one change, in words that say which and on what. */
+function describe(failure: LibnetworkError, index: number, change: Change | undefined): LibnetworkError {
+  const operation = `changes[${index}] ${change?.op}`;
+  const errno = failure.errno ?? failure.code;
+  const reason = failure.kernelMessage ? `${errno} (${failure.kernelMessage})` : errno;
+  const text = [operation, ...(change ? subject(change) : [])].join(' ');
+  return new LibnetworkError(failure.code, `${text}: ${reason}`, {
+    operation,
+    errno,
+    ...(failure.kernelMessage ? { kernelMessage: failure.kernelMessage } : {}),
+    cause: failure,
+  });
+}
+
+function subject(change: Change): readonly string[] {
+  switch (change.op) {
+    case 'createLink':
+      return [change.link.kind, change.name];
+    case 'setLink':
+      return [change.name];
+    case 'addAddress':
+    case 'deleteAddress':
+      return [change.address, 'on', change.link];
+    case 'setNeighbour':
+    case 'deleteNeighbour':
+      return [change.address ?? change.macAddress, 'on', change.link];
+    default:
+      return [change.family, change.destination, ...(change.gateway ? ['via', change.gateway] : [])];
+  }
+}

@@ -1,0 +1,149 @@
+import { randomInt } from 'node:crypto';
+import type { LibnetworkError } from '../../errors.ts';
+import type { Waits } from '../osl.ts';
+import { explainRefusal } from './capabilities.ts';
+import type { Handle } from './handle.ts';
+import {
+  decodeLink,
+  encodeDeleteLink,
+  encodeGetLink,
+  encodeSetLink,
+  type RawLink,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_SETLINK,
+} from './netlink/link.ts';
+import type { NetlinkRequest } from './netlink/message.ts';
+import { unlessAborted } from './netlink/socket.ts';
+import { dumpLinks } from './tables.ts';
+import { requireLinkName } from './values.ts';
+
+interface Waiter {
+  readonly name: string;
+  readonly signal: AbortSignal | undefined;
+  resolve(existed: boolean): void;
+  reject(error: unknown): void;
+}
+
+/** Private groups are drawn from the upper half of what a group can be; users choose small numbers. */
+const GROUPS = { from: 0x4000_0000, to: 0x7fff_ffff } as const;
+
+/**
+ * Link deletions of one namespace. The kernel waits for a grace period at each, but only once for a group of
+ * links deleted together. So deletions asked for at once, or while others are under way, go together: each link
+ * gets a private group (IFLA_GROUP), it is made sure that nobody else is in it, and the group is deleted.
+ */
+export class DeleteQueue {
+  /** How many requests deleted a group, and how many a single link. */
+  readonly sent = { groups: 0, singles: 0 };
+  readonly #handle: Handle;
+  #waiters: Waiter[] = [];
+  #running = false;
+
+  constructor(handle: Handle) {
+    this.#handle = handle;
+  }
+
+  /** Deletes a link; false when there was none. */
+  async delete(name: string, { signal }: Waits = {}): Promise<boolean> {
+    requireLinkName(name, 'name');
+    const result = new Promise<boolean>((resolve, reject) => {
+      this.#waiters.push({ name, signal, resolve, reject });
+    });
+    if (!this.#running) {
+      this.#running = true;
+      // Everything that is asked for in this turn of the event loop goes together.
+      setImmediate(() => void this.#run());
+    }
+    return signal ? unlessAborted(result, signal) : result;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiters.length > 0) {
+      const waiters = this.#waiters.filter(({ signal }) => !signal?.aborted);
+      this.#waiters = [];
+      const names = [...new Set(waiters.map(({ name }) => name))];
+      const results = await this.#deleteAll(names).catch((error: unknown) => error);
+      for (const waiter of waiters) {
+        const result = results instanceof Map ? results.get(waiter.name) : results;
+        if (typeof result === 'boolean') waiter.resolve(result);
+        else waiter.reject(explainRefusal(result));
+        // Whoever asked for the same link a second time finds it gone.
+        if (results instanceof Map && result === true) results.set(waiter.name, false);
+      }
+    }
+    this.#running = false;
+  }
+
+  async #deleteAll(names: readonly string[]): Promise<Map<string, boolean | LibnetworkError>> {
+    const release = this.#handle.hold();
+    try {
+      if (names.length < 2) return await this.#deleteEach(names);
+      const found = await this.#find(names);
+      const results = new Map<string, boolean | LibnetworkError>(
+        names.map((name) => [name, found.has(name)]),
+      );
+      const refused =
+        found.size > 1 && (await this.#deleteGroup([...found.values()])) ? [] : [...found.keys()];
+      for (const [name, result] of await this.#deleteEach(refused)) results.set(name, result);
+      return results;
+    } finally {
+      release();
+    }
+  }
+
+  async #deleteEach(names: readonly string[]): Promise<Map<string, boolean | LibnetworkError>> {
+    const results = new Map<string, boolean | LibnetworkError>();
+    for (const name of names) {
+      this.sent.singles++;
+      const [reply] = await this.#handle.socket.request(
+        [request(RTM_DELLINK, encodeDeleteLink({ name }), `delete link ${name}`)],
+        { mode: 'async' },
+      );
+      results.set(name, reply?.error?.errno === 'ENODEV' ? false : (reply?.error ?? true));
+    }
+    return results;
+  }
+
+  async #find(names: readonly string[]): Promise<Map<string, RawLink>> {
+    const lookups = names.map((name) => request(RTM_GETLINK, encodeGetLink({ name }, false), 'find a link'));
+    const replies = await this.#handle.socket.request(lookups);
+    const found = new Map<string, RawLink>();
+    for (const [at, name] of names.entries()) {
+      const payload = replies[at]?.payloads[0];
+      if (payload) found.set(name, decodeLink(payload));
+    }
+    return found;
+  }
+
+  /** Deletes links by a group of their own; false, with their former groups restored, when that is refused. */
+  async #deleteGroup(links: readonly RawLink[]): Promise<boolean> {
+    const group = randomInt(GROUPS.from, GROUPS.to);
+    const ours = new Set(links.map(({ index }) => index));
+    await this.#setGroups(links.map(({ index }) => ({ index, group })));
+    const members = (await dumpLinks(this.#handle.socket, false)).filter((link) => link.group === group);
+    if (members.every(({ index }) => ours.has(index))) {
+      this.sent.groups++;
+      const [reply] = await this.#handle.socket.request(
+        [request(RTM_DELLINK, encodeDeleteLink({ group }), 'delete links')],
+        { mode: 'async' },
+      );
+      if (!reply?.error) return true;
+    }
+    await this.#setGroups(links);
+    return false;
+  }
+
+  /** A link that is gone meanwhile is no failure: it was to be deleted. */
+  async #setGroups(links: readonly Pick<RawLink, 'index' | 'group'>[]): Promise<void> {
+    await this.#handle.socket.request(
+      links.map(({ index, group }) =>
+        request(RTM_SETLINK, encodeSetLink(index, { group }), 'set the group of a link'),
+      ),
+    );
+  }
+}
+
+function request(type: number, payload: Buffer, operation: string): NetlinkRequest {
+  return { type, flags: 0, payload, operation };
+}

@@ -1,0 +1,132 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import { LibnetworkError } from '../../errors.ts';
+import type { Family } from '../../ip.ts';
+import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
+import type {
+  Change,
+  HeldPort,
+  Link,
+  LinkAddress,
+  Namespace,
+  Neighbour,
+  PortSpec,
+  Route,
+  TcpListener,
+  UdpSocket,
+  Waits,
+} from '../osl.ts';
+import { applyChanges, type HandleOf } from './apply.ts';
+import { explainRefusal } from './capabilities.ts';
+import { DeleteQueue } from './deletes.ts';
+import type { Handle } from './handle.ts';
+import { ping } from './ping.ts';
+import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
+import { readSysctl, writeSysctl } from './sysctl.ts';
+import { readAddresses, readLink, readLinks, readNeighbours, readRoutes } from './tables.ts';
+import { inNamespace } from './window.ts';
+
+/** A network namespace of the real kernel. Each method says in the contract what it does. */
+export class LinuxNamespace implements Namespace {
+  readonly #handle: Handle;
+  readonly #handleOf: HandleOf;
+  readonly #deletes: DeleteQueue;
+
+  constructor(handle: Handle, handleOf: HandleOf) {
+    this.#handle = handle;
+    this.#handleOf = handleOf;
+    this.#deletes = new DeleteQueue(handle);
+  }
+
+  get path(): string {
+    return this.#handle.path;
+  }
+
+  /** What its deletions cost so far: requests that deleted a group of links, and a single one. */
+  get deletions(): { readonly groups: number; readonly singles: number } {
+    return { ...this.#deletes.sent };
+  }
+
+  async links(): Promise<readonly Link[]> {
+    return readLinks(this.#handle.socket);
+  }
+
+  async link(name: string): Promise<Link | undefined> {
+    return readLink(this.#handle.socket, name);
+  }
+
+  async addresses(link?: string): Promise<readonly LinkAddress[]> {
+    return readAddresses(this.#handle.socket, link);
+  }
+
+  async routes(family?: Family): Promise<readonly Route[]> {
+    return readRoutes(this.#handle.socket, family);
+  }
+
+  async neighbours(link?: string): Promise<readonly Neighbour[]> {
+    return readNeighbours(this.#handle.socket, link);
+  }
+
+  apply(changes: readonly Change[], options?: Waits): Promise<void> {
+    return applyChanges(this.#handle, changes, this.#handleOf, options);
+  }
+
+  deleteLink(name: string, options?: Waits): Promise<boolean> {
+    return this.#deletes.delete(name, options);
+  }
+
+  async sysctl(key: string): Promise<string | undefined> {
+    return readSysctl(this.#handle.fd, key);
+  }
+
+  setSysctl(key: string, value: string): Promise<void> {
+    return writeSysctl(this.#handle.fd, key, value);
+  }
+
+  async bindUdp(address: string, port: number): Promise<UdpSocket> {
+    return bindUdp(this.#handle.fd, address, port);
+  }
+
+  async listenTcp(
+    address: string,
+    port: number,
+    onConnection: (stream: Duplex) => void,
+  ): Promise<TcpListener> {
+    return listenTcp(this.#handle.fd, address, port, onConnection);
+  }
+
+  async connectTcp(
+    address: string,
+    port: number,
+    options?: Waits & { readonly timeoutMs?: number },
+  ): Promise<Duplex> {
+    return connectTcp(this.#handle.fd, address, port, options);
+  }
+
+  async holdPort(port: PortSpec): Promise<HeldPort> {
+    return holdPort(this.#handle.fd, port);
+  }
+
+  async ping(
+    address: string,
+    options?: Waits & { readonly timeoutMs?: number },
+  ): Promise<number | undefined> {
+    try {
+      return await ping(this.#handle.fd, address, options);
+    } catch (error) {
+      throw explainRefusal(error);
+    }
+  }
+
+  spawn(file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+    return inNamespace(this.#handle.fd, () => spawn(file, [...args], options));
+  }
+
+  async firewall(options: FirewallOptions): Promise<Firewall> {
+    throw new LibnetworkError('NOT_IMPLEMENTED', `there is no firewall engine ${options.engine} yet`);
+  }
+
+  async close(): Promise<void> {
+    this.#handle.close();
+  }
+}

@@ -1,0 +1,245 @@
+/** A rule as the expressions that the kernel runs: load into registers, compare or look up, then act. */
+import { type Family, parseCidr } from '../../../ip.ts';
+import type { Action, ConnectionField, Field, Match, Rule } from '../../firewall/model.ts';
+import * as nft from './constants.ts';
+import { encodeAddress, encodeName, protocolNumber } from './values.ts';
+import type { NftWriter } from './writer.ts';
+
+/** Appends the expressions of a rule to the list that is being written. */
+export function writeExpressions(list: NftWriter, rule: Rule): void {
+  const writer = new ExpressionWriter(list);
+  for (const match of rule.match) writer.match(match);
+  writer.action(rule.action);
+}
+
+interface Load {
+  readonly expression: string;
+  readonly fill: (data: NftWriter, register: number) => void;
+  /** Bytes that it fills, and registers that they take. */
+  readonly size: number;
+  /** Only packets of this family have the field. */
+  readonly family?: Family;
+}
+
+const meta = (key: number, size: number): Load => ({
+  expression: 'meta',
+  size,
+  fill: (data, register) => data.attrU32BE(nft.NFTA_META.DREG, register).attrU32BE(nft.NFTA_META.KEY, key),
+});
+
+const payload = (base: number, offset: number, size: number, family?: Family): Load => ({
+  expression: 'payload',
+  size,
+  ...(family && { family }),
+  fill: (data, register) =>
+    data
+      .attrU32BE(nft.NFTA_PAYLOAD.DREG, register)
+      .attrU32BE(nft.NFTA_PAYLOAD.BASE, base)
+      .attrU32BE(nft.NFTA_PAYLOAD.OFFSET, offset)
+      .attrU32BE(nft.NFTA_PAYLOAD.LEN, size),
+});
+
+const connection = (key: number): Load => ({
+  expression: 'ct',
+  size: 4,
+  fill: (data, register) => data.attrU32BE(nft.NFTA_CT.DREG, register).attrU32BE(nft.NFTA_CT.KEY, key),
+});
+
+const address = (family: Family, offset: number, size: number): Load =>
+  payload(nft.NFT_PAYLOAD_NETWORK_HEADER, offset, size, family);
+
+const LOADS: Readonly<Record<Field | ConnectionField, Load>> = {
+  nfproto: meta(nft.NFT_META.NFPROTO, 1),
+  iifname: meta(nft.NFT_META.IIFNAME, 16),
+  oifname: meta(nft.NFT_META.OIFNAME, 16),
+  'ip saddr': address('ipv4', 12, 4),
+  'ip daddr': address('ipv4', 16, 4),
+  'ip6 saddr': address('ipv6', 8, 16),
+  'ip6 daddr': address('ipv6', 24, 16),
+  l4proto: meta(nft.NFT_META.L4PROTO, 1),
+  dport: payload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
+  'fib daddr type': {
+    expression: 'fib',
+    size: 4,
+    fill: (data, register) =>
+      data
+        .attrU32BE(nft.NFTA_FIB.DREG, register)
+        .attrU32BE(nft.NFTA_FIB.RESULT, nft.NFT_FIB_RESULT_ADDRTYPE)
+        .attrU32BE(nft.NFTA_FIB.FLAGS, nft.NFTA_FIB_F_DADDR),
+  },
+  'ct state': connection(nft.NFT_CT.STATE),
+  'ct status': connection(nft.NFT_CT.STATUS),
+};
+
+const FIRST = nft.NFT_REG32_00;
+const registersOf = (size: number): number => Math.ceil(size / 4);
+
+class ExpressionWriter {
+  readonly #list: NftWriter;
+  /** The family that the rule has asked for already. */
+  #family: Family | undefined;
+
+  constructor(list: NftWriter) {
+    this.#list = list;
+  }
+
+  match(match: Match): void {
+    if ('fields' in match) {
+      this.#lookup(match.fields, match.set, undefined, match.op === 'not in');
+    } else if (match.field === 'ct state' || match.field === 'ct status') {
+      this.#bits(match.field, match.values.reduce((mask, bit) => mask | nft.CT_BITS[bit], 0));
+    } else this.#compareField(match.field, match.op, match.values[0]);
+  }
+
+  action(action: Action): void {
+    switch (action.kind) {
+      case 'vmap':
+        return this.#lookup(action.fields, action.map, nft.NFT_REG_VERDICT);
+      case 'dnat':
+        this.#lookup(action.fields, action.map, FIRST);
+        return this.#nat(nft.NFT_NAT_DNAT, action.family, true);
+      case 'snat-to':
+        this.#add('immediate', (data) =>
+          data
+            .attrU32BE(nft.NFTA_IMMEDIATE.DREG, FIRST)
+            .data(nft.NFTA_IMMEDIATE.DATA, encodeAddress(action.address)),
+        );
+        return this.#nat(nft.NFT_NAT_SNAT, action.family, false);
+      case 'masquerade':
+        return this.#add('masq', () => undefined);
+      default:
+        return this.#add('immediate', (data) =>
+          data
+            .attrU32BE(nft.NFTA_IMMEDIATE.DREG, nft.NFT_REG_VERDICT)
+            .verdict(nft.NFTA_IMMEDIATE.DATA, action),
+        );
+    }
+  }
+
+  #compareField(field: Field, op: '==' | '!=', text: string): void {
+    const load = LOADS[field];
+    const { value, mask } = encodeOperand(field, text);
+    this.#require(load.family);
+    if (mask === undefined) {
+      // A prefix of whole bytes is compared by these bytes alone.
+      const part = value.length < load.size ? payloadPart(field, value.length) : load;
+      this.#load(part, FIRST);
+    } else {
+      this.#load(load, FIRST);
+      this.#mask(mask);
+    }
+    this.#compare(op, value);
+    if (field === 'nfproto' && op === '==') this.#family = text === 'ipv4' ? 'ipv4' : 'ipv6';
+  }
+
+  #bits(field: ConnectionField, mask: number): void {
+    this.#load(LOADS[field], FIRST);
+    this.#mask(hostOrder(mask));
+    this.#compare('!=', hostOrder(0));
+  }
+
+  #mask(mask: Uint8Array): void {
+    this.#add('bitwise', (data) =>
+      data
+        .attrU32BE(nft.NFTA_BITWISE.SREG, FIRST)
+        .attrU32BE(nft.NFTA_BITWISE.DREG, FIRST)
+        .attrU32BE(nft.NFTA_BITWISE.LEN, mask.length)
+        .data(nft.NFTA_BITWISE.MASK, mask)
+        .data(nft.NFTA_BITWISE.XOR, new Uint8Array(mask.length)),
+    );
+  }
+
+  #compare(op: '==' | '!=', value: Uint8Array): void {
+    this.#add('cmp', (data) =>
+      data
+        .attrU32BE(nft.NFTA_CMP.SREG, FIRST)
+        .attrU32BE(nft.NFTA_CMP.OP, nft.NFT_CMP[op])
+        .data(nft.NFTA_CMP.DATA, value),
+    );
+  }
+
+  /** @param target the register for what a map holds; none for a plain set */
+  #lookup(fields: readonly Field[], set: string, target: number | undefined, inverted = false): void {
+    for (const field of fields) this.#require(LOADS[field].family);
+    let register = FIRST;
+    for (const field of fields) {
+      this.#load(LOADS[field], register);
+      register += registersOf(LOADS[field].size);
+    }
+    this.#add('lookup', (data) => {
+      data.attrString(nft.NFTA_LOOKUP.SET, set).attrU32BE(nft.NFTA_LOOKUP.SREG, FIRST);
+      if (target !== undefined) data.attrU32BE(nft.NFTA_LOOKUP.DREG, target);
+      if (inverted) data.attrU32BE(nft.NFTA_LOOKUP.FLAGS, nft.NFT_LOOKUP_F_INV);
+    });
+  }
+
+  /** Translates to the address in the first registers and, with `port`, to the port in the one behind. */
+  #nat(type: number, family: Family, port: boolean): void {
+    this.#add('nat', (data) => {
+      data
+        .attrU32BE(nft.NFTA_NAT.TYPE, type)
+        .attrU32BE(nft.NFTA_NAT.FAMILY, nft.NFPROTO[family])
+        .attrU32BE(nft.NFTA_NAT.REG_ADDR_MIN, FIRST);
+      if (port) data.attrU32BE(nft.NFTA_NAT.REG_PROTO_MIN, FIRST + (family === 'ipv4' ? 1 : 4));
+    });
+  }
+
+  /** The address fields are at other places in packets of the other family, so that comes first, once. */
+  #require(family: Family | undefined): void {
+    if (family === undefined || family === this.#family) return;
+    this.#compareField('nfproto', '==', family);
+  }
+
+  #load(load: Load, register: number): void {
+    this.#add(load.expression, (data) => load.fill(data, register));
+  }
+
+  #add(name: string, fill: (data: NftWriter) => void): void {
+    this.#list.group(nft.NFTA_LIST_ELEM, (element) =>
+      element.attrString(nft.NFTA_EXPR.NAME, name).group(nft.NFTA_EXPR.DATA, fill),
+    );
+  }
+}
+
+/** What a field is compared to; for a prefix that ends within a byte, with the mask to put over the field. */
+function encodeOperand(field: Field, text: string): { value: Uint8Array; mask?: Uint8Array } {
+  switch (field) {
+    case 'nfproto':
+      return { value: Uint8Array.of(text === 'ipv4' ? nft.NFPROTO.ipv4 : nft.NFPROTO.ipv6) };
+    case 'iifname':
+    case 'oifname':
+      return { value: encodeName(text) };
+    case 'l4proto':
+      return { value: Uint8Array.of(protocolNumber(text)) };
+    case 'dport':
+      return { value: Uint8Array.of(Number(text) >> 8, Number(text) & 0xff) };
+    case 'fib daddr type':
+      return { value: hostOrder(nft.ADDRESS_TYPES[text] ?? 0) };
+    default:
+      return encodePrefix(text);
+  }
+}
+
+function encodePrefix(text: string): { value: Uint8Array; mask?: Uint8Array } {
+  const length = parseCidr(text)?.prefix.length;
+  const [host = ''] = text.split('/');
+  const value = encodeAddress(host);
+  if (length === undefined) return { value };
+  if (length > 0 && length % 8 === 0) return { value: value.subarray(0, length / 8) };
+  const mask = value.map((_, index) => 0xff00 >> Math.min(8, Math.max(0, length - 8 * index)));
+  return { value, mask };
+}
+
+function payloadPart(field: Field, size: number): Load {
+  const { family = 'ipv4' } = LOADS[field];
+  return address(family, OFFSETS[field] ?? 0, size);
+}
+
+const OFFSETS: Partial<Record<Field, number>> = { 'ip saddr': 12, 'ip daddr': 16, 'ip6 saddr': 8, 'ip6 daddr': 24 };
+
+/** Conntrack's and the FIB's numbers are in the machine's own order; Node runs on little-endian machines. */
+function hostOrder(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}

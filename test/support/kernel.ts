@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { kernelAvailability } from '../../src/osl/linux/availability.ts';
+import { linuxOsl } from '../../src/osl/linux/index.ts';
+import type { Namespace, Osl } from '../../src/osl/osl.ts';
+
+const availability = kernelAvailability();
+
+/** True where tests may use the real kernel: `describe.skipIf(!canUseKernel)`. */
+export const canUseKernel: boolean = availability.available;
+
+/** Why `canUseKernel` is false; empty when it is true. */
+export const whyNot: string = availability.reason;
+
+export interface TestHost {
+  /** The real kernel, but its `host` is a namespace made for this test: nothing reaches the machine's own. */
+  readonly osl: Osl;
+  /** The same as `osl.host`. */
+  readonly host: Namespace;
+  /** An empty directory for namespaces and files, gone after the test. */
+  readonly directory: string;
+  /** The path of a namespace in `directory`. */
+  path(name: string): string;
+  /** Makes a namespace in `directory`; it is deleted after the test. */
+  create(name: string): Promise<Namespace>;
+}
+
+/**
+ * Runs a test on the real kernel with a host of its own, and deletes every namespace in its directory afterwards,
+ * also when the test fails.
+ */
+export async function withTestHost<T>(work: (test: TestHost) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), `libnetwork-${process.pid}-`));
+  const kernel = linuxOsl();
+  const path = (name: string) => join(directory, name);
+  try {
+    const host = await kernel.createNamespace(path('host'));
+    const osl: Osl = {
+      kind: kernel.kind,
+      host,
+      createNamespace: (at) => kernel.createNamespace(at),
+      openNamespace: (at) => kernel.openNamespace(at),
+      deleteNamespace: (at) => kernel.deleteNamespace(at),
+      listNamespaces: (at) => kernel.listNamespaces(at),
+      close: () => kernel.close(),
+    };
+    return await work({ osl, host, directory, path, create: (name) => kernel.createNamespace(path(name)) });
+  } finally {
+    for (const each of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(each);
+    await kernel.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
