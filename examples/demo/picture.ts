@@ -1,3 +1,6 @@
+/** Between two containers, in characters. */
+const GAP = 3;
+
 export interface Scenery {
   readonly outside: string;
   readonly published: string;
@@ -10,15 +13,15 @@ export interface Scenery {
 export function picture({ outside, published, gateways, web, client }: Scenery): string {
   const left = box('web', web);
   const right = box('client', client);
-  const width = (left[0]?.length ?? 0) + 3 + (right[0]?.length ?? 0);
-  const sides = left.map((line, i) => `${line}   ${right[i] ?? ''}`);
-  const stem = (text: string) => text.padStart(Math.floor(width / 2) + 1);
+  const [leftWidth, rightWidth] = [widthOf(left), widthOf(right)];
+  const onHost = [`published: ${published}`, `bridge front: ${gateways.join(' ')}`];
+  const width = Math.max(leftWidth + GAP + rightWidth, widthOf(box('host', onHost)));
   return [
     ...box('outside', [outside], width),
-    stem('│'),
-    ...box('host', [`published: ${published}`, `bridge front: ${gateways.join(' ')}`], width),
-    joint(left[0]?.length ?? 0, right[0]?.length ?? 0),
-    ...sides,
+    legs([width / 2]),
+    ...box('host', onHost, width),
+    legs([leftWidth / 2, leftWidth + GAP + rightWidth / 2]),
+    ...left.map((line, i) => `${line}${' '.repeat(GAP)}${right[i] ?? ''}`),
   ]
     .map((line) => `    ${line}`)
     .join('\n');
@@ -33,8 +36,11 @@ function box(title: string, lines: readonly string[], atLeast = 0): readonly str
   ];
 }
 
-/** One leg of the bridge over the middle of each container. */
-function joint(left: number, right: number): string {
-  const legs = [Math.floor(left / 2), left + 3 + Math.floor(right / 2)];
-  return Array.from({ length: left + 3 + right }, (_, i) => (legs.includes(i) ? '│' : ' ')).join('');
+function widthOf(lines: readonly string[]): number {
+  return Math.max(0, ...lines.map((line) => line.length));
+}
+
+/** A line with one leg at each place. */
+function legs(places: readonly number[]): string {
+  return places.reduce((line, place) => `${line.padEnd(Math.floor(place))}│`, '');
 }
