@@ -37,7 +37,11 @@ export async function editInPlace(path: string, change: (content: string) => str
  */
 export async function writeResolvConf(path: string, content: string): Promise<'written' | 'kept'> {
   return exclusively(path, async () => {
-    if (await isEdited(path)) return 'kept';
+    const before = await readIfThere(path);
+    if (!(await isOurs(path, before))) return 'kept';
+    // Both texts are ours until the new one is whole, so that a crash between the steps looks like no edit.
+    const hashes = before === undefined ? [content] : [content, before];
+    await replace(hashPath(path), hashes.map(hashOf).join('\n'));
     await overwrite(path, content, 0o644);
     await replace(hashPath(path), hashOf(content));
     return 'written';
@@ -46,8 +50,12 @@ export async function writeResolvConf(path: string, content: string): Promise<'w
 
 /** True when the file differs from what `writeResolvConf` last wrote. Never written: false. */
 export async function isEdited(path: string): Promise<boolean> {
-  const [content, hash] = await Promise.all([readIfThere(path), readIfThere(hashPath(path))]);
-  return content !== undefined && hash !== undefined && hashOf(content) !== hash.trim();
+  return !(await isOurs(path, await readIfThere(path)));
+}
+
+async function isOurs(path: string, content: string | undefined): Promise<boolean> {
+  const hashes = await readIfThere(hashPath(path));
+  return content === undefined || hashes === undefined || hashes.split('\n').includes(hashOf(content));
 }
 
 /** Removes a `resolv.conf` and its hash. */
@@ -108,6 +116,7 @@ async function create(path: string, mode: number): Promise<FileHandle> {
 }
 
 async function replace(path: string, content: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   const temporary = `${path}.new`;
   await writeFile(temporary, content, { mode: 0o644 });
   await rename(temporary, path);
