@@ -22,6 +22,8 @@ export interface PoolRequest {
   readonly options?: Readonly<Record<string, string>> | undefined;
   /** What a default pool must not overlap: the host's routes and name servers, each with its reason. */
   readonly exclude?: readonly Excluded[] | undefined;
+  /** Who it is for, for errors about overlaps: `network front`. */
+  readonly holder?: string | undefined;
 }
 
 export interface Excluded {
@@ -97,7 +99,18 @@ export interface HeldPool {
   readonly pool: AllocatedPool;
   readonly addressSpace: string;
   readonly ipRange?: string | undefined;
-  readonly addresses: readonly { readonly address: string; readonly holder: string }[];
+  /** Who it is for, as in its request. */
+  readonly holder?: string | undefined;
+  readonly options?: Readonly<Record<string, string>> | undefined;
+  readonly addresses: readonly HeldAddress[];
+}
+
+export interface HeldAddress {
+  /** Plain, or in CIDR form. */
+  readonly address: string;
+  readonly holder: string;
+  /** A gateway or an auxiliary address, which usage counts as reserved. Default false. */
+  readonly reserved?: boolean | undefined;
 }
 
 export interface IpamReport {

@@ -1,0 +1,298 @@
+import type { Datastore, Entry } from '../../datastore/datastore.ts';
+import { PAGE_BITS } from '../bitseq/page.ts';
+import { WideBitseq } from '../bitseq/wide.ts';
+import type { Ranges } from '../ranges.ts';
+import { apply, type Change, type Outcome } from './operation.ts';
+import { LedgerPage } from './page.ts';
+import { PageWriter } from './writer.ts';
+
+export interface LedgerOptions {
+  /** How many ordinals there are: 1 to 2^128. */
+  readonly size: bigint;
+  /** Where pages are kept. Omitted: in memory only. */
+  readonly store?: Datastore | undefined;
+  /** The start of the pages' keys; the page's number in hex follows. */
+  readonly prefix: string;
+  /** Ordinals that are never given out unless they are asked for. */
+  readonly withheld: Ranges;
+  /** How long a released ordinal rests before it is given out again, in milliseconds. */
+  readonly restMs: number;
+  readonly clock: () => number;
+  /** Called when nothing is free in a shared store, before the pages are read again. */
+  readonly onExhausted?: (() => Promise<void>) | undefined;
+}
+
+export interface AnyOptions {
+  readonly owner: string;
+  /** Go on after the ordinal given last instead of from the lowest. */
+  readonly serial?: boolean | undefined;
+}
+
+const SHIFT = 12n;
+const MASK = BigInt(PAGE_BITS - 1);
+
+/**
+ * Who holds which ordinal, on pages in a store. A change is applied in memory at once, so that nobody else in this
+ * process gets the same ordinal, and answered when the store has accepted the page. In a store that others share,
+ * a page that was changed meanwhile is read again and the change applied to what is there now.
+ */
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #shared: boolean;
+  readonly #pages = new Map<bigint, LedgerPage>();
+  readonly #writers = new Map<LedgerPage, PageWriter>();
+  /** What can't be given out: held, resting, or about to be released. */
+  readonly #unavailable: WideBitseq;
+  /** Resting ordinals and until when, in the order of their release. */
+  readonly #resting = new Map<bigint, number>();
+  readonly #busy = new Map<bigint, Promise<unknown>>();
+  #cursor = 0n;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+    this.#shared = options.store?.scope === 'global';
+    this.#unavailable = new WideBitseq(options.size);
+  }
+
+  /** Takes over pages from the store. @throws INTERNAL when one is damaged */
+  load(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const page = this.#page(BigInt(`0x${entry.key.slice(this.#options.prefix.length)}`));
+      if (entry.version <= page.version || this.#writers.get(page)?.busy === true) continue;
+      this.#reload(page, entry);
+    }
+  }
+
+  /** The keys of the pages that the store has. */
+  keys(): string[] {
+    return [...this.#pages.values()].filter((page) => page.version > 0).map((page) => this.#key(page));
+  }
+
+  /** Who holds an ordinal. */
+  ownerOf(ordinal: bigint): string | undefined {
+    return this.#pages.get(ordinal >> SHIFT)?.ownerOf(Number(ordinal & MASK));
+  }
+
+  /** Takes an ordinal for an owner; the answer is who holds it where that is someone else. */
+  async take(ordinal: bigint, owner: string): Promise<string | undefined> {
+    const page = await this.#settled(ordinal, (holder) => holder !== undefined);
+    const bit = Number(ordinal & MASK);
+    const holder = page.ownerOf(bit);
+    if (holder !== undefined) return holder;
+    return lostTo(await this.#change(page, { kind: 'take', bit, owner }));
+  }
+
+  /**
+   * Takes an ordinal from `from` to `to` that is neither held nor withheld, and does not rest unless nothing else
+   * is left; undefined when there is none.
+   */
+  async takeAny(from: bigint, to: bigint, options: AnyOptions): Promise<bigint | undefined> {
+    let lookedAgain = !this.#shared;
+    for (;;) {
+      this.#wake();
+      let found = this.#nextFree(from, to, options.serial ?? false);
+      if (found === undefined && !lookedAgain) {
+        lookedAgain = true;
+        await this.#options.onExhausted?.();
+        await this.refresh();
+        continue;
+      }
+      found ??= this.#longestResting(from, to);
+      if (found === undefined) return undefined;
+      this.#cursor = found + 1n;
+      const change = { kind: 'take', bit: Number(found & MASK), owner: options.owner } as const;
+      const outcome = await this.#change(this.#page(found >> SHIFT), change);
+      if (outcome.done) return found;
+    }
+  }
+
+  /** Frees an ordinal, whoever holds it; false when nobody did. It rests from now on. */
+  async release(ordinal: bigint): Promise<boolean> {
+    const page = await this.#settled(ordinal, (holder) => holder === undefined);
+    const bit = Number(ordinal & MASK);
+    const owner = page.ownerOf(bit);
+    if (owner === undefined) return false;
+    const { restMs, clock } = this.#options;
+    const restUntil = restMs > 0 ? clock() + restMs : undefined;
+    return (await this.#change(page, { kind: 'release', bit, owner, restUntil })).done;
+  }
+
+  /** Puts an ordinal under another name of its owner; false when it is not the owner's any more. */
+  async relabel(ordinal: bigint, owner: string, to: string): Promise<boolean> {
+    const page = await this.#settled(ordinal, () => false);
+    return (await this.#change(page, { kind: 'relabel', bit: Number(ordinal & MASK), owner, to })).done;
+  }
+
+  /** Every held ordinal with its owner, page by page. */
+  *held(): Generator<{ readonly ordinal: bigint; readonly owner: string }> {
+    for (const page of this.#pages.values()) {
+      for (const owner of [...page.owners]) {
+        for (const [start, end] of page.bitsOf(owner)?.runs() ?? [])
+          for (let bit = start; bit <= end; bit++)
+            yield { ordinal: (page.number << SHIFT) | BigInt(bit), owner };
+      }
+    }
+  }
+
+  /** How many ordinals from `from` to `to` are held. */
+  countHeld(from: bigint, to: bigint): bigint {
+    let resting = 0n;
+    for (const ordinal of this.#resting.keys()) if (ordinal >= from && ordinal <= to) resting++;
+    return this.#unavailable.countIn(from, to) - resting;
+  }
+
+  /** Reads every page again from a store that others write, too. */
+  async refresh(): Promise<void> {
+    const { store, prefix } = this.#options;
+    if (store === undefined || !this.#shared) return;
+    const entries = await store.list(prefix);
+    this.load(entries);
+    const there = new Set(entries.map((entry) => entry.key));
+    for (const page of this.#pages.values())
+      if (page.version > 0 && !there.has(this.#key(page))) await this.#refreshPage(page);
+  }
+
+  /**
+   * Waits until no change of the ordinal is under way. Where the page as remembered would make the caller give up,
+   * a shared store's page is read again first.
+   */
+  async #settled(ordinal: bigint, givesUp: (holder: string | undefined) => boolean): Promise<LedgerPage> {
+    const page = this.#page(ordinal >> SHIFT);
+    let fresh = !this.#shared;
+    for (;;) {
+      const busy = this.#busy.get(ordinal);
+      if (busy) await busy;
+      else if (fresh || !givesUp(page.ownerOf(Number(ordinal & MASK)))) return page;
+      else {
+        await this.#refreshPage(page);
+        fresh = true;
+      }
+    }
+  }
+
+  async #refreshPage(page: LedgerPage): Promise<void> {
+    const { version } = page;
+    const entry = await this.#options.store?.get(this.#key(page));
+    // A write of our own since then knows better.
+    if (page.version === version && this.#writers.get(page)?.busy !== true) this.#reload(page, entry);
+  }
+
+  async #change(page: LedgerPage, change: Change): Promise<Outcome> {
+    apply(page, change);
+    if (change.kind === 'take') this.#index(page, change.bit);
+    const { store } = this.#options;
+    const written = store
+      ? this.#writer(page, store).write(change)
+      : Promise.resolve<Outcome>({ done: true });
+    const ordinal = (page.number << SHIFT) | BigInt(change.bit);
+    const settled = written.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#busy.set(ordinal, settled);
+    try {
+      return await written;
+    } finally {
+      this.#busy.delete(ordinal);
+      this.#index(page, change.bit);
+      this.#forget(page);
+    }
+  }
+
+  #reload(page: LedgerPage, entry: Entry | undefined): void {
+    const before = page.words();
+    page.load(entry, this.#options.clock());
+    this.#reindex(page, before);
+  }
+
+  #reindex(page: LedgerPage, before: Int32Array): void {
+    const after = page.words();
+    for (let i = 0; i < after.length; i++) {
+      for (let different = (before[i] ?? 0) ^ (after[i] ?? 0); different !== 0; different &= different - 1)
+        this.#index(page, i * 32 + 31 - Math.clz32(different & -different));
+    }
+  }
+
+  /** Brings what can be given out in line with the page, for one bit. */
+  #index(page: LedgerPage, bit: number): void {
+    const ordinal = (page.number << SHIFT) | BigInt(bit);
+    const until = page.resting.get(bit);
+    if (until === undefined) this.#resting.delete(ordinal);
+    else if (!this.#resting.has(ordinal)) this.#resting.set(ordinal, until);
+    if (until !== undefined || page.ownerOf(bit) !== undefined) this.#unavailable.take(ordinal);
+    else this.#unavailable.release(ordinal);
+  }
+
+  /** Ends the rests that are over. */
+  #wake(): void {
+    if (this.#resting.size === 0) return;
+    const now = this.#options.clock();
+    for (const [ordinal, until] of this.#resting) {
+      if (until > now) return;
+      const page = this.#page(ordinal >> SHIFT);
+      page.wake(Number(ordinal & MASK));
+      this.#index(page, Number(ordinal & MASK));
+      this.#forget(page);
+    }
+  }
+
+  #nextFree(from: bigint, to: bigint, serial: boolean): bigint | undefined {
+    const cursor = this.#cursor;
+    if (!serial || cursor <= from || cursor > to) return this.#firstFree(from, to);
+    return this.#firstFree(cursor, to) ?? this.#firstFree(from, cursor - 1n);
+  }
+
+  #firstFree(from: bigint, to: bigint): bigint | undefined {
+    const { withheld } = this.#options;
+    for (let start = from; start <= to; ) {
+      const found = this.#unavailable.firstFree(start, to);
+      const range = found === undefined ? undefined : withheld.find(found);
+      if (range === undefined) return found;
+      start = range[1] + 1n;
+    }
+    return undefined;
+  }
+
+  #longestResting(from: bigint, to: bigint): bigint | undefined {
+    for (const ordinal of this.#resting.keys())
+      if (ordinal >= from && ordinal <= to && this.#options.withheld.find(ordinal) === undefined)
+        return ordinal;
+    return undefined;
+  }
+
+  #page(number: bigint): LedgerPage {
+    let page = this.#pages.get(number);
+    if (page === undefined) {
+      const left = this.#options.size - (number << SHIFT);
+      page = new LedgerPage(number, left < BigInt(PAGE_BITS) ? Number(left) : PAGE_BITS);
+      this.#pages.set(number, page);
+    }
+    return page;
+  }
+
+  /** Lets go of a page that nobody has anything on, here and in the store. */
+  #forget(page: LedgerPage): void {
+    if (!page.isEmpty || page.version > 0 || this.#writers.get(page)?.busy === true) return;
+    this.#pages.delete(page.number);
+    this.#writers.delete(page);
+  }
+
+  #writer(page: LedgerPage, store: Datastore): PageWriter {
+    let writer = this.#writers.get(page);
+    if (writer === undefined) {
+      const { clock } = this.#options;
+      const onReload = (before: Int32Array) => this.#reindex(page, before);
+      writer = new PageWriter({ store, key: this.#key(page), page, shared: this.#shared, clock, onReload });
+      this.#writers.set(page, writer);
+    }
+    return writer;
+  }
+
+  #key(page: LedgerPage): string {
+    return `${this.#options.prefix}${page.number.toString(16)}`;
+  }
+}
+
+function lostTo(outcome: Outcome): string | undefined {
+  return outcome.done ? undefined : (outcome.owner ?? 'another controller');
+}

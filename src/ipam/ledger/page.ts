@@ -1,0 +1,155 @@
+import * as v from 'valibot';
+import type { Entry } from '../../datastore/datastore.ts';
+import { LibnetworkError } from '../../errors.ts';
+import { Page } from '../bitseq/page.ts';
+import { formatBits, parseBits } from './bits.ts';
+
+/** The schema version of a stored page. */
+const SCHEMA = 1;
+/** Rest times are stored to a sixteenth of the longest one left, so that a page has few different ones. */
+const REST_STEPS = 16;
+
+const pageRecord = v.object({
+  v: v.literal(SCHEMA),
+  owners: v.record(v.string(), v.string()),
+  resting: v.optional(v.array(v.tuple([v.number(), v.string()])), []),
+});
+
+/**
+ * 4,096 ordinals of a ledger: who holds which of them, and which rest after their release. It is stored whole, in
+ * one write, and its version is the store's.
+ */
+export class LedgerPage {
+  readonly number: bigint;
+  readonly capacity: number;
+  /** The version in the store; 0 when the page is not there. */
+  version = 0;
+  #owners = new Map<string, Page>();
+  /** Bit to the time, in milliseconds of the clock, until which it is not given again. */
+  #resting = new Map<number, number>();
+
+  constructor(number: bigint, capacity: number) {
+    this.number = number;
+    this.capacity = capacity;
+  }
+
+  get isEmpty(): boolean {
+    return this.#owners.size === 0 && this.#resting.size === 0;
+  }
+
+  get owners(): Iterable<string> {
+    return this.#owners.keys();
+  }
+
+  get resting(): ReadonlyMap<number, number> {
+    return this.#resting;
+  }
+
+  /** What an owner holds. */
+  bitsOf(owner: string): Page | undefined {
+    return this.#owners.get(owner);
+  }
+
+  ownerOf(bit: number): string | undefined {
+    for (const [owner, bits] of this.#owners) if (!bits.isFree(bit)) return owner;
+    return undefined;
+  }
+
+  hold(bit: number, owner: string): void {
+    let bits = this.#owners.get(owner);
+    if (bits === undefined) {
+      bits = Page.allFree(this.capacity);
+      this.#owners.set(owner, bits);
+    }
+    bits.take(bit);
+  }
+
+  drop(bit: number, owner: string): void {
+    const bits = this.#owners.get(owner);
+    bits?.release(bit);
+    if (bits?.taken === 0) this.#owners.delete(owner);
+  }
+
+  rest(bit: number, until: number): void {
+    this.#resting.set(bit, until);
+  }
+
+  /** Ends a bit's rest; the time it had left to, or undefined when it did not rest. */
+  wake(bit: number): number | undefined {
+    const until = this.#resting.get(bit);
+    this.#resting.delete(bit);
+    return until;
+  }
+
+  /** Every bit that is held or rests, as 32-bit words. */
+  words(): Int32Array {
+    const all = new Int32Array(Math.ceil(this.capacity / 32));
+    for (const bits of this.#owners.values()) {
+      const words = bits.words();
+      for (let i = 0; i < all.length; i++) all[i] = (all[i] ?? 0) | (words[i] ?? 0);
+    }
+    for (const bit of this.#resting.keys()) all[bit >>> 5] = (all[bit >>> 5] ?? 0) | (1 << bit);
+    return all;
+  }
+
+  /** The page as JSON data. Rests that are over by `now` are left out. */
+  encode(now: number): object {
+    const owners = Object.fromEntries([...this.#owners].map(([owner, bits]) => [owner, formatBits(bits)]));
+    const resting = this.#encodeResting(now);
+    return resting.length === 0 ? { v: SCHEMA, owners } : { v: SCHEMA, owners, resting };
+  }
+
+  /** Takes over what the store has: an entry, or nothing. @throws INTERNAL when the entry is damaged: nothing changed */
+  load(entry: Entry | undefined, now: number): void {
+    const owners = new Map<string, Page>();
+    const resting = new Map<number, number>();
+    if (entry !== undefined) {
+      const record = readRecord(entry);
+      for (const [owner, text] of Object.entries(record.owners))
+        owners.set(owner, this.#parse(entry.key, text));
+      for (const [until, text] of record.resting) {
+        if (until <= now) continue;
+        for (const [start, end] of this.#parse(entry.key, text).runs())
+          for (let bit = start; bit <= end; bit++) resting.set(bit, until);
+      }
+    }
+    this.version = entry?.version ?? 0;
+    this.#owners = owners;
+    this.#resting = resting;
+  }
+
+  #parse(key: string, text: string): Page {
+    const page = parseBits(text, this.capacity);
+    if (page === undefined) throw damaged(key, 'it has bits that can not be read');
+    return page;
+  }
+
+  #encodeResting(now: number): [number, string][] {
+    if (this.#resting.size === 0) return [];
+    const longest = Math.max(...this.#resting.values()) - now;
+    const step = Math.max(1, Math.ceil(longest / REST_STEPS));
+    const groups = new Map<number, Page>();
+    for (const [bit, until] of this.#resting) {
+      if (until <= now) continue;
+      const rounded = now + Math.ceil((until - now) / step) * step;
+      const group = groups.get(rounded) ?? Page.allFree(this.capacity);
+      group.take(bit);
+      groups.set(rounded, group);
+    }
+    return [...groups].map(([until, bits]) => [until, formatBits(bits)]);
+  }
+}
+
+function readRecord(entry: Entry): v.InferOutput<typeof pageRecord> {
+  const record = v.safeParse(pageRecord, entry.value);
+  if (!record.success) throw damaged(entry.key, `it has not the form of schema ${SCHEMA}`);
+  return record.output;
+}
+
+function damaged(key: string, why: string): LibnetworkError {
+  return new LibnetworkError(
+    'INTERNAL',
+    `the stored addresses under ${key} are damaged: ${why}; delete the key, and reconcile() restores it from the records`,
+    { field: key, operation: `read ${key}` },
+  );
+}
