@@ -26,7 +26,14 @@ export const errnoCodes: Readonly<Record<string, ErrorCode>> = {
   ETIMEDOUT: 'TIMEOUT',
 };
 
-const names = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** Second names of numbers that the kernel calls EAGAIN and EOPNOTSUPP (asm-generic/errno.h). */
+const ALIASES: readonly string[] = ['EWOULDBLOCK', 'ENOTSUP'];
+
+const names = new Map(
+  Object.entries(constants.errno)
+    .filter(([name]) => !ALIASES.includes(name))
+    .map(([name, number]) => [number, name]),
+);
 
 /** The kernel's name of an error number: `EEXIST` for 17 or -17. */
 export function errnoName(number: number): string {
