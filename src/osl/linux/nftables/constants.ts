@@ -27,6 +27,7 @@ export const NFT_MSG_GETGEN = message(16);
 
 export const NFTA_TABLE_NAME = 1;
 export const NFTA_LIST_ELEM = 1;
+export const NFTA_GEN_ID = 1;
 export const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
 export const NFTA_HOOK = { HOOKNUM: 1, PRIORITY: 2 } as const;
 export const NFTA_RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;
@@ -39,6 +40,7 @@ export const NFTA_SET = {
   DATA_TYPE: 6,
   DATA_LEN: 7,
   ID: 10,
+  USERDATA: 13,
 } as const;
 export const NFTA_SET_ELEM = { KEY: 1, DATA: 2 } as const;
 export const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const;

@@ -45,17 +45,26 @@ const connection = (key: number): Load => ({
   fill: (data, register) => data.attrU32BE(nft.NFTA_CT.DREG, register).attrU32BE(nft.NFTA_CT.KEY, key),
 });
 
-const address = (family: Family, offset: number, size: number): Load =>
-  payload(nft.NFT_PAYLOAD_NETWORK_HEADER, offset, size, family);
+/** Where a header has its addresses (RFC 791, RFC 8200). */
+const ADDRESSES = {
+  'ip saddr': { family: 'ipv4', offset: 12, size: 4 },
+  'ip daddr': { family: 'ipv4', offset: 16, size: 4 },
+  'ip6 saddr': { family: 'ipv6', offset: 8, size: 16 },
+  'ip6 daddr': { family: 'ipv6', offset: 24, size: 16 },
+} as const;
+
+/** The first bytes of an address; all of them by default. */
+const address = (field: keyof typeof ADDRESSES, size: number = ADDRESSES[field].size): Load =>
+  payload(nft.NFT_PAYLOAD_NETWORK_HEADER, ADDRESSES[field].offset, size, ADDRESSES[field].family);
 
 const LOADS: Readonly<Record<Field | ConnectionField, Load>> = {
   nfproto: meta(nft.NFT_META.NFPROTO, 1),
   iifname: meta(nft.NFT_META.IIFNAME, 16),
   oifname: meta(nft.NFT_META.OIFNAME, 16),
-  'ip saddr': address('ipv4', 12, 4),
-  'ip daddr': address('ipv4', 16, 4),
-  'ip6 saddr': address('ipv6', 8, 16),
-  'ip6 daddr': address('ipv6', 24, 16),
+  'ip saddr': address('ip saddr'),
+  'ip daddr': address('ip daddr'),
+  'ip6 saddr': address('ip6 saddr'),
+  'ip6 daddr': address('ip6 daddr'),
   l4proto: meta(nft.NFT_META.L4PROTO, 1),
   dport: payload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
   'fib daddr type': {
@@ -87,47 +96,50 @@ class ExpressionWriter {
     if ('fields' in match) {
       this.#lookup(match.fields, match.set, undefined, match.op === 'not in');
     } else if (match.field === 'ct state' || match.field === 'ct status') {
-      this.#bits(match.field, match.values.reduce((mask, bit) => mask | nft.CT_BITS[bit], 0));
+      this.#bits(
+        match.field,
+        match.values.reduce((mask, bit) => mask | nft.CT_BITS[bit], 0),
+      );
     } else this.#compareField(match.field, match.op, match.values[0]);
   }
 
   action(action: Action): void {
     switch (action.kind) {
       case 'vmap':
-        return this.#lookup(action.fields, action.map, nft.NFT_REG_VERDICT);
+        this.#lookup(action.fields, action.map, nft.NFT_REG_VERDICT);
+        break;
       case 'dnat':
         this.#lookup(action.fields, action.map, FIRST);
-        return this.#nat(nft.NFT_NAT_DNAT, action.family, true);
+        this.#nat(nft.NFT_NAT_DNAT, action.family, true);
+        break;
       case 'snat-to':
-        this.#add('immediate', (data) =>
-          data
-            .attrU32BE(nft.NFTA_IMMEDIATE.DREG, FIRST)
-            .data(nft.NFTA_IMMEDIATE.DATA, encodeAddress(action.address)),
-        );
-        return this.#nat(nft.NFT_NAT_SNAT, action.family, false);
+        this.#immediate(FIRST, (data, type) => data.data(type, encodeAddress(action.address)));
+        this.#nat(nft.NFT_NAT_SNAT, action.family, false);
+        break;
       case 'masquerade':
-        return this.#add('masq', () => undefined);
+        this.#add('masq', () => undefined);
+        break;
       default:
-        return this.#add('immediate', (data) =>
-          data
-            .attrU32BE(nft.NFTA_IMMEDIATE.DREG, nft.NFT_REG_VERDICT)
-            .verdict(nft.NFTA_IMMEDIATE.DATA, action),
-        );
+        this.#immediate(nft.NFT_REG_VERDICT, (data, type) => data.verdict(type, action));
     }
   }
 
+  #immediate(register: number, fill: (data: NftWriter, type: number) => void): void {
+    this.#add('immediate', (data) => {
+      data.attrU32BE(nft.NFTA_IMMEDIATE.DREG, register);
+      fill(data, nft.NFTA_IMMEDIATE.DATA);
+    });
+  }
+
   #compareField(field: Field, op: '==' | '!=', text: string): void {
-    const load = LOADS[field];
     const { value, mask } = encodeOperand(field, text);
-    this.#require(load.family);
-    if (mask === undefined) {
-      // A prefix of whole bytes is compared by these bytes alone.
-      const part = value.length < load.size ? payloadPart(field, value.length) : load;
-      this.#load(part, FIRST);
-    } else {
-      this.#load(load, FIRST);
-      this.#mask(mask);
-    }
+    this.#require(LOADS[field].family);
+    // A prefix of whole bytes is compared by these bytes alone.
+    this.#load(
+      field in ADDRESSES ? address(field as keyof typeof ADDRESSES, value.length) : LOADS[field],
+      FIRST,
+    );
+    if (mask !== undefined) this.#mask(mask);
     this.#compare(op, value);
     if (field === 'nfproto' && op === '==') this.#family = text === 'ipv4' ? 'ipv4' : 'ipv6';
   }
@@ -229,13 +241,6 @@ function encodePrefix(text: string): { value: Uint8Array; mask?: Uint8Array } {
   const mask = value.map((_, index) => 0xff00 >> Math.min(8, Math.max(0, length - 8 * index)));
   return { value, mask };
 }
-
-function payloadPart(field: Field, size: number): Load {
-  const { family = 'ipv4' } = LOADS[field];
-  return address(family, OFFSETS[field] ?? 0, size);
-}
-
-const OFFSETS: Partial<Record<Field, number>> = { 'ip saddr': 12, 'ip daddr': 16, 'ip6 saddr': 8, 'ip6 daddr': 24 };
 
 /** Conntrack's and the FIB's numbers are in the machine's own order; Node runs on little-endian machines. */
 function hostOrder(value: number): Uint8Array {

@@ -6,7 +6,11 @@ import { NFPROTO_INET, NFTA_DATA, NFTA_VERDICT, VERDICTS } from './constants.ts'
 export class NftWriter extends Writer {
   /** Starts with the header of a message about our family. */
   static message(family: number = NFPROTO_INET, resource = 0): NftWriter {
-    return new NftWriter().u8(family).u8(0).u8(resource >> 8).u8(resource & 0xff);
+    return new NftWriter()
+      .u8(family)
+      .u8(0)
+      .u8(resource >> 8)
+      .u8(resource & 0xff);
   }
 
   attrU32BE(type: number, value: number): this {
