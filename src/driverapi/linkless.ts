@@ -1,0 +1,55 @@
+import { LibnetworkError } from '../errors.ts';
+import type { NetworkId } from '../ids.ts';
+import type { Driver, DriverNetwork } from './driver.ts';
+
+/**
+ * A driver that makes nothing: its sandboxes have what they have, its endpoints no link and no address, and there
+ * can be one network of it. `host` and `null` are of this kind.
+ */
+export function linklessDriver(name: string): Driver {
+  let only: { readonly id: NetworkId; readonly name: string } | undefined;
+
+  function admit(network: DriverNetwork): void {
+    if (only === undefined || only.id === network.id) return;
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      `there can be only one network of driver ${name}: use network ${only.name}`,
+      {
+        field: 'driver',
+        value: name,
+        holder: `network ${only.name} (${only.id.slice(0, 12)})`,
+      },
+    );
+  }
+
+  return {
+    name,
+    capability: { dataScope: 'local', connectivityScope: 'local', usesIpam: false, resolvesNames: false },
+    validateNetwork: admit,
+    async createNetwork(network) {
+      admit(network);
+      only = network;
+    },
+    async deleteNetwork(network) {
+      if (only?.id === network.id) only = undefined;
+    },
+    async createEndpoint() {
+      return {};
+    },
+    async deleteEndpoint() {
+      // Nothing was made.
+    },
+    async join() {
+      return { link: { kind: 'none' }, disableGatewayService: true };
+    },
+    async leave() {
+      // Nothing was made.
+    },
+    async restore({ networks }) {
+      only = networks[0];
+    },
+    async reconcile() {
+      return { missing: [], orphaned: [] };
+    },
+  };
+}

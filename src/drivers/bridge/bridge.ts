@@ -1,0 +1,262 @@
+import type {
+  Driver,
+  DriverFactory,
+  DriverHost,
+  DriverNetwork,
+  DriverReport,
+  DriverState,
+  DriverWaits,
+  EndpointDecision,
+  EndpointPlace,
+  JoinRequest,
+  JoinResult,
+  PortBinding,
+} from '../../driverapi/driver.ts';
+import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
+import { type EndpointId, type NetworkId, vethName } from '../../ids.ts';
+import { FAMILIES } from '../../ip.ts';
+import type { Firewall, FirewallChange } from '../../osl/firewall/firewall.ts';
+import { attach, bridgeFull, detach, MAX_BRIDGE_PORTS } from './attach.ts';
+import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
+import { checkConflicts } from './conflicts.ts';
+import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs, randomMac } from './device.ts';
+import { ensureForwarding } from './forwarding.ts';
+import { networkIntent } from './intents.ts';
+import { markOf } from './mark.ts';
+import { Ports } from './ports.ts';
+import { reconcileBridges } from './reconcile.ts';
+import { checkPorts } from './requests.ts';
+
+/**
+ * The `bridge` driver: each network is a Linux bridge on the host, each endpoint a veth pair between it and its
+ * sandbox. Its options are Docker's (`labels.bridge`). On the host it turns on forwarding where a network needs it
+ * (`ensureForwarding`); everything else it makes carries its stamp.
+ */
+export const bridgeDriver: DriverFactory = (host) => new BridgeDriver(host);
+
+/** A network as the driver knows it, and which of its endpoints are joined. */
+interface BridgeNetwork {
+  readonly config: BridgeConfig;
+  readonly joined: Set<EndpointId>;
+}
+
+class BridgeDriver implements Driver {
+  readonly name = 'bridge';
+  readonly capability = {
+    dataScope: 'local',
+    connectivityScope: 'local',
+    usesIpam: true,
+    resolvesNames: true,
+  } as const;
+  readonly #devices: Devices;
+  readonly #firewall: Firewall;
+  readonly #ports: Ports;
+  readonly #networks = new Map<NetworkId, BridgeNetwork>();
+
+  constructor({ osl, firewall, instance, logger }: DriverHost) {
+    this.#devices = { host: osl.host, mark: markOf(instance), logger };
+    this.#firewall = firewall;
+    this.#ports = new Ports(osl.host, firewall, logger);
+  }
+
+  async validateNetwork(network: DriverNetwork): Promise<void> {
+    const config = parseConfig(network);
+    checkConflicts(config, this.#configs());
+    const link = await this.#devices.host.link(config.bridge);
+    if (link !== undefined && !isOurs(this.#devices, network, link))
+      await checkAdoptable(this.#devices, config, link);
+  }
+
+  async createNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
+    const config = parseConfig(network);
+    checkWhole(config);
+    checkConflicts(config, this.#configs());
+    throwIfAborted(signal);
+    const known = this.#networks.get(network.id);
+    // Known from here on, so that no second network takes its name or subnet while this one waits.
+    this.#networks.set(network.id, { config, joined: known?.joined ?? new Set() });
+    try {
+      await ensureForwarding(this.#devices.host, this.#devices.logger, config);
+      await ensureBridge(this.#devices, config);
+      await this.#firewall.apply([{ set: networkIntent(config) }]);
+    } catch (error) {
+      if (known !== undefined) throw error;
+      await this.#undoCreate(network, error);
+    }
+  }
+
+  async #undoCreate(network: DriverNetwork, error: unknown): Promise<never> {
+    try {
+      await this.deleteNetwork(network);
+    } catch (failure) {
+      const { code, message } = LibnetworkError.is(error)
+        ? error
+        : { code: 'INTERNAL' as const, message: String(error) };
+      throw new LibnetworkError(code, message, {
+        cause: error,
+        notUndone: [`delete the bridge: ${String(failure)}`],
+      });
+    }
+    throw error;
+  }
+
+  async deleteNetwork(network: DriverNetwork): Promise<void> {
+    const endpoints = this.#networks.get(network.id)?.joined ?? [];
+    for (const id of endpoints) this.#ports.release(id);
+    const removals: FirewallChange[] = [...endpoints].map((id) => ({ remove: { kind: 'endpoint', id } }));
+    removals.push({ remove: { kind: 'network', id: network.id } });
+    // Both wait for the kernel's grace periods: side by side they cost one.
+    const outcomes = await Promise.allSettled([
+      this.#firewall.apply(removals),
+      deleteBridge(this.#devices, { id: network.id, bridge: bridgeNameOf(network) }),
+    ]);
+    const failures = outcomes.flatMap((outcome) =>
+      outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+    );
+    throwAll(`delete network ${network.name}`, failures);
+    this.#networks.delete(network.id);
+  }
+
+  async createEndpoint({ network, endpoint }: EndpointPlace): Promise<EndpointDecision> {
+    this.#config(network);
+    checkPorts(endpoint);
+    return endpoint.macAddress === undefined ? { macAddress: randomMac() } : {};
+  }
+
+  async deleteEndpoint(place: EndpointPlace): Promise<void> {
+    await this.leave(place);
+  }
+
+  async join(request: JoinRequest, { signal }: DriverWaits = {}): Promise<JoinResult> {
+    const { config, joined } = this.#network(request.network);
+    throwIfAborted(signal);
+    const { id } = request.endpoint;
+    if (joined.size >= MAX_BRIDGE_PORTS && !joined.has(id)) throw bridgeFull(config);
+    joined.add(id);
+    try {
+      await attach(this.#devices, config, request);
+    } catch (error) {
+      joined.delete(id);
+      throw error;
+    }
+    return { link: { kind: 'in-place' }, gateway4: config.ipv4?.gateway, gateway6: config.ipv6?.gateway };
+  }
+
+  async leave({ network, endpoint }: EndpointPlace): Promise<void> {
+    const published = this.#ports.bindings(endpoint.id).length > 0 || endpoint.bindings.length > 0;
+    this.#ports.release(endpoint.id);
+    const outcomes = await Promise.allSettled([
+      published ? this.#firewall.apply([{ remove: { kind: 'endpoint', id: endpoint.id } }]) : undefined,
+      detach(this.#devices, endpoint.id),
+    ]);
+    const failures = outcomes.flatMap((outcome) =>
+      outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+    );
+    throwAll(`detach endpoint ${endpoint.name}`, failures);
+    this.#networks.get(network.id)?.joined.delete(endpoint.id);
+  }
+
+  async publish(
+    { network, endpoint }: EndpointPlace,
+    families: { readonly ipv4: boolean; readonly ipv6: boolean },
+    { signal }: DriverWaits = {},
+  ): Promise<readonly PortBinding[]> {
+    throwIfAborted(signal);
+    return this.#ports.publish(this.#config(network), endpoint, families);
+  }
+
+  async endpointInfo({ network, endpoint }: EndpointPlace): Promise<Readonly<Record<string, unknown>>> {
+    return {
+      'com.docker.network.endpoint.macaddress': endpoint.macAddress,
+      'com.docker.network.portmap': this.#ports.bindings(endpoint.id),
+      bridge: this.#config(network).bridge,
+      hostInterface: vethName(endpoint.id),
+    };
+  }
+
+  async restore(state: DriverState): Promise<void> {
+    for (const network of state.networks) {
+      const config = this.#parseRecorded(network);
+      if (config !== undefined) this.#networks.set(network.id, { config, joined: new Set() });
+    }
+    for (const { network, endpoint, joined } of state.endpoints) {
+      const known = this.#networks.get(network.id);
+      if (known === undefined || !joined) continue;
+      known.joined.add(endpoint.id);
+      await this.#ports.takeUp(known.config, endpoint);
+    }
+  }
+
+  /** One record that can't be read must not keep all the others from coming back. */
+  #parseRecorded(network: DriverNetwork): BridgeConfig | undefined {
+    try {
+      return parseConfig(network);
+    } catch (error) {
+      if (!LibnetworkError.is(error)) throw error;
+      this.#devices.logger.error(`network ${network.name} can't be taken up: ${error.message}`, {
+        network: network.id,
+      });
+      return undefined;
+    }
+  }
+
+  async reconcile(
+    state: DriverState,
+    options: DriverWaits & { readonly dryRun?: boolean } = {},
+  ): Promise<DriverReport> {
+    throwIfAborted(options.signal);
+    const networks = state.networks.flatMap((network) => this.#networks.get(network.id)?.config ?? []);
+    const parts = { devices: this.#devices, firewall: this.#firewall, ports: this.#ports };
+    return reconcileBridges(parts, networks, state, options);
+  }
+
+  async close(): Promise<void> {
+    this.#ports.releaseAll();
+  }
+
+  #configs(): BridgeConfig[] {
+    return [...this.#networks.values()].map(({ config }) => config);
+  }
+
+  #config(network: DriverNetwork): BridgeConfig {
+    return this.#network(network).config;
+  }
+
+  #network(network: DriverNetwork): BridgeNetwork {
+    const known = this.#networks.get(network.id);
+    if (known !== undefined) return known;
+    throw new LibnetworkError(
+      'NOT_FOUND',
+      `the bridge driver has no network ${network.name} (${network.id.slice(0, 12)})`,
+      {
+        field: 'network',
+        value: network.id,
+      },
+    );
+  }
+}
+
+/** What may be open while a network is only being checked must be there when it is made. */
+function checkWhole(config: BridgeConfig): void {
+  if (config.ipv4 === undefined && config.ipv6 === undefined)
+    throw invalid('ipam.pools', [], 'a bridge network needs a subnet, IPv4 or IPv6');
+  for (const family of FAMILIES) {
+    const settings = config[family];
+    if (settings === undefined || config.internal || settings.gateway !== undefined) continue;
+    throw invalid(
+      'ipam.pools.gateway',
+      undefined,
+      `a bridge network needs an ${family} gateway, unless it is internal`,
+    );
+  }
+}
+
+/** Teardown goes on past failures and tells all of them. */
+function throwAll(what: string, failures: readonly unknown[]): void {
+  const [first] = failures;
+  if (failures.length === 1) throw first;
+  if (failures.length > 1)
+    throw new LibnetworkError('INTERNAL', `${what}: ${failures.map(String).join('; ')}`, {
+      cause: new AggregateError(failures),
+    });
+}

@@ -1,0 +1,201 @@
+import type { DriverEndpoint, Logger, PortBinding, PortRequest } from '../../driverapi/driver.ts';
+import { LibnetworkError } from '../../errors.ts';
+import type { EndpointId } from '../../ids.ts';
+import type { Firewall } from '../../osl/firewall/firewall.ts';
+import type { Namespace } from '../../osl/osl.ts';
+import { type HoldRequest, holdPorts } from '../../osl/portmap/index.ts';
+import type { BridgeConfig } from './config.ts';
+import { endpointIntent } from './intents.ts';
+import { answers, type Families, type Wanted, wantedPorts } from './requests.ts';
+
+/** A published port; the host's port, where it has one, is held until it is released. */
+interface Published {
+  readonly binding: PortBinding;
+  release(): void;
+}
+
+/** The published ports of a driver's endpoints: held on the host, and led to the container by the firewall. */
+export class Ports {
+  readonly #host: Namespace;
+  readonly #firewall: Firewall;
+  readonly #logger: Logger;
+  readonly #published = new Map<EndpointId, readonly Published[]>();
+
+  constructor(host: Namespace, firewall: Firewall, logger: Logger) {
+    this.#host = host;
+    this.#firewall = firewall;
+    this.#logger = logger;
+  }
+
+  /** Makes the endpoint's published ports those of the families given, all or nothing; answers with them. */
+  async publish(
+    config: BridgeConfig,
+    endpoint: DriverEndpoint,
+    families: Families,
+  ): Promise<readonly PortBinding[]> {
+    const before = this.#published.get(endpoint.id) ?? [];
+    const wanted = wantedPorts(config, endpoint, families);
+    const kept = keep(wanted, before);
+    const known = [...before.map(({ binding }) => binding), ...endpoint.bindings];
+    const made = await this.#make(
+      holderName(config, endpoint),
+      wanted.filter((each) => !kept.has(each)),
+      known,
+    );
+    const after = wanted.flatMap((each) => kept.get(each) ?? made.get(each) ?? []);
+    const bindings = after.map(({ binding }) => binding);
+    try {
+      await this.#setRules(config, endpoint, bindings, known.length > 0);
+    } catch (error) {
+      for (const port of made.values()) port.release();
+      throw error;
+    }
+    const still = new Set(after);
+    for (const port of before) if (!still.has(port)) port.release();
+    this.#set(endpoint.id, after);
+    return bindings;
+  }
+
+  /**
+   * Holds what the records say is published and is not held as yet.
+   * @returns the bindings that somebody else has by now, each with why
+   */
+  async takeUp(config: BridgeConfig, endpoint: DriverEndpoint): Promise<readonly LostBinding[]> {
+    const holder = holderName(config, endpoint);
+    const published = [...(this.#published.get(endpoint.id) ?? [])];
+    const lost: LostBinding[] = [];
+    for (const binding of endpoint.bindings) {
+      if (published.some((port) => same(port.binding, binding))) continue;
+      try {
+        published.push({ binding, release: await this.#hold(binding, holder) });
+      } catch (error) {
+        if (!LibnetworkError.is(error)) throw error;
+        this.#logger.warn(`${holder} has lost a published port: ${error.message}`, { binding });
+        lost.push({ binding, why: error.message });
+      }
+    }
+    this.#set(endpoint.id, published);
+    return lost;
+  }
+
+  /** What is published now. */
+  bindings(id: EndpointId): readonly PortBinding[] {
+    return (this.#published.get(id) ?? []).map(({ binding }) => binding);
+  }
+
+  /** Lets go of an endpoint's host ports. Its rules are the caller's. */
+  release(id: EndpointId): void {
+    for (const port of this.#published.get(id) ?? []) port.release();
+    this.#published.delete(id);
+  }
+
+  releaseAll(): void {
+    for (const id of [...this.#published.keys()]) this.release(id);
+  }
+
+  #set(id: EndpointId, published: readonly Published[]): void {
+    if (published.length > 0) this.#published.set(id, published);
+    else this.#published.delete(id);
+  }
+
+  /** One request's host port is the same on all its addresses; where some have it already, it is tried first. */
+  async #make(
+    holder: string,
+    missing: readonly Wanted[],
+    known: readonly PortBinding[],
+  ): Promise<Map<Wanted, Published>> {
+    const made = new Map<Wanted, Published>();
+    const groups = new Map<PortRequest, Wanted[]>();
+    for (const each of missing) {
+      if (each.routed) made.set(each, { binding: bindingOf(each, 0), release: nothing });
+      else groups.set(each.request, [...(groups.get(each.request) ?? []), each]);
+    }
+    const requests = [...groups.values()].map((group) => holdRequest(holder, group, known));
+    const holds = requests.length === 0 ? [] : await holdPorts(this.#host, requests);
+    [...groups.values()].forEach((group, i) => {
+      group.forEach((each, j) => {
+        const held = holds[i]?.held[j];
+        if (held) made.set(each, { binding: bindingOf(each, held.port), release: () => held.release() });
+      });
+    });
+    return made;
+  }
+
+  async #hold(binding: PortBinding, holder: string): Promise<() => void> {
+    const { protocol, host, hostAddress } = binding;
+    if (host === 0) return nothing;
+    const ports = { first: host, last: host };
+    const [hold] = await holdPorts(this.#host, [{ protocol, addresses: [hostAddress], ports, holder }]);
+    return () => hold?.held[0]?.release();
+  }
+
+  async #setRules(
+    config: BridgeConfig,
+    endpoint: DriverEndpoint,
+    bindings: readonly PortBinding[],
+    hadRules: boolean,
+  ): Promise<void> {
+    const intent = endpointIntent(config, endpoint, bindings);
+    if (intent !== undefined) await this.#firewall.apply([{ set: intent }]);
+    else if (hadRules) await this.#firewall.apply([{ remove: { kind: 'endpoint', id: endpoint.id } }]);
+  }
+}
+
+export interface LostBinding {
+  readonly binding: PortBinding;
+  readonly why: string;
+}
+
+const nothing = (): void => {
+  // A routed port holds nothing on the host.
+};
+
+/** What is wanted and there already. Each published port answers one wish. */
+function keep(wanted: readonly Wanted[], before: readonly Published[]): Map<Wanted, Published> {
+  const free = new Set(before);
+  const kept = new Map<Wanted, Published>();
+  for (const each of wanted) {
+    const port = [...free].find(({ binding }) => answers(binding, each));
+    if (port === undefined) continue;
+    free.delete(port);
+    kept.set(each, port);
+  }
+  return kept;
+}
+
+function holdRequest(holder: string, group: readonly Wanted[], known: readonly PortBinding[]): HoldRequest {
+  const [first] = group;
+  if (first === undefined) throw new TypeError('a group of wanted ports is never empty');
+  const { protocol, host, hostEnd } = first.request;
+  const sibling = known.find((binding) => answers({ ...binding, hostAddress: first.address }, first));
+  return {
+    protocol,
+    addresses: group.map(({ address }) => address),
+    ports: host === undefined ? 'any' : { first: host, last: hostEnd ?? host },
+    prefer: sibling?.host,
+    holder,
+  };
+}
+
+function bindingOf({ request: { protocol, container }, address }: Wanted, host: number): PortBinding {
+  return { protocol, container, host, hostAddress: address };
+}
+
+function holderName(config: BridgeConfig, endpoint: DriverEndpoint): string {
+  return `endpoint ${endpoint.name} of network ${config.name}`;
+}
+
+export function same(a: PortBinding, b: PortBinding): boolean {
+  return (
+    a.protocol === b.protocol &&
+    a.container === b.container &&
+    a.host === b.host &&
+    a.hostAddress === b.hostAddress
+  );
+}
+
+/** `0.0.0.0:8080/tcp -> 80` */
+export function showBinding({ protocol, container, host, hostAddress }: PortBinding): string {
+  const address = hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress;
+  return `${address}:${host}/${protocol} -> ${container}`;
+}

@@ -1,0 +1,159 @@
+import type { DriverReport, DriverState } from '../../driverapi/driver.ts';
+import { vethName } from '../../ids.ts';
+import type { Firewall, Intent } from '../../osl/firewall/firewall.ts';
+import type { Link } from '../../osl/osl.ts';
+import { type BridgeConfig, bridgeNameOf } from './config.ts';
+import { type Devices, ensureBridge, isOurs } from './device.ts';
+import { ensureForwarding } from './forwarding.ts';
+import { endpointIntent, networkIntent } from './intents.ts';
+import { type Ports, same, showBinding } from './ports.ts';
+
+export interface Parts {
+  readonly devices: Devices;
+  readonly firewall: Firewall;
+  readonly ports: Ports;
+}
+
+interface Work {
+  readonly dryRun: boolean;
+  readonly missing: string[];
+  readonly orphaned: string[];
+}
+
+/** Compares bridges, veths, held ports and rules with the records; repairs what it can, unless `dryRun`. */
+export async function reconcileBridges(
+  parts: Parts,
+  networks: readonly BridgeConfig[],
+  state: DriverState,
+  { dryRun = false, signal }: { readonly dryRun?: boolean; readonly signal?: AbortSignal | undefined },
+): Promise<DriverReport> {
+  const work: Work = { dryRun, missing: [], orphaned: [] };
+  const links = new Map((await parts.devices.host.links()).map((link) => [link.name, link]));
+  for (const config of networks) await repairBridge(parts.devices, config, links.get(config.bridge), work);
+  const configs = new Map(networks.map((config) => [config.id, config]));
+  for (const { network, endpoint, joined } of state.endpoints) {
+    const config = configs.get(network.id);
+    if (joined && config !== undefined) await repairVeth(parts.devices, config, endpoint, links, work);
+  }
+  await removeOrphans(parts.devices, state, links, work);
+  const intents = await expectedIntents(parts, configs, state, work);
+  const { missing, orphaned } = await parts.firewall.sync(intents, { dryRun, signal });
+  return { missing: [...work.missing, ...missing], orphaned: [...work.orphaned, ...orphaned] };
+}
+
+async function repairBridge(
+  devices: Devices,
+  config: BridgeConfig,
+  link: Link | undefined,
+  { dryRun, missing }: Work,
+): Promise<void> {
+  const lacks = await whatLacks(devices, config, link);
+  if (lacks !== undefined) missing.push(`bridge ${config.bridge} of network ${config.name}: ${lacks}`);
+  if (dryRun) return;
+  await ensureForwarding(devices.host, devices.logger, config);
+  if (lacks === undefined) return;
+  // A bridge that was ours and is not any more, or one that was made by hand and is broken: somebody must look.
+  if (link !== undefined && !isOurs(devices, config, link)) devices.logger.warn(missing.at(-1) ?? '');
+  else await ensureBridge(devices, config);
+}
+
+async function whatLacks(
+  devices: Devices,
+  config: BridgeConfig,
+  link: Link | undefined,
+): Promise<string | undefined> {
+  if (link === undefined) return 'it is gone';
+  if (link.kind !== 'bridge') return `a ${link.kind} link has its name`;
+  if (!link.up) return 'it is down';
+  if (devices.mark.isHalfMade(link)) return 'it has no stamp';
+  const has = (await devices.host.addresses(link.name)).map(({ address }) => address);
+  const lost = [config.ipv4?.address, config.ipv6?.address].filter(
+    (address) => address !== undefined && !has.includes(address),
+  );
+  return lost.length === 0 ? undefined : `it has lost ${lost.join(' and ')}`;
+}
+
+async function repairVeth(
+  { host, mark, logger }: Devices,
+  config: BridgeConfig,
+  endpoint: { readonly id: string; readonly name: string },
+  links: ReadonlyMap<string, Link>,
+  { dryRun, missing }: Work,
+): Promise<void> {
+  const name = vethName(endpoint.id);
+  const veth = links.get(name);
+  const what = `veth ${name} of endpoint ${endpoint.name} in network ${config.name}`;
+  if (veth === undefined) {
+    // Its other end went with it: only a new join can bring back the sandbox's interface.
+    missing.push(`${what}: it is gone; leave and join again`);
+    return;
+  }
+  const right = veth.master === config.bridge && veth.up && mark.ownerOf(veth) === endpoint.id;
+  if (right) return;
+  missing.push(
+    `${what}: it is ${veth.up ? '' : 'down, '}${veth.master === undefined ? 'in no bridge' : `in ${veth.master}`}`,
+  );
+  if (dryRun) return;
+  logger.info(`putting ${what} back into ${config.bridge}`);
+  await host.apply([
+    { op: 'setLink', name, master: config.bridge, up: true, alias: mark.stamp(endpoint.id) },
+  ]);
+}
+
+/** What carries our mark and no record goes. Other drivers' links are of other kinds or other names. */
+async function removeOrphans(
+  { host, mark, logger }: Devices,
+  state: DriverState,
+  links: ReadonlyMap<string, Link>,
+  { dryRun, orphaned }: Work,
+): Promise<void> {
+  const networks = new Set<string>(state.networks.map(({ id }) => id));
+  const joined = state.endpoints.filter((each) => each.joined).map(({ endpoint }) => endpoint.id);
+  const veths = new Set(joined.map(vethName));
+  for (const link of links.values()) {
+    const owner = mark.ownerOf(link);
+    if (owner === undefined && !mark.isHalfMade(link)) continue;
+    const ours = link.kind === 'bridge' || (link.kind === 'veth' && /^v[0-9a-f]{11}$/.test(link.name));
+    const recorded =
+      owner === undefined ? isRecorded(link, state, veths) : networks.has(owner) || veths.has(link.name);
+    if (!ours || recorded) continue;
+    orphaned.push(`${link.kind} ${link.name}`);
+    if (dryRun) continue;
+    logger.info(`removing ${link.kind} ${link.name}, which no record names`, { owner });
+    await host.deleteLink(link.name);
+  }
+}
+
+/** A half-made link is known by its name alone. */
+function isRecorded(link: Link, state: DriverState, veths: ReadonlySet<string>): boolean {
+  return veths.has(link.name) || state.networks.some((network) => bridgeNameOf(network) === link.name);
+}
+
+/** The rules that should hold, after the host ports that they need are held. */
+async function expectedIntents(
+  { ports }: Parts,
+  configs: ReadonlyMap<string, BridgeConfig>,
+  state: DriverState,
+  { dryRun, missing }: Work,
+): Promise<Intent[]> {
+  const intents: Intent[] = [...configs.values()].map(networkIntent);
+  for (const { network, endpoint, joined } of state.endpoints) {
+    const config = configs.get(network.id);
+    if (config === undefined || !joined) continue;
+    const before = ports.bindings(endpoint.id);
+    for (const binding of endpoint.bindings)
+      if (!before.some((each) => same(each, binding)))
+        missing.push(
+          `host port ${showBinding(binding)} of endpoint ${endpoint.name} in network ${config.name}`,
+        );
+    if (!dryRun) await ports.takeUp(config, endpoint);
+    const held = ports.bindings(endpoint.id);
+    const intent = endpointIntent(
+      config,
+      endpoint,
+      endpoint.bindings.filter((each) => held.some((it) => same(it, each))),
+    );
+    if (intent !== undefined) intents.push(intent);
+  }
+  return intents;
+}

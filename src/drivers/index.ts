@@ -1,0 +1,11 @@
+import type { DriverFactory } from '../driverapi/driver.ts';
+import { bridgeDriver } from './bridge/bridge.ts';
+import { hostDriver } from './host/host.ts';
+import { nullDriver } from './null/null.ts';
+
+/** The drivers that every controller has, by name. */
+export const builtinDrivers: Readonly<Record<string, DriverFactory>> = {
+  bridge: bridgeDriver,
+  host: hostDriver,
+  null: nullDriver,
+};

@@ -1,0 +1,1 @@
+export { type Hold, type HoldRequest, holdPorts } from './portmap.ts';
