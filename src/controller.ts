@@ -10,7 +10,6 @@ import { allOfThem } from './undo.ts';
 
 /** What the controller works with, and how each is closed with it. */
 export interface ControllerParts extends CoreParts {
-  readonly activeSandboxes: readonly string[];
   /** Ends what was opened for this controller alone, in order. */
   readonly close: readonly (() => Promise<void>)[];
 }

@@ -264,7 +264,7 @@ export async function closeSandbox(
   const remove = how === 'delete';
   await allOfThem(`close sandbox ${record.id.slice(0, 12)}`, [
     // The rules go with a namespace of ours; in one that lives on they must be taken away, unless we come back.
-    async () => resolver?.close({ keepRules: !remove || record.namespace.kind === 'own' }),
+    async () => resolver?.close({ removeRules: remove && record.namespace.kind === 'given' }),
     async () => (namespace === core.osl.host ? undefined : namespace?.close()),
     async () =>
       remove && record.namespace.kind === 'own' ? core.osl.deleteNamespace(record.namespace.path) : undefined,
