@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   type Endpoint,
   type EndpointOptions,
+  linuxOsl,
   type Network,
   NetworkController,
   type Sandbox,

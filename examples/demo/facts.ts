@@ -1,17 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import type { Endpoint } from 'libnetwork';
-import { check } from './stage.ts';
 
-/** An address without the length of its prefix. */
-export function plain(cidr: string | undefined): string {
-  return cidr?.split('/')[0] ?? '';
+/** The addresses of an endpoint, IPv4 before IPv6, without the lengths of their prefixes. */
+export function addressesOf({ ipv4, ipv6 }: Endpoint): readonly string[] {
+  return [ipv4, ipv6].flatMap((cidr) => cidr?.split('/')[0] ?? []);
 }
 
-/** Where an endpoint's first port is published on the host. */
-export function publication(endpoint: Endpoint): { readonly address: string; readonly port: number } {
-  const binding = endpoint.ports[0];
-  check(binding !== undefined, `a published port of ${endpoint.name}`);
-  return { address: binding?.hostAddress ?? '', port: binding?.host ?? 0 };
+/** The host's port at which an endpoint is published, the same for every address family. */
+export function portOf(endpoint: Endpoint): number {
+  const ports = new Set(endpoint.ports.map((binding) => binding.host));
+  const [port] = ports;
+  if (port === undefined || ports.size > 1)
+    throw new Error(
+      `expected one published port of ${endpoint.name}, found ${[...ports].join(', ') || 'none'}`,
+    );
+  return port;
 }
 
 export function found<T>(thing: T | undefined, name: string): T {

@@ -4,15 +4,18 @@ import { FakeKernel, type FakeProcess, fakeOsl } from 'libnetwork/osl/fake';
 import { GREETING, PUBLISHED, UNPUBLISHED, type World } from './world.ts';
 
 /** The kernel in memory: it forwards, filters and translates packets, and its programs are functions. */
-export function fakeWorld(): World {
+export async function fakeWorld(): Promise<World> {
   const kernel = new FakeKernel();
   const programs = {
     server: program((process) => serve(kernel, process)),
     'look-up': program((process) => lookUp(kernel, process)),
   };
+  const osl = fakeOsl({ kernel, programs });
+  // As on any machine once it has started.
+  await osl.host.apply([{ op: 'setLink', name: 'lo', up: true }]);
   return {
     kind: 'fake',
-    osl: fakeOsl({ kernel, programs }),
+    osl,
     server: { file: 'server', args: [] },
     lookUp: { file: 'look-up', args: [] },
     mountsUnder: async (directory) =>
@@ -58,27 +61,33 @@ async function lookUp(kernel: FakeKernel, process: FakeProcess): Promise<void> {
     socket.onMessage(resolve);
     setTimeout(() => reject(new Error('no answer')), 2000).unref();
   });
-  const question = {
-    type: type === 'PTR' ? ('PTR' as const) : type === 'AAAA' ? ('AAAA' as const) : ('A' as const),
-  };
-  const asked = question.type === 'PTR' ? reverseName(name) : name;
-  socket.send(
-    dnsPacket.encode({
-      type: 'query',
-      id: 1,
-      flags: dnsPacket.RECURSION_DESIRED,
-      questions: [{ ...question, name: asked }],
-    }),
-    { address: server, port: 53 },
-  );
+  const question =
+    type === 'PTR'
+      ? { type: 'PTR' as const, name: reverseName(name) }
+      : { type: type === 'AAAA' ? ('AAAA' as const) : ('A' as const), name };
+  const query = dnsPacket.encode({
+    type: 'query',
+    id: 1,
+    flags: dnsPacket.RECURSION_DESIRED,
+    questions: [question],
+  });
+  socket.send(query, { address: server, port: 53 });
   const { answers = [] } = dnsPacket.decode(await answer);
   process.stdout.write(
-    JSON.stringify(answers.flatMap((record) => ('data' in record ? [String(record.data)] : []))),
+    JSON.stringify(answers.flatMap((record) => ('data' in record ? String(record.data) : []))),
   );
   await osl.close();
   process.exit(0);
 }
 
-function reverseName(ipv4: string): string {
-  return `${ipv4.split('.').reverse().join('.')}.in-addr.arpa`;
+/** The name that an address has in the reverse zones (RFC 1035 3.5, RFC 3596 2.5). */
+function reverseName(address: string): string {
+  if (!address.includes(':')) return `${address.split('.').reverse().join('.')}.in-addr.arpa`;
+  const [head = '', tail = ''] = address.split('::');
+  const [before, after] = [head, tail].map((part) => (part === '' ? [] : part.split(':')));
+  const zeros = Array.from({ length: 8 - (before?.length ?? 0) - (after?.length ?? 0) }, () => '0');
+  const digits = [...(before ?? []), ...zeros, ...(after ?? [])]
+    .map((group) => group.padStart(4, '0'))
+    .join('');
+  return `${[...digits].reverse().join('.')}.ip6.arpa`;
 }

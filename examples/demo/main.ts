@@ -22,7 +22,7 @@ const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => interrupted.abort(new Error(`stopped by ${signal}`)));
 
-const world = obstacle === undefined ? linuxWorld() : fakeWorld();
+const world = obstacle === undefined ? linuxWorld() : await fakeWorld();
 try {
   const outcome = await run(world, report, interrupted.signal);
   report.end(outcome);

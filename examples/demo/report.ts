@@ -26,7 +26,7 @@ export function textReport(write: (line: string) => void): Report {
   return {
     note: write,
     step({ name, ok, ms, error }) {
-      write(`${ok ? '✓' : '✗'} ${name.padEnd(74)} ${ms.toFixed(1).padStart(8)} ms`);
+      write(`${ok ? '✓' : '✗'} ${name.padEnd(90)} ${ms.toFixed(1).padStart(8)} ms`);
       if (error !== undefined) write(`    ${error}`);
     },
     end({ ok, kernel, steps, leaked }) {

@@ -7,7 +7,7 @@ import {
   type Sandbox,
 } from 'libnetwork';
 import type { Namespace } from 'libnetwork/osl';
-import { found, nameServer, plain, publication } from './facts.ts';
+import { addressesOf, found, nameServer, portOf } from './facts.ts';
 import { makeOutside, type Outside } from './outside.ts';
 import { picture } from './picture.ts';
 import { lookUp, startServer, stop } from './programs.ts';
@@ -78,8 +78,9 @@ export async function cleanUp(options: ControllerOptions): Promise<void> {
 
 async function build(stage: Stage, open: Opener): Promise<House> {
   const controller = await stage.step('open a controller with a Level store', () => open([]));
-  const front = await stage.step('create the bridge network front', () =>
-    controller.createNetwork({ name: 'front', driver: 'bridge' }),
+  const ipv6 = (await stage.world.osl.host.sysctl('net/ipv6/conf/all/disable_ipv6')) === '0';
+  const front = await stage.step(`create the bridge network front, IPv4${ipv6 ? ' and IPv6' : ''}`, () =>
+    controller.createNetwork({ name: 'front', driver: 'bridge', ipv6 }),
   );
   const [web, client] = await stage.step('create the sandboxes web and client', () =>
     Promise.all([createSandbox(controller, 'web'), createSandbox(controller, 'client')]),
@@ -103,21 +104,25 @@ function createSandbox(controller: NetworkController, name: (typeof containers)[
   return controller.createSandbox({ containerId: name, hostname: name });
 }
 
-/** Who reaches whom, and who must not. */
+/** Who reaches whom, and who must not: by every address family that the network has. */
 async function reach(stage: Stage, house: House, outside: Outside, when: string): Promise<void> {
   const { osl } = stage.world;
-  const web = plain(house.webEndpoint.ipv4);
+  const web = addressesOf(house.webEndpoint);
   const client = await osl.openNamespace(house.client.namespacePath);
   try {
     await stage.step(`client pings web${when}`, async () => {
-      check((await client.ping(web, { timeoutMs: 2000 })) !== undefined, `an answer from ${web}`);
+      for (const address of web)
+        check((await client.ping(address, { timeoutMs: 2000 })) !== undefined, `an answer from ${address}`);
     });
-    await stage.step(`client gets http://${web}/ by address${when}`, () => greeted(client, web, PUBLISHED));
-    await byName(stage, house, client, web, when);
+    await stage.step(`client gets http://${web.map(inUrl).join('/ and http://')}/${when}`, () =>
+      greeted(client, web, PUBLISHED),
+    );
+    await byName(stage, house, client, when);
     await published(stage, house, outside, when);
     await stage.step(`outside can't reach web on the unpublished port ${UNPUBLISHED}${when}`, async () => {
-      check(await canConnect(client, web, UNPUBLISHED), 'that web listens there');
-      check(!(await canConnect(outside.namespace, web, UNPUBLISHED)), `no way to ${web}`);
+      const [ipv4 = ''] = web;
+      check(await canConnect(client, ipv4, UNPUBLISHED), 'that web listens there');
+      check(!(await canConnect(outside.namespace, ipv4, UNPUBLISHED)), `no way to ${ipv4}`);
       check(
         !(await canConnect(outside.namespace, outside.hostAddress, UNPUBLISHED)),
         'no such port on the host',
@@ -128,37 +133,40 @@ async function reach(stage: Stage, house: House, outside: Outside, when: string)
   }
 }
 
-async function byName(
-  stage: Stage,
-  house: House,
-  client: Namespace,
-  web: string,
-  when: string,
-): Promise<void> {
+async function byName(stage: Stage, house: House, client: Namespace, when: string): Promise<void> {
   const { world } = stage;
+  const web = addressesOf(house.webEndpoint);
   const server = await nameServer(house.client.resolvConfPath);
+  const ask = (type: 'A' | 'AAAA' | 'PTR', name: string) =>
+    lookUp(world, house.client, server, { type, name });
   await stage.step(`client gets http://web/ by name${when}`, async () => {
-    const addresses = await lookUp(world, house.client, server, { type: 'A', name: 'web' });
-    check(addresses.includes(web), `web to be ${web}`, addresses);
-    await greeted(client, addresses[0] ?? '', PUBLISHED);
+    const answers = await Promise.all(web.map((address) => ask(address.includes(':') ? 'AAAA' : 'A', 'web')));
+    const found = answers.flat();
+    check(found.join() === web.join(), `web to be ${web.join(' and ')}`, found);
+    await greeted(client, found, PUBLISHED);
   });
-  await stage.step(`client finds the name of ${web}${when}`, async () => {
-    const names = await lookUp(world, house.client, server, { type: 'PTR', name: web });
-    check(names.includes('web.front'), `${web} to be web.front`, names);
+  await stage.step(`client finds web by its address in reverse${when}`, async () => {
+    const names = await Promise.all(web.map((address) => ask('PTR', address)));
+    check(
+      names.every((some) => some.includes('web.front')),
+      'the name web.front',
+      names,
+    );
   });
 }
 
 async function published(stage: Stage, house: House, outside: Outside, when: string): Promise<void> {
   const { host } = stage.world.osl;
-  const { port } = publication(house.webEndpoint);
-  const gateway = house.front.ipam.pools[0]?.gateway ?? '';
-  for (const [who, from, address] of [
-    ['the host', host, '127.0.0.1'],
-    ['the host', host, gateway],
-    ['outside', outside.namespace, outside.hostAddress],
+  const port = portOf(house.webEndpoint);
+  const gateways = house.front.ipam.pools.flatMap(({ gateway }) => gateway ?? []);
+  for (const [who, from, addresses] of [
+    ['the host', host, ['127.0.0.1']],
+    ['the host', host, gateways],
+    ['outside', outside.namespace, [outside.hostAddress]],
   ] as const) {
-    await stage.step(`${who} gets http://${inUrl(address)}:${port}/, the published port${when}`, () =>
-      greeted(from, address, port),
+    const urls = addresses.map((address) => `http://${inUrl(address)}:${port}/`);
+    await stage.step(`${who} gets ${urls.join(' and ')}, the published port${when}`, () =>
+      greeted(from, addresses, port),
     );
   }
 }
@@ -176,11 +184,9 @@ async function restart(stage: Stage, house: House, open: Opener): Promise<House>
       webEndpoint: found(front.endpoint('web'), 'endpoint web'),
       clientEndpoint: found(front.endpoint('client'), 'endpoint client'),
     };
-    check(again.webEndpoint.ipv4 === house.webEndpoint.ipv4, 'the same address', again.webEndpoint.ipv4);
-    check(
-      publication(again.webEndpoint).port === publication(house.webEndpoint).port,
-      'the same published port',
-    );
+    const [now, then] = [again, house].map(({ webEndpoint }) => addressesOf(webEndpoint).join());
+    check(now === then, `web at ${then}`, now);
+    check(portOf(again.webEndpoint) === portOf(house.webEndpoint), 'the same published port');
     return again;
   });
 }
@@ -195,23 +201,24 @@ async function remove(stage: Stage, house: House): Promise<void> {
   await stage.step('close the controller', () => house.controller.close());
 }
 
-async function greeted(from: Namespace, address: string, port: number): Promise<void> {
-  const body = await httpGet(from, address, port);
-  check(body.includes(GREETING), `the words ${GREETING}`, body);
+async function greeted(from: Namespace, addresses: readonly string[], port: number): Promise<void> {
+  for (const address of addresses) {
+    const body = await httpGet(from, address, port);
+    check(body.includes(GREETING), `the words ${GREETING} from ${address}`, body);
+  }
 }
 
 function draw({ front, webEndpoint, clientEndpoint }: House, outside: Outside): string {
-  const { port } = publication(webEndpoint);
+  const port = portOf(webEndpoint);
   return picture({
     outside: outside.address,
     published: `127.0.0.1:${port}, ${outside.hostAddress}:${port} → web:${PUBLISHED}`,
-    gateways: front.ipam.pools.map((pool) => pool.gateway ?? ''),
+    gateways: front.ipam.pools.flatMap(({ gateway }) => gateway ?? []),
     web: describe(webEndpoint),
     client: describe(clientEndpoint),
   });
 }
 
-function describe(endpoint: Endpoint): readonly string[] {
-  const addresses = [endpoint.ipv4, endpoint.ipv6].filter((address) => address !== undefined);
-  return [`${endpoint.interfaceName} ${addresses.join(' ')}`, endpoint.macAddress ?? ''];
+function describe({ interfaceName, macAddress, ipv4, ipv6 }: Endpoint): readonly string[] {
+  return [`${interfaceName} ${macAddress}`, ipv4, ipv6].filter((line) => line !== undefined);
 }
