@@ -28,6 +28,9 @@ interface Waiter {
 /** Private groups are drawn from the upper half of what a group can be; users choose small numbers. */
 const GROUPS = { from: 0x4000_0000, to: 0x7fff_ffff } as const;
 
+/** What belongs to a deletion is many messages and no hurry, beside the wait at its end. */
+const ASYNC = { mode: 'async' } as const;
+
 /**
  * Link deletions of one namespace. The kernel waits for a grace period at each, but only once for a group of
  * links deleted together. So deletions asked for at once, or while others are under way, go together: each link
@@ -98,7 +101,7 @@ export class DeleteQueue {
       this.sent.singles++;
       const [reply] = await this.#handle.socket.request(
         [request(RTM_DELLINK, encodeDeleteLink({ name }), `delete link ${name}`)],
-        { mode: 'async' },
+        ASYNC,
       );
       results.set(name, reply?.error?.errno === 'ENODEV' ? false : (reply?.error ?? true));
     }
@@ -107,7 +110,7 @@ export class DeleteQueue {
 
   async #find(names: readonly string[]): Promise<Map<string, RawLink>> {
     const lookups = names.map((name) => request(RTM_GETLINK, encodeGetLink({ name }, false), 'find a link'));
-    const replies = await this.#handle.socket.request(lookups);
+    const replies = await this.#handle.socket.request(lookups, ASYNC);
     const found = new Map<string, RawLink>();
     for (const [at, name] of names.entries()) {
       const payload = replies[at]?.payloads[0];
@@ -121,12 +124,14 @@ export class DeleteQueue {
     const group = randomInt(GROUPS.from, GROUPS.to);
     const ours = new Set(links.map(({ index }) => index));
     await this.#setGroups(links.map(({ index }) => ({ index, group })));
-    const members = (await dumpLinks(this.#handle.socket, false)).filter((link) => link.group === group);
+    const members = (await dumpLinks(this.#handle.socket, false, ASYNC)).filter(
+      (link) => link.group === group,
+    );
     if (members.every(({ index }) => ours.has(index))) {
       this.sent.groups++;
       const [reply] = await this.#handle.socket.request(
         [request(RTM_DELLINK, encodeDeleteLink({ group }), 'delete links')],
-        { mode: 'async' },
+        ASYNC,
       );
       if (!reply?.error) return true;
     }
@@ -140,6 +145,7 @@ export class DeleteQueue {
       links.map(({ index, group }) =>
         request(RTM_SETLINK, encodeSetLink(index, { group }), 'set the group of a link'),
       ),
+      ASYNC,
     );
   }
 }

@@ -9,7 +9,8 @@ import { whenReady } from './poll.ts';
 import { encodeSocketAddress } from './sockaddr.ts';
 import { openSocket } from './sockets.ts';
 
-const DEFAULT_TIMEOUT_MS = 1000;
+/** Long enough for a second neighbour solicitation, as the first is lost while an address is new. */
+const DEFAULT_TIMEOUT_MS = 2000;
 /** linux/icmp.h, linux/icmpv6.h */
 const ECHO = { ipv4: { request: 8, reply: 0 }, ipv6: { request: 128, reply: 129 } } as const;
 const SOL_RAW = 255;

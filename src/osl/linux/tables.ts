@@ -6,7 +6,7 @@ import { decodeLink, encodeGetLink, type RawLink, RTM_GETLINK } from './netlink/
 import type { NetlinkRequest } from './netlink/message.ts';
 import { decodeNeighbour, encodeGetNeighbours, RTM_GETNEIGH } from './netlink/neighbour.ts';
 import { decodeRoutes, encodeGetRoutes, RTM_GETROUTE } from './netlink/route.ts';
-import type { NetlinkSocket } from './netlink/socket.ts';
+import type { NetlinkSocket, RequestOptions } from './netlink/socket.ts';
 import { requireLinkName } from './values.ts';
 
 /** The kernel's tables of one namespace, read through its socket, with names in place of indexes. */
@@ -18,8 +18,13 @@ export async function readLinks(socket: NetlinkSocket): Promise<readonly Link[]>
 }
 
 /** All links, with masters by index; without `statistics` much less is copied. */
-export async function dumpLinks(socket: NetlinkSocket, statistics: boolean): Promise<readonly RawLink[]> {
-  const payloads = await socket.dump(request(RTM_GETLINK, encodeGetLink({}, statistics), 'list links'));
+export async function dumpLinks(
+  socket: NetlinkSocket,
+  statistics: boolean,
+  options?: RequestOptions,
+): Promise<readonly RawLink[]> {
+  const all = request(RTM_GETLINK, encodeGetLink({}, statistics), 'list links');
+  const payloads = await socket.dump(all, options);
   return payloads.map(decodeLink);
 }
 
