@@ -1,7 +1,6 @@
 /** Carries out one `Change` of the osl contract. */
 import type { Change, CreateLink, Namespace, SetLink } from '../osl.ts';
 import { addAddress, deleteAddress } from './addresses.ts';
-import { checkAlias } from './limits.ts';
 import {
   createLink,
   moveLink,
@@ -15,7 +14,7 @@ import {
   setUp,
 } from './links.ts';
 import { deleteNeighbour, setNeighbour } from './neighbours.ts';
-import { findLink, needLink } from './netns.ts';
+import { needLink } from './netns.ts';
 import { addRoute, deleteRoute, replaceRoute } from './routes.ts';
 import type { NetnsState } from './state.ts';
 
@@ -27,7 +26,33 @@ export interface Surroundings {
   readonly renamesWhileUp: boolean;
 }
 
-export function applyChange(netns: NetnsState, change: Change, around: Surroundings): void {
+/** What the kernel is asked for one change, each a request of its own. */
+export function requests(netns: NetnsState, change: Change, around: Surroundings): readonly Request[] {
+  let done = false;
+  const send = (): void => {
+    applyChange(netns, change, around);
+    done = true;
+  };
+  if (change.op !== 'createLink' || change.alias === undefined) return [{ name: change.op, send }];
+  // The request that creates a link takes no alias: a crash may leave the link without it. A link that was there
+  // already is not ours to stamp.
+  const { alias } = change;
+  const target = change.namespace === undefined ? netns : around.stateOf(change.namespace);
+  const stamp = (): void => setAlias(needLink(target, change.name), alias);
+  return [
+    { name: change.op, send },
+    { name: 'createLink alias', send: stamp, needed: () => done },
+  ];
+}
+
+export interface Request {
+  readonly name: string;
+  readonly send: () => void;
+  /** False where it has lost its sense by the failure of the one before it. Default: needed. */
+  readonly needed?: () => boolean;
+}
+
+function applyChange(netns: NetnsState, change: Change, around: Surroundings): void {
   switch (change.op) {
     case 'createLink':
       return create(netns, change, around);
@@ -53,7 +78,6 @@ export function applyChange(netns: NetnsState, change: Change, around: Surroundi
 function create(netns: NetnsState, change: CreateLink, around: Surroundings): void {
   const target = change.namespace === undefined ? netns : around.stateOf(change.namespace);
   const peerNamespace = change.link.kind === 'veth' ? change.link.peer.namespace : undefined;
-  if (change.alias !== undefined) checkAlias(change.alias);
   createLink(netns, {
     name: change.name,
     spec: change.link,
@@ -65,8 +89,6 @@ function create(netns: NetnsState, change: CreateLink, around: Surroundings): vo
     target,
     peerTarget: peerNamespace === undefined ? netns : around.stateOf(peerNamespace),
   });
-  const made = findLink(target, change.name);
-  if (made !== undefined && change.alias !== undefined) setAlias(made, change.alias);
 }
 
 /** In the kernel's order (do_setlink): the move first, then the link's own values, its bridge, and its state. */

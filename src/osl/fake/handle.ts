@@ -1,5 +1,5 @@
 /** What the parts of one process's handle share: the kernel, the faults, and what dies with the process. */
-import type { Faults } from '../../testing/faults.ts';
+import { type Faults, SimulatedCrash } from '../../testing/faults.ts';
 import type { Namespace } from '../osl.ts';
 import type { FakeKernel } from './kernel.ts';
 import type { Programs } from './process.ts';
@@ -18,11 +18,14 @@ export interface Handle {
 
 /** One step of the process: `act` runs at once, as a system call does; its answer comes on a later turn. */
 export async function step<T>(handle: Handle, name: string, act: () => T): Promise<T> {
-  return await handle.faults.aroundAsync(name, async () => {
+  const answer = handle.faults.around(name, () => {
     try {
       return act();
     } catch (error) {
       throw asOperation(name, error);
     }
   });
+  await Promise.resolve();
+  if (handle.faults.crashed) throw new SimulatedCrash(name);
+  return answer;
 }

@@ -11,3 +11,4 @@ export type { KernelDump, NetnsDump } from './dump.ts';
 export { FakeKernel, type FakeKernelOptions } from './kernel.ts';
 export { type FakeOsl, type FakeOslOptions, fakeOsl } from './osl.ts';
 export type { FakeProcess, Programs } from './process.ts';
+export type { ReachAnswer, ReachOptions } from './reach.ts';

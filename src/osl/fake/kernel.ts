@@ -4,10 +4,13 @@
  */
 import { LibnetworkError } from '../../errors.ts';
 import { kernelError } from '../errno.ts';
+import type { Namespace, PortSpec } from '../osl.ts';
 import { dump, type KernelDump } from './dump.ts';
 import { removeLink } from './links.ts';
 import { newNetns } from './netns.ts';
-import type { NetnsState, ProcessState } from './state.ts';
+import { place } from './ports.ts';
+import { type ReachAnswer, type ReachOptions, reaches } from './reach.ts';
+import type { NetnsState, ProcessState, SocketState } from './state.ts';
 
 export interface FakeKernelOptions {
   /** Linux 6.2 and later rename links that are up; older ones answer EBUSY. Default false: the stricter. */
@@ -123,6 +126,33 @@ export class FakeKernel {
 
   endProcess(process: ProcessState): void {
     if (this.#processes.delete(process.pid)) this.release(process.namespace, process);
+  }
+
+  /**
+   * Whether a packet from a namespace (or the namespace at a path, or `'host'`) would be delivered, and its answer
+   * come back. Changes nothing. `why` names the first thing in the way.
+   */
+  reaches(from: Namespace | string, to: string, options: ReachOptions): ReachAnswer {
+    return reaches(this, this.#find(from), to, options);
+  }
+
+  /** A server of no one's in a namespace: something that listens, for `reaches`. Ends with `close`. */
+  serve(where: Namespace | string, server: PortSpec): { close(): void } {
+    const netns = this.#find(where);
+    const socket: SocketState = { ...place(netns, server), protocol: server.protocol, listening: true };
+    netns.sockets.add(socket);
+    netns.holders.add(socket);
+    return {
+      close: () => {
+        netns.sockets.delete(socket);
+        this.release(netns, socket);
+      },
+    };
+  }
+
+  #find(where: Namespace | string): NetnsState {
+    const path = typeof where === 'string' ? where : where.path;
+    return path === 'host' ? this.host : this.lookUp(path);
   }
 
   /** The whole state as plain data with stable names and order, for comparison before and after. */

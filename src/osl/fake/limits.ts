@@ -1,26 +1,7 @@
-/** What the kernel accepts as a link's name, MTU, MAC address, and texts, and the errors it answers otherwise. */
+/** What the kernel accepts as a link's MTU and MAC address, and the errors it answers otherwise. */
 
 import type { LinkKind } from '../osl.ts';
 import { Refusal } from './refusal.ts';
-
-/** IFNAMSIZ less the terminator. */
-const MAX_NAME_BYTES = 15;
-/** IFALIASZ less the terminator. */
-const MAX_ALIAS_BYTES = 255;
-
-/** @throws Refusal EINVAL, as `dev_valid_name` decides */
-export function checkLinkName(name: string): void {
-  const size = Buffer.byteLength(name);
-  if (
-    size === 0 ||
-    size > MAX_NAME_BYTES ||
-    name === '.' ||
-    name === '..' ||
-    /[/:\s\0]/.test(name) ||
-    name.includes('%')
-  )
-    throw new Refusal('EINVAL', `not a link name: ${JSON.stringify(name)}`);
-}
 
 /** The least and the largest MTU of each kind (`min_mtu`, `max_mtu`). */
 const mtuRange: Readonly<Record<LinkKind, readonly [number, number]>> = {
@@ -43,17 +24,10 @@ export function checkMtu(kind: LinkKind, mtu: number): void {
   if (mtu > most) throw new Refusal('EINVAL', 'mtu greater than device maximum');
 }
 
-/** The MAC in lower case. @throws Refusal EINVAL, or EADDRNOTAVAIL for one that no link can have (multicast, zero) */
+/** The MAC in lower case. @throws Refusal EADDRNOTAVAIL for one that no link can have (multicast, zero) */
 export function checkMac(mac: string): string {
   const lower = mac.toLowerCase();
-  if (!/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(lower))
-    throw new Refusal('EINVAL', `not a MAC address: ${mac}`);
   if (lower === '00:00:00:00:00:00' || Number.parseInt(lower.slice(0, 2), 16) & 1)
     throw new Refusal('EADDRNOTAVAIL', 'Invalid MAC address');
   return lower;
-}
-
-/** @throws Refusal EINVAL */
-export function checkAlias(alias: string): void {
-  if (Buffer.byteLength(alias) > MAX_ALIAS_BYTES) throw new Refusal('EINVAL', 'alias too long');
 }

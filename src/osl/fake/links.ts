@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { LinkKind, LinkSpec } from '../osl.ts';
 import { carrierChanged, forgetAddresses, linkDown, linkUp, loseIpv6 } from './addresses.ts';
 import { joinBridge, leaveBridge, refreshBridge, takeFromPorts } from './bridges.ts';
-import { checkAlias, checkLinkName, checkMac, checkMtu } from './limits.ts';
+import { checkMac, checkMtu } from './limits.ts';
 import { addLink, findLink, needLink, portsOf } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState, NetnsState } from './state.ts';
@@ -28,7 +28,6 @@ export interface LinkRequest {
 /** Makes a link; at any refusal nothing of it is left. `netns` is where the request is made, parents are looked up there. */
 export function createLink(netns: NetnsState, request: LinkRequest): void {
   const { spec, target } = request;
-  checkLinkName(request.name);
   if (findLink(target, request.name)) throw new Refusal('EEXIST');
   const mac = request.macAddress === undefined ? undefined : checkMac(request.macAddress);
   if (request.mtu !== undefined) checkMtu(spec.kind, request.mtu);
@@ -38,6 +37,7 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
   const peer = spec.kind === 'veth' ? createPeer(request, spec) : undefined;
   const link = addLink(target, request.name, {
     kind: spec.kind,
+    origin: netns,
     spec,
     parent,
     mac: mac ?? (spec.kind === 'ipvlan' || spec.kind === 'vlan' ? parent?.mac : randomMac()),
@@ -50,6 +50,7 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
     peer.peer = link;
   }
   parent?.uppers.add(link);
+  if (spec.kind === 'vxlan') netns.tunnels.add(link);
   try {
     if (request.master !== undefined) joinBridge(link, needLink(target, request.master));
     if (request.up) setUp(link);
@@ -62,7 +63,6 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
 /** A veth's far end is registered first, so it has the lower index. */
 function createPeer(request: LinkRequest, spec: LinkSpec & { kind: 'veth' }): LinkState {
   const { peer } = spec;
-  checkLinkName(peer.name);
   const mac = peer.macAddress === undefined ? undefined : checkMac(peer.macAddress);
   if (peer.mtu !== undefined) checkMtu('veth', peer.mtu);
   const sameName = request.peerTarget === request.target && peer.name === request.name;
@@ -101,7 +101,7 @@ function checkParent(spec: LinkSpec, parent: LinkState): void {
 
 function checkVxlan(netns: NetnsState, spec: LinkSpec & { kind: 'vxlan' }): void {
   if (spec.id < 0 || spec.id >= 2 ** 24) throw new Refusal('ERANGE', 'Invalid VXLAN identifier');
-  for (const { spec: other } of netns.links.values()) {
+  for (const { spec: other } of netns.tunnels) {
     if (other?.kind === 'vxlan' && other.id === spec.id && other.port === spec.port)
       throw new Refusal('EEXIST', 'A VXLAN device with the specified VNI already exists');
   }
@@ -169,7 +169,6 @@ export function setMaster(link: LinkState, master: string | null): void {
 }
 
 export function renameLink(link: LinkState, name: string, whileUp: boolean): void {
-  checkLinkName(name);
   if (name === link.name) return;
   if (link.up && !whileUp) throw new Refusal('EBUSY', 'the link must be down to be renamed');
   if (findLink(link.home, name)) throw new Refusal('EEXIST');
@@ -178,7 +177,6 @@ export function renameLink(link: LinkState, name: string, whileUp: boolean): voi
 }
 
 export function setAlias(link: LinkState, alias: string): void {
-  checkAlias(alias);
   link.alias = alias === '' ? undefined : alias;
 }
 
@@ -224,6 +222,7 @@ export function removeLink(link: LinkState): void {
   removeLinkSysctls(link);
   link.home.links.delete(link.index);
   link.parent?.uppers.delete(link);
+  link.origin.tunnels.delete(link);
   const { peer } = link;
   link.peer = undefined;
   if (peer !== undefined) {

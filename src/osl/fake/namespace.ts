@@ -4,6 +4,7 @@ import { LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Family } from '../../ip.ts';
 import { createFirewall } from '../firewall/engine.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
+import { memoryBackend } from '../firewall/memory.ts';
 import type {
   Change,
   HeldPort,
@@ -18,7 +19,7 @@ import type {
   Waits,
 } from '../osl.ts';
 import { loseIpv6, regainIpv6 } from './addresses.ts';
-import { applyChange } from './changes.ts';
+import { type Request, requests } from './changes.ts';
 import { type Handle, step } from './handle.ts';
 import { deleteLink } from './links.ts';
 import { findLink, needLink } from './netns.ts';
@@ -27,6 +28,7 @@ import { faultyBackend } from './ruleset.ts';
 import { Sockets } from './sockets.ts';
 import type { NetnsState } from './state.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
+import { validate } from './validate.ts';
 import { viewAddress, viewLink, viewNeighbour, viewRoute } from './views.ts';
 
 /** A process's handle to one namespace of a fake kernel. */
@@ -73,20 +75,30 @@ export class FakeNamespace implements Namespace {
     return await this.#step('neighbours', () => this.#of(link, this.state.neighbours).map(viewNeighbour));
   }
 
-  /** Every change is a step of its own, so that a process can die between two of them. */
+  /** Every request is a step of its own, so that a process can die between two of them. */
   async apply(changes: readonly Change[], options: Waits = {}): Promise<void> {
     throwIfAborted(options.signal);
     this.#check('apply');
+    validate(changes);
     const surroundings = {
       stateOf: this.#handle.stateOf,
       renamesWhileUp: this.#handle.kernel.renamesWhileUp,
     };
     const answers = changes.map((change, i) =>
-      this.#step(`changes[${i}] ${change.op}`, () => applyChange(this.state, change, surroundings)),
+      this.#send(requests(this.state, change, surroundings), `changes[${i}]`),
     );
     const outcomes = await Promise.allSettled(answers);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     throwIfAborted(options.signal);
+  }
+
+  /** All of a change's requests are sent at once; its answer is the first refusal. */
+  async #send(all: readonly Request[], at: string): Promise<void> {
+    const answers: Promise<void>[] = [];
+    for (const { name, send, needed } of all)
+      if (needed?.() !== false) answers.push(this.#step(`${at} ${name}`, send));
+    const outcomes = await Promise.allSettled(answers);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async deleteLink(name: string, options: Waits = {}): Promise<boolean> {
@@ -150,7 +162,9 @@ export class FakeNamespace implements Namespace {
 
   async firewall(options: FirewallOptions): Promise<Firewall> {
     this.#check('firewall');
-    return createFirewall(faultyBackend(this.#handle.faults, this.state), options);
+    const backend =
+      options.engine === 'none' ? memoryBackend() : faultyBackend(this.#handle.faults, this.state);
+    return createFirewall(backend, options);
   }
 
   async close(): Promise<void> {

@@ -10,6 +10,8 @@ export function newNetns(id: number, host: NetnsState | undefined): NetnsState {
     id,
     links: new Map(),
     nextIndex: 1,
+    tunnels: new Set(),
+    nextPort: 0,
     addresses: [],
     routes: [],
     neighbours: [],
@@ -27,6 +29,7 @@ export function newNetns(id: number, host: NetnsState | undefined): NetnsState {
 
 interface NewLink {
   readonly kind: LinkState['kind'];
+  readonly origin?: NetnsState;
   readonly spec?: LinkState['spec'];
   readonly parent?: LinkState | undefined;
   readonly mac: string | undefined;
@@ -40,6 +43,7 @@ export function addLink(netns: NetnsState, name: string, link: NewLink): LinkSta
   while (netns.links.has(netns.nextIndex)) netns.nextIndex++;
   const state: LinkState = {
     home: netns,
+    origin: link.origin ?? netns,
     index: netns.nextIndex++,
     name,
     kind: link.kind,

@@ -59,12 +59,23 @@ function holderOf(
   return undefined;
 }
 
-/** The first free port of the ephemeral range (ip_local_port_range). */
+/** The next free port of the ephemeral range (ip_local_port_range), round and round. */
 function choosePort(netns: NetnsState, isFree: (port: number) => boolean): number | undefined {
   const range = readSysctl(netns, 'net/ipv4/ip_local_port_range') ?? '32768\t60999';
   const [low = 32768, high = 60999] = range.split(/\s+/).map(Number);
-  for (let port = low; port <= high; port++) if (isFree(port)) return port;
+  const size = high - low + 1;
+  for (let tried = 0; tried < size; tried++) {
+    const port = low + (netns.nextPort++ % size);
+    if (isFree(port)) return port;
+  }
   return undefined;
+}
+
+/** A port for a connection from this namespace. @throws Refusal EADDRNOTAVAIL */
+export function sourcePort(netns: NetnsState, protocol: Protocol, family: Family): number {
+  const port = choosePort(netns, (p) => holderOf(netns, protocol, family, undefined, p) === undefined);
+  if (port === undefined) throw new Refusal('EADDRNOTAVAIL', 'no ephemeral port is free');
+  return port;
 }
 
 /** The socket that gets what comes to an address and port: the one bound to the address before the general one. */

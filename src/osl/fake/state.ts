@@ -9,6 +9,8 @@ export type Scope = 'global' | 'link' | 'host' | 'other';
 export interface LinkState {
   /** The namespace it is in now. */
   home: NetnsState;
+  /** The namespace it was made from: a vxlan's own packets go by that one, wherever it is moved. */
+  readonly origin: NetnsState;
   index: number;
   name: string;
   readonly kind: LinkKind;
@@ -75,13 +77,8 @@ export interface SocketState {
   readonly listening: boolean;
   /** A datagram for this socket. */
   readonly deliver?: (data: Buffer, from: { readonly address: string; readonly port: number }) => void;
-  /** A connection for this socket: gives the far end its stream. */
-  readonly accept?: (offer: ConnectionOffer) => void;
-}
-
-export interface ConnectionOffer {
-  readonly from: { readonly address: string; readonly port: number };
-  readonly stream: Duplex;
+  /** A connection for this socket, with the stream of this end. */
+  readonly accept?: (stream: Duplex) => void;
 }
 
 /** One connection that passed a namespace's packet filter. Tuples are as seen before and after its NAT. */
@@ -110,6 +107,10 @@ export interface NetnsState {
   /** In the order of their indexes, as the kernel dumps them. */
   readonly links: Map<number, LinkState>;
   nextIndex: number;
+  /** The vxlans whose outer packets are this namespace's, wherever they are now. */
+  readonly tunnels: Set<LinkState>;
+  /** Where the search for an ephemeral port goes on. */
+  nextPort: number;
   addresses: AddressState[];
   routes: RouteState[];
   neighbours: NeighbourState[];

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LibnetworkError } from '../../../src/errors.ts';
-import { type FakeOsl, fakeOsl } from '../../../src/osl/fake/index.ts';
+import { type FakeOsl, fakeOsl, faultScript, SimulatedCrash } from '../../../src/osl/fake/index.ts';
 import type { Change, Namespace } from '../../../src/osl/osl.ts';
 
 let osl: FakeOsl;
@@ -89,6 +89,19 @@ describe('links of the fake kernel', () => {
     expect(await host.link('v1')).toBeDefined();
     await inside.close();
     expect(await host.link('v1')).toBeUndefined();
+  });
+
+  it('stamps no link that was there already', async () => {
+    await host.apply([bridge('br0')]);
+    expect(await errno([{ ...bridge('br0'), alias: 'libnetwork:test:1' } as Change])).toBe('EEXIST');
+    expect((await host.link('br0'))?.alias).toBeUndefined();
+  });
+
+  it('may die between a link and its stamp', async () => {
+    const dying = fakeOsl({ kernel: osl.kernel, faults: faultScript({ at: 1, mode: 'crash-after' }) });
+    const made = dying.host.apply([{ ...bridge('br0'), alias: 'libnetwork:test:1' } as Change]);
+    await expect(made).rejects.toSatisfy(SimulatedCrash.is);
+    expect(await host.link('br0')).toMatchObject({ alias: undefined });
   });
 
   it('leaves nothing behind that a dump would show', async () => {

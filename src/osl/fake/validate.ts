@@ -1,0 +1,110 @@
+/** What is refused before anything is asked of the kernel: the whole of an `apply` is checked first. */
+import { invalid } from '../../errors.ts';
+import { familyOf, parseAddress, parseCidr, parsePrefix } from '../../ip.ts';
+import type { Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec } from '../osl.ts';
+
+const MAX_NAME_BYTES = 15;
+const MAX_ALIAS_BYTES = 255;
+
+/** @throws INVALID_ARGUMENT naming the field as `changes[2].address` */
+export function validate(changes: readonly Change[]): void {
+  for (const [i, change] of changes.entries()) validateChange(change, `changes[${i}]`);
+}
+
+function validateChange(change: Change, at: string): void {
+  switch (change.op) {
+    case 'createLink':
+      return validateCreate(change, at);
+    case 'setLink':
+      checkName(change.name, `${at}.name`);
+      if (change.rename !== undefined) checkName(change.rename, `${at}.rename`);
+      if (typeof change.master === 'string') checkName(change.master, `${at}.master`);
+      return checkValues(change, at);
+    case 'addAddress':
+    case 'deleteAddress':
+      checkName(change.link, `${at}.link`);
+      if (parseCidr(change.address) === undefined)
+        throw invalid(`${at}.address`, change.address, 'must be an address with the length of its prefix');
+      return;
+    case 'addRoute':
+    case 'replaceRoute':
+    case 'deleteRoute':
+      return validateRoute(change, at);
+    case 'setNeighbour':
+    case 'deleteNeighbour':
+      return validateNeighbour(change, at);
+  }
+}
+
+function validateCreate(change: CreateLink, at: string): void {
+  checkName(change.name, `${at}.name`);
+  if (change.master !== undefined) checkName(change.master, `${at}.master`);
+  checkValues(change, at);
+  validateSpec(change.link, `${at}.link`);
+}
+
+function validateSpec(link: LinkSpec, at: string): void {
+  if ('parent' in link) checkName(link.parent, `${at}.parent`);
+  if (link.kind === 'veth') {
+    checkName(link.peer.name, `${at}.peer.name`);
+    checkValues(link.peer, `${at}.peer`);
+  }
+  if (link.kind === 'vlan') checkRange(link.id, 1, 4094, `${at}.id`);
+  if (link.kind === 'vxlan') {
+    checkRange(link.id, 0, 2 ** 24 - 1, `${at}.id`);
+    checkRange(link.port, 1, 65535, `${at}.port`);
+    if (link.local !== undefined && parseAddress(link.local) === undefined)
+      throw invalid(`${at}.local`, link.local, 'must be an address');
+  }
+}
+
+interface Values {
+  readonly macAddress?: string | undefined;
+  readonly mtu?: number | undefined;
+  readonly group?: number | undefined;
+  readonly alias?: string | undefined;
+}
+
+function checkValues({ macAddress, mtu, group, alias }: Values, at: string): void {
+  if (macAddress !== undefined) checkMacText(macAddress, `${at}.macAddress`);
+  if (mtu !== undefined) checkRange(mtu, 1, 2 ** 31 - 1, `${at}.mtu`);
+  if (group !== undefined) checkRange(group, 0, 2 ** 31 - 1, `${at}.group`);
+  if (alias !== undefined && Buffer.byteLength(alias) > MAX_ALIAS_BYTES)
+    throw invalid(`${at}.alias`, alias, `must be at most ${MAX_ALIAS_BYTES} bytes`);
+}
+
+function validateRoute(route: RouteSpec, at: string): void {
+  const { destination, family, gateway } = route;
+  if (destination !== 'default' && parsePrefix(destination)?.family !== family)
+    throw invalid(`${at}.destination`, destination, `must be 'default' or a prefix of ${family}`);
+  if (gateway !== undefined && familyOf(gateway) !== family)
+    throw invalid(`${at}.gateway`, gateway, `must be an address of ${family}`);
+  if (route.link !== undefined) checkName(route.link, `${at}.link`);
+  if (route.metric !== undefined) checkRange(route.metric, 0, 2 ** 32 - 1, `${at}.metric`);
+}
+
+function validateNeighbour(spec: NeighbourSpec, at: string): void {
+  checkName(spec.link, `${at}.link`);
+  checkMacText(spec.macAddress, `${at}.macAddress`);
+  const missing = spec.address === undefined && !spec.fdb;
+  if (missing || (spec.address !== undefined && parseAddress(spec.address) === undefined))
+    throw invalid(`${at}.address`, spec.address, 'must be an address');
+}
+
+function checkName(name: string, field: string): void {
+  const size = Buffer.byteLength(name);
+  if (size === 0 || size > MAX_NAME_BYTES)
+    throw invalid(field, name, `must be a name of 1 to ${MAX_NAME_BYTES} bytes`);
+  if (name === '.' || name === '..' || /[/:\s\0]/.test(name))
+    throw invalid(field, name, 'must not hold slashes, colons or spaces');
+}
+
+function checkMacText(mac: string, field: string): void {
+  if (!/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i.test(mac))
+    throw invalid(field, mac, 'must be six pairs of hex digits with colons');
+}
+
+function checkRange(value: number, least: number, most: number, field: string): void {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw invalid(field, value, `must be a whole number from ${least} to ${most}`);
+}
