@@ -11,7 +11,7 @@ import type { Change, Namespace } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { updateHosts } from './sandboxfiles.ts';
-import { allOfThem, allOrNothing, type Undo } from './undo.ts';
+import { allOfThem, allOrNothing, together, type Undo } from './undo.ts';
 
 /** The network option that names the interfaces in a container (upstream's netlabel). */
 const INTERFACE_PREFIX = 'com.docker.network.container_iface_prefix';
@@ -328,7 +328,11 @@ export async function finishLeave(
   forgetNames(core, entry, sandbox);
   const teardown = allOfThem(`leaving with endpoint ${record.name}`, [
     // The two wait for the kernel's grace periods: together they wait once.
-    () => together([publish(driver, entry, NO_FAMILY), driver.leave(placeOf(entry))]),
+    () =>
+      together('take the link and the ports away', [
+        publish(driver, entry, NO_FAMILY),
+        driver.leave(placeOf(entry)),
+      ]),
     async () => {
       sandbox?.endpoints.delete(record.id);
       if (!sandbox || sandbox.record.state === 'deleting') return;
@@ -356,14 +360,6 @@ export async function finishLeave(
 }
 
 const NO_GATEWAYS: Gateways = { ipv4: undefined, ipv6: undefined };
-
-async function together(work: readonly Promise<unknown>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).flatMap((r) => (r.status === 'rejected' ? [r.reason] : []));
-  await allOfThem(
-    'taking the link and the ports away',
-    failed.map((reason) => () => Promise.reject(reason)),
-  );
-}
 
 /** Makes an endpoint's names known to its networks' sandboxes, and the network's names to its sandbox. */
 export function showNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntry): void {

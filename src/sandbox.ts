@@ -10,7 +10,7 @@ import type { LinkStatistics, Namespace } from './osl/osl.ts';
 import { type SandboxRecord, SCHEMA_VERSION } from './records.ts';
 import { type Resolver, startResolver } from './resolver/resolver.ts';
 import { adoptHosts, removeFiles, resolvConfOf, sandboxFiles, writeNewFiles } from './sandboxfiles.ts';
-import { allOfThem, allOrNothing } from './undo.ts';
+import { allOfThem, allOrNothing, together } from './undo.ts';
 
 /** One container's network stack. Made by `controller.createSandbox`. */
 export class Sandbox {
@@ -165,7 +165,7 @@ export async function createSandbox(
     entry.namespace = await openNamespace(core, record);
     throwIfAborted(signal);
     const conf = await resolvConfOf(record);
-    await Promise.all([startNames(core, entry, conf), writeNewFiles(entry, conf.content)]);
+    await together('make the sandbox', [startNames(core, entry, conf), writeNewFiles(entry, conf.content)]);
     throwIfAborted(signal);
     await core.save(entry, { ...record, state: 'ready' });
     core.events.emit('sandbox:create', { sandboxId: id, containerId: record.containerId });
@@ -240,12 +240,10 @@ export async function finishSandboxDeletion(core: Core, entry: SandboxEntry, for
   const { record } = entry;
   const endpoints = [...entry.endpoints.values()];
   // All at once: deletes of links that are under way together share the kernel's grace periods.
-  const deletions = await Promise.allSettled(
+  await together(
+    `delete the endpoints of sandbox ${record.id.slice(0, 12)}`,
     endpoints.map((endpoint) => deleteJoinedEndpoint(core, endpoint, entry, force)),
   );
-  await allOfThem(`delete the endpoints of sandbox ${record.id.slice(0, 12)}`, [
-    ...deletions.flatMap((r) => (r.status === 'rejected' ? [() => Promise.reject(r.reason)] : [])),
-  ]);
   await closeSandbox(core, entry, 'delete');
   await core.erase(record);
   removeSandbox(core, entry);

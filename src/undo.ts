@@ -61,6 +61,16 @@ export async function allOfThem(what: string, steps: readonly (() => Promise<unk
   }
 }
 
+/** Runs work side by side and waits for all of it, also when some fails: then throws what failed, all of it. */
+export async function together(what: string, work: readonly Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(work);
+  const failed = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+  await allOfThem(
+    what,
+    failed.map((reason) => () => Promise.reject(reason)),
+  );
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
