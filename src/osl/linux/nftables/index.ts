@@ -5,11 +5,12 @@ import { memoryBackend } from '../../firewall/memory.ts';
 import { netlinkBackend } from './backend.ts';
 
 /**
- * The firewall of the network namespace that a descriptor stands for; the descriptor may be closed afterwards.
+ * The firewall of the network namespace that a descriptor stands for, by default of this thread's; the descriptor may
+ * be closed afterwards.
  * With `engine: 'none'` nothing reaches the kernel.
  * @throws NOT_IMPLEMENTED for the iptables engine; FORBIDDEN without the capabilities; kernel errors
  */
-export async function openNftables(namespaceFd: number, options: FirewallOptions): Promise<Firewall> {
+export async function openNftables(namespaceFd: number | undefined, options: FirewallOptions): Promise<Firewall> {
   const backend = options.engine === 'nftables' ? netlinkBackend(namespaceFd) : memoryBackend();
   return createFirewall(backend, options);
 }

@@ -1,0 +1,87 @@
+/** Random intents that fit together: no two owners want the same place for different things. */
+import fc from 'fast-check';
+import type {
+  EndpointIntent,
+  FirewallChange,
+  Intent,
+  NetworkIntent,
+} from '../../../src/osl/firewall/firewall.ts';
+import { endpoint, family, network, port, resolver } from './intents.ts';
+
+const NETWORKS = 4;
+const ENDPOINTS = 8;
+const mode = fc.constantFrom(
+  'nat' as const,
+  'nat-unprotected' as const,
+  'routed' as const,
+  'isolated' as const,
+);
+
+function familyOf(name: 'ipv4' | 'ipv6', index: number) {
+  const subnet = name === 'ipv4' ? `10.${index}.0.0/24` : `fd00:${index}::/64`;
+  const masquerade = fc.constantFrom(true, false, name === 'ipv4' ? '192.0.2.1' : '2001:db8::1');
+  return fc.option(
+    fc.record({ mode, masquerade }).map((over) => family(name, { subnet, ...over })),
+    { nil: undefined },
+  );
+}
+
+function networkIntent(index: number): fc.Arbitrary<NetworkIntent> {
+  return fc
+    .record({
+      ipv4: familyOf('ipv4', index),
+      ipv6: familyOf('ipv6', index),
+      internal: fc.boolean(),
+      icc: fc.boolean(),
+    })
+    .map((over) => network({ id: `n${index}`, bridge: `br-${index}`, ...over }));
+}
+
+/** Every endpoint has host ports and container addresses of its own. */
+function endpointIntent(index: number): fc.Arbitrary<EndpointIntent> {
+  const one = fc
+    .record({
+      protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'sctp' as const),
+      number: fc.integer({ min: 1, max: 20 }),
+      host: fc.constantFrom('0.0.0.0', '127.0.0.1', '192.0.2.9', '::', '2001:db8::9'),
+      published: fc.boolean(),
+    })
+    .map(({ protocol, number, host, published }) =>
+      port({
+        protocol,
+        hostAddress: host,
+        hostPort: published ? 1000 * (index + 1) + number : undefined,
+        address: host.includes(':') ? `fd00::${index + 2}` : `10.0.0.${index + 2}`,
+        port: number,
+      }),
+    );
+  return fc.array(one, { maxLength: 6 }).map((ports) => endpoint(`e${index}`, ...ports));
+}
+
+const anyIntent: fc.Arbitrary<Intent> = fc.oneof(
+  fc.nat(NETWORKS - 1).chain(networkIntent),
+  fc.nat(ENDPOINTS - 1).chain(endpointIntent),
+  fc.constant(resolver),
+);
+
+/** Sets and removals of owners that come again and again. */
+export const change: fc.Arbitrary<FirewallChange> = fc.oneof(
+  { weight: 3, arbitrary: anyIntent.map((set) => ({ set })) },
+  { weight: 1, arbitrary: anyIntent.map(({ kind, id }) => ({ remove: { kind, id } })) },
+);
+
+/** Intents of different owners. */
+export const intents: fc.Arbitrary<readonly Intent[]> = fc.uniqueArray(anyIntent, {
+  maxLength: 12,
+  selector: ({ kind, id }) => `${kind} ${id}`,
+});
+
+/** The intents that hold after changes, one after the other. */
+export function after(changes: readonly FirewallChange[]): Intent[] {
+  const owners = new Map<string, Intent>();
+  for (const change of changes) {
+    if ('set' in change) owners.set(`${change.set.kind} ${change.set.id}`, change.set);
+    else owners.delete(`${change.remove.kind} ${change.remove.id}`);
+  }
+  return [...owners.values()];
+}
