@@ -183,7 +183,7 @@ class BridgeDriver implements Driver {
       const known = this.#networks.get(network.id);
       if (known === undefined || !joined) continue;
       known.joined.add(endpoint.id);
-      await this.#ports.takeUp(known.config, endpoint);
+      await this.#ports.follow(known.config, endpoint);
     }
   }
 

@@ -57,13 +57,15 @@ export class Ports {
   }
 
   /**
-   * Holds what the records say is published and is not held as yet.
-   * @returns the bindings that somebody else has by now, each with why
+   * Holds exactly what the records say is published: what they do not name is let go of. What somebody else has
+   * by now is logged, and stays out of `bindings`.
    */
-  async takeUp(config: BridgeConfig, endpoint: DriverEndpoint): Promise<readonly LostBinding[]> {
+  async follow(config: BridgeConfig, endpoint: DriverEndpoint): Promise<void> {
     const holder = holderName(config, endpoint);
-    const published = [...(this.#published.get(endpoint.id) ?? [])];
-    const lost: LostBinding[] = [];
+    const before = this.#published.get(endpoint.id) ?? [];
+    const recorded = (port: Published) => endpoint.bindings.some((binding) => same(port.binding, binding));
+    for (const port of before) if (!recorded(port)) port.release();
+    const published = before.filter(recorded);
     for (const binding of endpoint.bindings) {
       if (published.some((port) => same(port.binding, binding))) continue;
       try {
@@ -71,11 +73,9 @@ export class Ports {
       } catch (error) {
         if (!LibnetworkError.is(error)) throw error;
         this.#logger.warn(`${holder} has lost a published port: ${error.message}`, { binding });
-        lost.push({ binding, why: error.message });
       }
     }
     this.#set(endpoint.id, published);
-    return lost;
   }
 
   /** What is published now. */
@@ -139,11 +139,6 @@ export class Ports {
     if (intent !== undefined) await this.#firewall.apply([{ set: intent }]);
     else if (hadRules) await this.#firewall.apply([{ remove: { kind: 'endpoint', id: endpoint.id } }]);
   }
-}
-
-export interface LostBinding {
-  readonly binding: PortBinding;
-  readonly why: string;
 }
 
 const nothing = (): void => {

@@ -1,4 +1,4 @@
-import type { DriverReport, DriverState } from '../../driverapi/driver.ts';
+import type { DriverEndpoint, DriverReport, DriverState, PortBinding } from '../../driverapi/driver.ts';
 import { vethName } from '../../ids.ts';
 import type { Firewall, Intent } from '../../osl/firewall/firewall.ts';
 import type { Link } from '../../osl/osl.ts';
@@ -129,31 +129,39 @@ function isRecorded(link: Link, state: DriverState, veths: ReadonlySet<string>):
   return veths.has(link.name) || state.networks.some((network) => bridgeNameOf(network) === link.name);
 }
 
-/** The rules that should hold, after the host ports that they need are held. */
+/** The rules that should hold, once the host ports that they need are held. */
 async function expectedIntents(
   { ports }: Parts,
   configs: ReadonlyMap<string, BridgeConfig>,
   state: DriverState,
-  { dryRun, missing }: Work,
+  work: Work,
 ): Promise<Intent[]> {
   const intents: Intent[] = [...configs.values()].map(networkIntent);
   for (const { network, endpoint, joined } of state.endpoints) {
     const config = configs.get(network.id);
     if (config === undefined || !joined) continue;
-    const before = ports.bindings(endpoint.id);
-    for (const binding of endpoint.bindings)
-      if (!before.some((each) => same(each, binding)))
-        missing.push(
-          `host port ${showBinding(binding)} of endpoint ${endpoint.name} in network ${config.name}`,
-        );
-    if (!dryRun) await ports.takeUp(config, endpoint);
+    comparePorts(ports.bindings(endpoint.id), endpoint, config, work);
+    if (!work.dryRun) await ports.follow(config, endpoint);
     const held = ports.bindings(endpoint.id);
-    const intent = endpointIntent(
-      config,
-      endpoint,
-      endpoint.bindings.filter((each) => held.some((it) => same(it, each))),
-    );
+    const bindings = endpoint.bindings.filter((each) => includes(held, each));
+    const intent = endpointIntent(config, endpoint, bindings);
     if (intent !== undefined) intents.push(intent);
   }
   return intents;
+}
+
+function comparePorts(
+  held: readonly PortBinding[],
+  endpoint: DriverEndpoint,
+  config: BridgeConfig,
+  { missing, orphaned }: Work,
+): void {
+  const tell = (binding: PortBinding) =>
+    `host port ${showBinding(binding)} of endpoint ${endpoint.name} in network ${config.name}`;
+  missing.push(...endpoint.bindings.filter((each) => !includes(held, each)).map(tell));
+  orphaned.push(...held.filter((each) => !includes(endpoint.bindings, each)).map(tell));
+}
+
+function includes(bindings: readonly PortBinding[], binding: PortBinding): boolean {
+  return bindings.some((each) => same(each, binding));
 }

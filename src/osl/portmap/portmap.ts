@@ -69,18 +69,19 @@ async function holdAny(host: Namespace, request: HoldRequest): Promise<Hold> {
   const { protocol, addresses } = request;
   const [address = '0.0.0.0', ...others] = addresses;
   // What was tried in vain stays held until the end, so that the kernel offers something else.
-  const vain: HeldPort[] = [];
+  const tried: HeldPort[] = [];
   try {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const first = await bind(host, { protocol, address, port: 0 });
       if (first === undefined) break;
+      tried.push(first);
       const rest = await holdUnlessTaken(host, { ...request, addresses: others }, first.port);
-      if (rest !== undefined)
-        return { port: first.port, held: [noted(host, first, request.holder), ...rest.held] };
-      vain.push(first);
+      if (rest === undefined) continue;
+      tried.pop();
+      return { port: first.port, held: [noted(host, first, request.holder), ...rest.held] };
     }
   } finally {
-    for (const held of vain) held.release();
+    for (const held of tried) held.release();
   }
   throw exhausted(host, request, 'net.ipv4.ip_local_port_range', undefined);
 }
