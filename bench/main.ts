@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { linuxOsl } from 'libnetwork';
+import { kernelAvailability, linuxOsl } from 'libnetwork';
 import { attachBench } from './attach.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, onGround } from './ground.ts';
@@ -34,7 +34,7 @@ const known = [...Object.keys(onKernel), ...Object.keys(anywhere)];
 const unknown = positionals.find((group) => !known.includes(group));
 const isWanted = (group: string) => positionals.length === 0 || positionals.includes(group);
 const needsKernel = Object.keys(onKernel).some(isWanted);
-const canUseKernel = process.platform === 'linux' && process.getuid?.() === 0;
+const { available: canUseKernel, reason: whyNot } = kernelAvailability();
 
 if (unknown !== undefined) {
   console.error(`there is no group ${unknown}: name some of ${known.join(', ')}, or none for all`);
@@ -75,7 +75,7 @@ async function measure(): Promise<void> {
         if (isWanted(name)) rows.push(...(await bench(ground)));
     });
   } else if (needsKernel) {
-    notes.push(`skipped ${Object.keys(onKernel).filter(isWanted).join(', ')}: they need root on Linux`);
+    notes.push(`skipped ${Object.keys(onKernel).filter(isWanted).join(', ')}: ${whyNot}`);
   }
   for (const [name, bench] of Object.entries(anywhere)) if (isWanted(name)) rows.push(...(await bench()));
   notes.push(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);

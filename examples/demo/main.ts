@@ -2,8 +2,8 @@
  * The main job of libnetwork, end to end. `npm run demo`; `--json` prints one JSON document instead;
  * `--fake` plays on the kernel in memory, which is also what happens where the real one can't be used.
  */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { kernelAvailability } from 'libnetwork';
 import { fakeWorld } from './fake-world.ts';
 import { linuxWorld } from './linux-world.ts';
 import { jsonReport, textReport } from './report.ts';
@@ -33,12 +33,6 @@ try {
 
 /** Why the real kernel can't be used here, and what would help; `undefined` when it can. */
 function obstacleToRealKernel(): string | undefined {
-  if (process.platform !== 'linux') return `the real one needs Linux, this is ${process.platform}`;
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
-  // Numbers of linux/capability.h.
-  const missing = Object.entries({ CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_ADMIN: 21 })
-    .filter(([, bit]) => ((BigInt(`0x${effective}`) >> BigInt(bit)) & 1n) === 0n)
-    .map(([name]) => name);
-  if (missing.length === 0) return undefined;
-  return `the real one needs root, or ${missing.join(' and ')}; try again with sudo`;
+  const { available, reason } = kernelAvailability();
+  return available ? undefined : reason;
 }

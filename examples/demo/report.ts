@@ -26,8 +26,8 @@ export function textReport(write: (line: string) => void): Report {
   return {
     note: write,
     step({ name, ok, ms, error }) {
-      write(`${ok ? '✓' : '✗'} ${name.padEnd(90)} ${ms.toFixed(1).padStart(8)} ms`);
-      if (error !== undefined) write(`    ${error}`);
+      write(`${ok ? '✓' : '✗'} ${ms.toFixed(1).padStart(7)} ms  ${name}`);
+      if (error !== undefined) write(`${' '.repeat(14)}${error}`);
     },
     end({ ok, kernel, steps, leaked }) {
       for (const line of leaked) write(`✗ left behind: ${line}`);
