@@ -62,6 +62,7 @@ export const rooms: readonly Room[] = [
     holds: /^osl\/portmap\//,
     sees: [words, tools, contracts, errno, /^osl\/portmap\//],
   },
+  { name: 'built-in drivers', holds: /^drivers\/index$/, sees: [contracts, /^drivers\//] },
   { name: 'osl door', holds: /^osl\/index$/, sees: [/^osl\//] },
   {
     name: 'ipam',
