@@ -37,7 +37,7 @@ const DUMP_ATTEMPTS = 10;
 const MAX_SEND = 128 * 1024;
 /** What one queued answer may take of the receive buffer, by the kernel's own accounting; measured 0.8 to 8 KiB. */
 const ANSWER_COST = 16 * 1024;
-/** A synchronous send that took longer than this has waited for a lock. */
+/** A send that took longer than this has waited for a lock. */
 const SLOW_MS = 4;
 const CONTENDED_MS = 50;
 
@@ -208,12 +208,19 @@ export class NetlinkSocket {
   #send(bytes: Buffer): void {
     const start = performance.now();
     check(libc().send(this.#fd, bytes, bytes.length, 0), 'send on a netlink socket');
-    if (this.#route && performance.now() - start > SLOW_MS) rtnl.contended(CONTENDED_MS);
+    this.#learn(start);
   }
 
   async #sendAsync(bytes: Buffer): Promise<void> {
+    const start = performance.now();
     const sent = await call(bytes, (done) => libc().send.async(this.#fd, bytes, bytes.length, 0, done));
     if (sent < 0) throw kernelError('send on a netlink socket', errnoName(sent));
+    this.#learn(start);
+  }
+
+  /** A send that took long has waited, and so would the next; where nobody else does, nothing says so. */
+  #learn(start: number): void {
+    if (this.#route && performance.now() - start > SLOW_MS) rtnl.contended(CONTENDED_MS);
   }
 
   /** Takes answers until all are there, or the kernel has no more. */
