@@ -11,6 +11,15 @@ import type { World } from './world.ts';
 /** Tells the story in a world, and leaves that world as it was, also when a step does not hold. */
 export async function run(world: World, report: Report, signal: AbortSignal): Promise<Outcome> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'libnetwork-demo-')));
+  try {
+    return await tellAndCompare(new Stage(world, directory, report, signal));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function tellAndCompare(stage: Stage): Promise<Outcome> {
+  const { world, directory } = stage;
   // An instance of its own: another controller on this machine, or another demo, is never touched.
   const instance = `demo-${process.pid}`;
   const options: ControllerOptions = {
@@ -19,7 +28,6 @@ export async function run(world: World, report: Report, signal: AbortSignal): Pr
     osl: world.osl,
     instance,
   };
-  const stage = new Stage(world, directory, report, signal);
   const look = () => dump(world, directory, `libnetwork-${instance}`);
   const settings = await readSettings(world);
   const before = await look();
@@ -35,7 +43,6 @@ export async function run(world: World, report: Report, signal: AbortSignal): Pr
       left = leaked(before, await look());
       if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
     });
-    await rm(directory, { recursive: true, force: true });
   }
   const ok = left.length === 0 && stage.results.every((result) => result.ok);
   return { ok, kernel: world.kind, steps: stage.results, leaked: left };
