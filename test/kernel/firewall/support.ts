@@ -1,0 +1,47 @@
+/** What the firewall's tests on the real kernel share. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import type { Firewall } from '../../../src/osl/firewall/firewall.ts';
+import { openNftables } from '../../../src/osl/linux/nftables/index.ts';
+import { inNamespace, inNewNamespace } from '../../../src/osl/linux/window.ts';
+
+export const TABLE = 'libnetwork-test';
+
+/** A network namespace that nobody else knows; it ends with its descriptor and sockets. */
+export interface Nowhere {
+  readonly fd: number;
+  /** Runs a program there and returns what it printed. */
+  run(file: string, args: readonly string[], input?: string): string;
+  firewall(): Promise<Firewall>;
+}
+
+export async function nowhere<T>(work: (place: Nowhere) => Promise<T>): Promise<T> {
+  const fd = inNewNamespace(() => openSync('/proc/thread-self/ns/net', 'r'));
+  const opened: Firewall[] = [];
+  try {
+    return await work({
+      fd,
+      run: (file, args, input) =>
+        inNamespace(fd, () => execFileSync(file, [...args], { encoding: 'utf8', input })),
+      firewall: async () => {
+        const firewall = await openNftables(fd, { engine: 'nftables', table: TABLE });
+        opened.push(firewall);
+        return firewall;
+      },
+    });
+  } finally {
+    for (const firewall of opened) await firewall.close();
+    closeSync(fd);
+  }
+}
+
+/** The `nft` program is an oracle for tests; the package does not need it. */
+export const hasNft: boolean = (() => {
+  try {
+    execFileSync('nft', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
+})();
