@@ -79,6 +79,7 @@ async function measure(): Promise<void> {
   }
   for (const [name, bench] of Object.entries(anywhere)) if (isWanted(name)) rows.push(...(await bench()));
   notes.push(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
-  if (values.json) console.log(JSON.stringify(rows, undefined, 2));
-  else console.log([table(rows), '', ...notes].join('\n'));
+  if (!values.json) return console.log([table(rows), '', ...notes].join('\n'));
+  console.log(JSON.stringify(rows, undefined, 2));
+  for (const note of notes) console.error(note);
 }
