@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import * as v from 'valibot';
 import type { Datastore } from '../datastore/datastore.ts';
 import { invalid, throwIfAborted } from '../errors.ts';
 import type { Family } from '../ip.ts';
@@ -10,7 +11,9 @@ import {
   parseDefaultPools,
   uniqueLocalBlock,
 } from './defaultpools.ts';
-import type { Ipam } from './ipam.ts';
+import type { HeldPool, Ipam, IpamReport } from './ipam.ts';
+import { ROOT } from './poolstore.ts';
+import { type ReconcileOptions, reconcile } from './reconcile.ts';
 import { AddressSpace } from './space.ts';
 
 export interface IpamOptions {
@@ -22,8 +25,16 @@ export interface IpamOptions {
   readonly defaultAddressPools?: readonly DefaultPool[] | undefined;
   /** @default 65,536 /24 of 10.0.0.0/8 */
   readonly globalAddressPools?: readonly DefaultPool[] | undefined;
-  /** Where default IPv6 pools come from when none is configured: their prefix is derived of it. @default a random one */
+  /**
+   * What tells this host from others, always the same: default IPv6 pools are derived of it, and in `globalStore`
+   * addresses are held in its name. @default a random one, kept in `store`
+   */
   readonly hostId?: string | undefined;
+  /**
+   * How long what a controller holds in `globalStore` outlives the controller, in milliseconds; then others may free
+   * it. It must be longer than a controller is ever away while its sandboxes run. @default 3600000, an hour
+   */
+  readonly leaseMs?: number | undefined;
   /** How long a released address is not given again unless nothing else is left, in milliseconds. @default 60000 */
   readonly reuseDelayMs?: number | undefined;
   /** The time in milliseconds. @default Date.now */
@@ -33,6 +44,7 @@ export interface IpamOptions {
 export const LOCAL_SPACE = 'LocalDefault';
 export const GLOBAL_SPACE = 'GlobalDefault';
 export const DEFAULT_REUSE_DELAY_MS = 60_000;
+export const DEFAULT_LEASE_MS = 3_600_000;
 
 /**
  * The built-in IPAM, `default`: two address spaces whose pools and addresses are kept in stores, page by page.
@@ -46,19 +58,29 @@ class DefaultIpam implements Ipam {
   readonly name = 'default';
   readonly capabilities = { requiresMacAddress: false, requiresRequestReplay: true };
   readonly #spaces: ReadonlyMap<string, AddressSpace>;
-  readonly #hostId: string;
+  readonly #identity: () => Promise<string>;
 
   constructor(options: IpamOptions) {
-    const { store, globalStore = store, clock = Date.now, reuseDelayMs = DEFAULT_REUSE_DELAY_MS } = options;
+    const { store, globalStore = store, clock = Date.now } = options;
+    const { reuseDelayMs = DEFAULT_REUSE_DELAY_MS, leaseMs = DEFAULT_LEASE_MS } = options;
     if (!(reuseDelayMs >= 0)) throw invalid('reuseDelayMs', reuseDelayMs, 'must be a number of milliseconds');
-    this.#hostId = options.hostId ?? randomUUID();
+    const identity = hostIdentity(options.hostId, store);
+    this.#identity = identity;
     const local = parseDefaultPools(options.defaultAddressPools ?? LOCAL_DEFAULT_POOLS);
     const global = parseDefaultPools(
       options.globalAddressPools ?? GLOBAL_DEFAULT_POOLS,
       'globalAddressPools',
     );
     const space = (name: string, kept: Datastore | undefined, configured: readonly Block[]) =>
-      new AddressSpace({ name, store: kept, blocks: this.#blocks(configured), reuseDelayMs, clock });
+      new AddressSpace({
+        name,
+        store: kept,
+        blocks: this.#blocks(configured),
+        identity,
+        leaseMs,
+        reuseDelayMs,
+        clock,
+      });
     this.#spaces = new Map(
       [space(LOCAL_SPACE, store, local), space(GLOBAL_SPACE, globalStore, global)].map((each) => [
         each.name,
@@ -85,19 +107,33 @@ class DefaultIpam implements Ipam {
     ...[request, waits]: Parameters<Ipam['requestAddress']>
   ): ReturnType<Ipam['requestAddress']> {
     throwIfAborted(waits?.signal);
-    const { pool, range } = await this.#spaceOf(request.poolId).find(request.poolId);
-    return { address: await pool.request(range, request, 'local'), data: {} };
+    return { address: await this.#spaceOf(request.poolId).requestAddress(request), data: {} };
   }
 
   async releaseAddress(...[poolId, address, waits]: Parameters<Ipam['releaseAddress']>): Promise<void> {
     throwIfAborted(waits?.signal);
-    const { pool } = await this.#spaceOf(poolId).find(poolId);
-    await pool.release(pool.ordinalOf(address));
+    await this.#spaceOf(poolId).releaseAddress(poolId, address);
   }
 
-  async usage(poolId: string): ReturnType<NonNullable<Ipam['usage']>> {
-    const { pool, range } = await this.#spaceOf(poolId).find(poolId);
-    return pool.usage(range);
+  async usage(
+    ...[poolId, waits]: Parameters<NonNullable<Ipam['usage']>>
+  ): ReturnType<NonNullable<Ipam['usage']>> {
+    throwIfAborted(waits?.signal);
+    return this.#spaceOf(poolId).usage(poolId);
+  }
+
+  async reconcile(held: readonly HeldPool[], options: ReconcileOptions = {}): Promise<IpamReport> {
+    throwIfAborted(options.signal);
+    const bySpace = new Map([...this.#spaces.values()].map((space) => [space, [] as HeldPool[]]));
+    for (const each of held) bySpace.get(this.#spaceOf(each.pool.id))?.push(each);
+    const missing: string[] = [];
+    const orphaned: string[] = [];
+    for (const [space, pools] of bySpace) {
+      const report = await reconcile(space, pools, options);
+      missing.push(...report.missing);
+      orphaned.push(...report.orphaned);
+    }
+    return { missing, orphaned };
   }
 
   #space(name: string): AddressSpace {
@@ -112,6 +148,30 @@ class DefaultIpam implements Ipam {
 
   #blocks(configured: readonly Block[]): (family: Family) => Promise<readonly Block[]> {
     const some = configured.some(({ base }) => base.family === 'ipv6');
-    return async (family) => (family === 'ipv6' && !some ? [uniqueLocalBlock(this.#hostId)] : configured);
+    return async (family) =>
+      family === 'ipv6' && !some ? [uniqueLocalBlock(await this.#identity())] : configured;
   }
+}
+
+const identityRecord = v.object({ v: v.literal(1), id: v.string() });
+
+/** The host's id: as given, or the one in the store, or a new random one that is kept there. */
+function hostIdentity(given: string | undefined, store: Datastore | undefined): () => Promise<string> {
+  const find = async (): Promise<string> => {
+    if (given !== undefined) return given;
+    const key = `${ROOT}/host`;
+    const stored = v.safeParse(identityRecord, (await store?.get(key))?.value);
+    if (stored.success) return stored.output.id;
+    const id = randomUUID();
+    await store?.put(key, { v: 1, id });
+    return id;
+  };
+  let identity: Promise<string> | undefined;
+  return () => {
+    identity ??= find().catch((error: unknown) => {
+      identity = undefined;
+      throw error;
+    });
+    return identity;
+  };
 }

@@ -67,6 +67,11 @@ export function parseDefaultPools(
   });
 }
 
+/** The blocks that can be cut into prefixes of the given length. */
+export function resized(blocks: readonly Block[], length: number): Block[] {
+  return blocks.filter(({ base }) => base.length <= length).map(({ base }) => ({ base, length }));
+}
+
 /**
  * A unique local /48 for a host, cut into /64 pools: `fd`, then 40 bits of the SHA-256 of the host's id (RFC 4193).
  */

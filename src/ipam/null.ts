@@ -1,4 +1,4 @@
-import { invalid, LibnetworkError } from '../errors.ts';
+import { invalid, LibnetworkError, throwIfAborted } from '../errors.ts';
 import type { Ipam } from './ipam.ts';
 
 const SPACE = 'null';
@@ -14,20 +14,24 @@ export function nullIpam(): Ipam {
     name: SPACE,
     capabilities: { requiresMacAddress: false, requiresRequestReplay: false },
     defaultAddressSpaces: async () => ({ local: SPACE, global: SPACE }),
-    async requestPool({ addressSpace, family, subnet, ipRange }) {
+    async requestPool({ addressSpace, family, subnet, ipRange }, waits) {
+      throwIfAborted(waits?.signal);
       if (addressSpace !== SPACE) throw invalid('addressSpace', addressSpace, `must be "${SPACE}"`);
       if (subnet !== undefined) throw invalid('ipam.pools.subnet', subnet, 'the null IPAM takes no subnet');
       if (ipRange !== undefined) throw invalid('ipam.pools.ipRange', ipRange, 'the null IPAM takes no range');
       return { id: `${SPACE}/${POOLS[family]}`, subnet: POOLS[family], meta: {} };
     },
-    async releasePool(poolId) {
+    async releasePool(poolId, waits) {
+      throwIfAborted(waits?.signal);
       checkPool(poolId);
     },
-    async requestAddress({ poolId }) {
+    async requestAddress({ poolId }, waits) {
+      throwIfAborted(waits?.signal);
       checkPool(poolId);
       return { address: '', data: {} };
     },
-    async releaseAddress(poolId) {
+    async releaseAddress(poolId, _address, waits) {
+      throwIfAborted(waits?.signal);
       checkPool(poolId);
     },
   };

@@ -27,10 +27,10 @@ import { type Range, Ranges } from './ranges.ts';
 
 export interface AddressPoolOptions {
   readonly prefix: Prefix;
-  /** Sets this pool apart from earlier ones of the same subnet, whose pages may not all be gone. */
-  readonly incarnation: string;
   readonly options: Options;
   readonly holder: string | undefined;
+  /** The name of the controller that made it, where several share the store. */
+  readonly owner: string | undefined;
   readonly store: Datastore | undefined;
   /** The start of its pages' keys. */
   readonly pagesPrefix: string;
@@ -42,18 +42,19 @@ export interface AddressPoolOptions {
 /** A subnet that addresses are given from, and the ranges of it that were asked for as pools of their own. */
 export class AddressPool {
   readonly prefix: Prefix;
-  readonly incarnation: string;
-  readonly options: Options;
-  /** Who it was made for, for error messages. */
-  readonly holder: string | undefined;
   readonly ledger: Ledger;
   /** The version of its record in the store. */
   version = 0;
   /** The subnet as a whole was asked for, not only ranges of it. */
   whole = false;
   readonly ranges = new Map<string, Prefix>();
+  /** The name of the controller that made it, where several share the store. */
+  readonly owner: string | undefined;
   readonly #edges: Ranges;
-  readonly #reserved: Ranges;
+  readonly #reuseDelayMs: number;
+  #options: Options;
+  #holder: string | undefined;
+  #reserved: Ranges;
   readonly #holders = new Map<bigint, string>();
   /** Held by a gateway or as an auxiliary address. */
   readonly #fixed = new Set<bigint>();
@@ -61,9 +62,10 @@ export class AddressPool {
   /** @throws INVALID_ARGUMENT for an option that can't be read */
   constructor(options: AddressPoolOptions) {
     this.prefix = options.prefix;
-    this.incarnation = options.incarnation;
-    this.options = options.options;
-    this.holder = options.holder;
+    this.owner = options.owner;
+    this.#options = options.options;
+    this.#holder = options.holder;
+    this.#reuseDelayMs = options.reuseDelayMs;
     this.#edges = new Ranges(edges(options.prefix));
     this.#reserved = new Ranges(reservedRanges(options.options, options.prefix));
     this.ledger = new Ledger({
@@ -75,6 +77,25 @@ export class AddressPool {
       clock: options.clock,
       onExhausted: options.onExhausted,
     });
+  }
+
+  /** The options that it was made with and that matter later. */
+  get options(): Options {
+    return this.#options;
+  }
+
+  /** Who it was made for, for error messages. */
+  get holder(): string | undefined {
+    return this.#holder;
+  }
+
+  /** Takes over options that another controller has given it. @throws INVALID_ARGUMENT */
+  configure(options: Options, holder: string | undefined): void {
+    const restMs = reuseDelay(options, this.#reuseDelayMs);
+    this.#reserved = new Ranges(reservedRanges(options, this.prefix));
+    this.#options = options;
+    this.#holder = holder;
+    this.ledger.configure({ restMs, withheld: new Ranges([...this.#edges, ...this.#reserved]) });
   }
 
   get subnet(): string {

@@ -19,29 +19,29 @@ const prefixText = v.pipe(
 const poolRecord = v.object({
   v: v.literal(SCHEMA),
   subnet: prefixText,
-  incarnation: v.pipe(v.string(), v.regex(/^[0-9a-f]+$/)),
   whole: v.boolean(),
   ranges: v.array(prefixText),
   options: v.optional(v.record(v.string(), v.string()), {}),
   holder: v.optional(v.string()),
+  owner: v.optional(v.string()),
 });
 
 /** A pool as the store has it. */
 export interface StoredPool {
   readonly prefix: Prefix;
-  readonly incarnation: string;
   readonly version: number;
   readonly whole: boolean;
   readonly ranges: readonly Prefix[];
   readonly options: Readonly<Record<string, string>>;
   readonly holder: string | undefined;
+  readonly owner: string | undefined;
   readonly pages: readonly Entry[];
 }
 
 /**
- * The pools of a space in the store: a record for each, and its pages under its incarnation. In a store that others
- * share, every change of the set of pools also counts up a generation, so that of two controllers that add
- * overlapping pools at once, one gets CONFLICT and looks again.
+ * The pools of a space in the store: a record for each, and its pages. In a store that others share, every change of
+ * the set of pools also counts up a generation, so that of two controllers that add overlapping pools at once, one
+ * gets CONFLICT and looks again.
  */
 export class PoolStore {
   readonly #store: Datastore;
@@ -55,22 +55,37 @@ export class PoolStore {
     this.#shared = store.scope === 'global';
   }
 
-  /** Where the pages of a pool are. */
-  pagesPrefix(incarnation: string): string {
-    return `${this.#root}/pages/${incarnation}/`;
+  /** Where the controllers are that share the store. */
+  get membersPrefix(): string {
+    return `${this.#root}/members/`;
   }
 
-  /** Every pool with its pages. Pages of pools that are gone are deleted. @throws INTERNAL for a damaged record */
+  /** Where the pages of a pool are. */
+  pagesPrefix(prefix: Prefix): string {
+    return `${this.#root}/pages/${keyOf(prefix)}/`;
+  }
+
+  /** Every pool with its pages. @throws INTERNAL for a damaged record */
   async load(): Promise<StoredPool[]> {
     const generation = this.#shared ? await this.#store.get(this.#generationKey) : undefined;
-    // Pages before pools: a page whose pool is not there afterwards has lost it, and is not waiting for it.
-    const pages = this.#byIncarnation(await this.#store.list(`${this.#root}/pages/`));
-    const pools = (await this.#store.list(`${this.#root}/pools/`)).map((entry) => parsePool(entry));
+    const pools = (await this.#store.list(`${this.#root}/pools/`)).map(parsePool);
+    const pages = this.#bySubnet(await this.#store.list(`${this.#root}/pages/`));
     this.#generation = generation?.version ?? 0;
-    const known = new Set(pools.map((pool) => pool.incarnation));
-    const lost = [...pages].flatMap(([incarnation, entries]) => (known.has(incarnation) ? [] : entries));
-    await this.#deleteAll(lost.map((entry) => entry.key));
-    return pools.map((pool) => ({ ...pool, pages: pages.get(pool.incarnation) ?? [] }));
+    const loaded = pools.map((pool) => ({ ...pool, pages: take(pages, keyOf(pool.prefix)) }));
+    // What is left has lost its pool. In a shared store, the pool may just have been added.
+    if (!this.#shared) await this.#deleteAll([...pages.values()].flat().map((entry) => entry.key));
+    return loaded;
+  }
+
+  /** One pool with its pages. */
+  async loadPool(prefix: Prefix): Promise<StoredPool | undefined> {
+    const entry = await this.#store.get(this.#poolKey(prefix));
+    return entry && { ...parsePool(entry), pages: await this.#store.list(this.pagesPrefix(prefix)) };
+  }
+
+  /** Whether a pool is in the store as it is here. */
+  async isCurrent(pool: AddressPool): Promise<boolean> {
+    return (await this.#store.get(this.#poolKey(pool.prefix)))?.version === pool.version;
   }
 
   /** @throws CONFLICT when another controller changed the pools since they were loaded */
@@ -78,13 +93,13 @@ export class PoolStore {
     const value = {
       v: SCHEMA,
       subnet: pool.subnet,
-      incarnation: pool.incarnation,
       whole: pool.whole,
       ranges: [...pool.ranges.keys()],
       options: pool.options,
       ...(pool.holder !== undefined && { holder: pool.holder }),
+      ...(pool.owner !== undefined && { owner: pool.owner }),
     };
-    const key = this.#poolKey(pool);
+    const key = this.#poolKey(pool.prefix);
     if (!this.#shared) {
       pool.version = await this.#store.put(key, value);
       return;
@@ -99,12 +114,12 @@ export class PoolStore {
 
   /** Deletes a pool and its pages. @throws CONFLICT as `save` */
   async remove(pool: AddressPool): Promise<void> {
+    const pages = (await this.#store.list(this.pagesPrefix(pool.prefix))).map((entry) => entry.key);
     // Pages first: what is left of a failure is a pool that can be released again.
-    const pages = pool.ledger.keys();
     await this.#deleteAll(pages.splice(0, Math.max(0, pages.length - TRANSACTION_KEYS)));
     const operations: StoreOperation[] = pages.map((key) => ({ op: 'delete', key }));
     const condition = this.#shared ? { ifVersion: pool.version } : {};
-    operations.push({ op: 'delete', key: this.#poolKey(pool), ...condition });
+    operations.push({ op: 'delete', key: this.#poolKey(pool.prefix), ...condition });
     if (this.#shared) operations.push(this.#nextGeneration());
     const [generation = 0] = await this.#store.transaction(operations);
     if (this.#shared) this.#generation = generation;
@@ -125,21 +140,31 @@ export class PoolStore {
     return { op: 'put', key: this.#generationKey, value: { v: SCHEMA }, ifVersion: this.#generation };
   }
 
-  #poolKey(pool: AddressPool): string {
-    // A slash would end the address in tools that show keys as paths.
-    return `${this.#root}/pools/${formatPrefix(pool.prefix).replace('/', '-')}`;
+  #poolKey(prefix: Prefix): string {
+    return `${this.#root}/pools/${keyOf(prefix)}`;
   }
 
-  #byIncarnation(pages: readonly Entry[]): Map<string, Entry[]> {
+  #bySubnet(pages: readonly Entry[]): Map<string, Entry[]> {
     const groups = new Map<string, Entry[]>();
     for (const entry of pages) {
-      const incarnation = entry.key.slice(`${this.#root}/pages/`.length).split('/')[0] ?? '';
-      const group = groups.get(incarnation);
+      const subnet = entry.key.slice(`${this.#root}/pages/`.length).split('/')[0] ?? '';
+      const group = groups.get(subnet);
       if (group) group.push(entry);
-      else groups.set(incarnation, [entry]);
+      else groups.set(subnet, [entry]);
     }
     return groups;
   }
+}
+
+/** A subnet as one part of a key: a slash would end it in tools that show keys as paths. */
+function keyOf(prefix: Prefix): string {
+  return formatPrefix(prefix).replace('/', '-');
+}
+
+function take<T>(groups: Map<string, T[]>, key: string): T[] {
+  const group = groups.get(key) ?? [];
+  groups.delete(key);
+  return group;
 }
 
 function parsePool(entry: Entry): Omit<StoredPool, 'pages'> {
@@ -150,6 +175,6 @@ function parsePool(entry: Entry): Omit<StoredPool, 'pages'> {
       `the stored pool under ${entry.key} is damaged; delete the key, and reconcile() restores it from the records`,
       { field: entry.key, operation: `read ${entry.key}`, cause: record.issues },
     );
-  const { subnet, incarnation, whole, ranges, options, holder } = record.output;
-  return { prefix: subnet, incarnation, version: entry.version, whole, ranges, options, holder };
+  const { subnet, whole, ranges, options, holder, owner } = record.output;
+  return { prefix: subnet, version: entry.version, whole, ranges, options, holder, owner };
 }

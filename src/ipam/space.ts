@@ -1,15 +1,21 @@
-import { randomBytes } from 'node:crypto';
 import type { Datastore } from '../datastore/datastore.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../errors.ts';
-import { bits, contains, type Family, formatPrefix, type Prefix, parseCidr } from '../ip.ts';
-import { type Block, Exclusions, findFree, noPoolLeft } from './defaultpools.ts';
-import type { AllocatedPool, IpamWaits, PoolRequest } from './ipam.ts';
+import { type Family, formatPrefix, type Prefix } from '../ip.ts';
+import { type Block, Exclusions, findFree, noPoolLeft, resized } from './defaultpools.ts';
+import type { AddressRequest, AllocatedPool, IpamWaits, PoolRequest, PoolUsage } from './ipam.ts';
+import { Members } from './members.ts';
 import { poolOptions } from './options.ts';
 import { AddressPool } from './pool.ts';
 import { formatPoolId, type PoolKey, parsePoolId } from './poolid.ts';
-import { PoolStore } from './poolstore.ts';
+import { parsePoolRequest } from './poolrequest.ts';
+import { PoolStore, type StoredPool } from './poolstore.ts';
 import { PrefixTree } from './prefixtree.ts';
 import { Queue } from './queue.ts';
+
+/** How often a change of the pools that meets another controller's is tried again before it fails with CONFLICT. */
+const MAX_CONFLICTS = 100;
+/** What a store of our own knows us by. */
+const ALONE = 'local';
 
 export interface SpaceOptions {
   /** `LocalDefault`, for one; without a `/`. */
@@ -17,6 +23,9 @@ export interface SpaceOptions {
   readonly store: Datastore | undefined;
   /** The blocks of default pools of a family. */
   readonly blocks: (family: Family) => Promise<readonly Block[]>;
+  /** This controller's name among those that share the store. */
+  readonly identity: () => Promise<string>;
+  readonly leaseMs: number;
   readonly reuseDelayMs: number;
   readonly clock: () => number;
 }
@@ -30,6 +39,8 @@ export interface Found {
 /** Pools that must not overlap each other, as the store has them. Changes of the set of pools are made one by one. */
 export class AddressSpace {
   readonly name: string;
+  /** The controllers that share the store; undefined when nobody else does. */
+  readonly members: Members | undefined;
   readonly #options: SpaceOptions;
   readonly #store: PoolStore | undefined;
   readonly #trees: Readonly<Record<Family, PrefixTree<AddressPool>>> = {
@@ -40,53 +51,150 @@ export class AddressSpace {
   #loaded: Promise<void> | undefined;
 
   constructor(options: SpaceOptions) {
-    this.name = options.name;
+    const { name, store, identity, leaseMs } = options;
+    this.name = name;
     this.#options = options;
-    this.#store = options.store && new PoolStore(options.store, options.name);
+    this.#store = store && new PoolStore(store, name);
+    if (store?.scope !== 'global') return;
+    this.members = new Members({
+      store,
+      prefix: `${this.#store?.membersPrefix}`,
+      name: identity,
+      leaseMs,
+      onNewLabel: (label, isMine) => this.#relabel(label, isMine),
+    });
   }
 
   async requestPool(request: PoolRequest, waits: IpamWaits | undefined): Promise<AllocatedPool> {
-    const explicit = parseExplicit(request);
+    const wanted = parsePoolRequest(request);
     const exclusions = new Exclusions(request.exclude ?? [], request.family);
-    await this.#load();
-    return this.#queue.run(async () => {
-      throwIfAborted(waits?.signal);
-      const { subnet, range, length } = explicit;
-      if (subnet) return this.#addExplicit(request, subnet, range);
+    return this.change(waits, async () => {
+      const { subnet, range, length } = wanted;
+      if (subnet) return this.add(subnet, range, request);
       return this.#addDefault(request, length, exclusions);
     });
   }
 
   async releasePool(id: string, waits: IpamWaits | undefined): Promise<void> {
     const key = this.#parse(id);
-    await this.#load();
-    await this.#queue.run(async () => {
-      throwIfAborted(waits?.signal);
-      const { pool, range } = this.#find(key) ?? raise(unknownPool(id));
-      await this.#dropFrom(pool, range);
+    await this.change(waits, async () => {
+      if (this.members && !this.#find(key)) await this.refresh();
+      const found = this.#find(key);
+      if (!found) throw unknownPool(id);
+      await this.drop(found);
     });
   }
 
-  /** @throws NOT_FOUND */
-  async find(id: string): Promise<Found> {
-    const key = this.#parse(id);
-    await this.#load();
-    return this.#find(key) ?? raise(unknownPool(id));
+  async requestAddress(request: AddressRequest): Promise<string> {
+    const { pool, range } = await this.#current(request.poolId);
+    for (;;) {
+      const label = await this.label();
+      const address = await pool.request(range, request, label);
+      const now = await this.label();
+      // Where the lease was lost meanwhile, the address must come under the new label before others free it.
+      if (now === label || (await pool.ledger.relabel(pool.ordinalOf(address), label, now))) return address;
+    }
   }
 
-  async #addExplicit(
-    request: PoolRequest,
+  async releaseAddress(poolId: string, address: string): Promise<void> {
+    const { pool } = await this.#current(poolId);
+    await pool.release(pool.ordinalOf(address));
+  }
+
+  async usage(poolId: string): Promise<PoolUsage> {
+    const { pool, range } = await this.#current(poolId);
+    await pool.ledger.refresh();
+    return pool.usage(range);
+  }
+
+  /** The name under which this controller holds addresses. */
+  async label(): Promise<string> {
+    return this.members ? this.members.label() : ALONE;
+  }
+
+  /** Every pool, IPv4 first, in the order of their addresses. */
+  *pools(): Generator<AddressPool> {
+    yield* this.#trees.ipv4;
+    yield* this.#trees.ipv6;
+  }
+
+  /** Runs a change of the set of pools after those before it; again, on fresh data, when others changed it too. */
+  async change<T>(waits: IpamWaits | undefined, act: () => Promise<T>): Promise<T> {
+    await this.#load();
+    return this.#queue.run(async () => {
+      for (let conflicts = 0; ; conflicts++) {
+        throwIfAborted(waits?.signal);
+        try {
+          return await act();
+        } catch (error) {
+          if (!this.members || !LibnetworkError.is(error, 'CONFLICT') || conflicts === MAX_CONFLICTS)
+            throw error;
+        }
+        await this.refresh();
+      }
+    });
+  }
+
+  /** Adds a subnet, or a range of one. Only within `change`. @throws FORBIDDEN when it overlaps a pool */
+  async add(
     subnet: Prefix,
     range: Prefix | undefined,
+    request: Pick<PoolRequest, 'options' | 'holder'>,
   ): Promise<AllocatedPool> {
     const tree = this.#trees[subnet.family];
     const there = tree.get(subnet);
-    if (there && range && !there.ranges.has(formatPrefix(range))) return this.#addTo(there, range);
-    // A subnet of which only ranges were asked for may still be asked for as a whole.
-    if (there && !range && !there.whole) return this.#addTo(there, undefined);
+    if (there && !this.#isTaken(there, range)) return this.#addTo(there, range);
     const overlapping = there ?? tree.overlapping(subnet);
     if (overlapping) throw this.#overlap(range ?? subnet, overlapping);
-    return this.#addTo(this.#newPool(subnet, request), range);
+    return this.#addNew(subnet, range, request);
+  }
+
+  /** Takes a subnet as a whole, or a range of it, away; the pool goes with the last of them. Only within `change`. */
+  async drop({ pool, range }: Found): Promise<void> {
+    mark(pool, range, false);
+    const last = !pool.whole && pool.ranges.size === 0;
+    try {
+      if (last) await this.#store?.remove(pool);
+      else await this.#store?.save(pool);
+    } catch (error) {
+      mark(pool, range, true);
+      throw error;
+    }
+    if (last) this.#trees[pool.prefix.family].delete(pool.prefix);
+  }
+
+  /** Reads the pools and their pages again. Only within `change`. */
+  async refresh(): Promise<void> {
+    if (!this.#store) return;
+    const stored = await this.#store.load();
+    const there = new Set(stored.map(({ prefix }) => formatPrefix(prefix)));
+    for (const pool of [...this.pools()])
+      if (!there.has(pool.subnet)) this.#trees[pool.prefix.family].delete(pool.prefix);
+    for (const record of stored) this.#takeOver(record);
+  }
+
+  async #refreshPool(prefix: Prefix): Promise<void> {
+    const stored = await this.#store?.loadPool(prefix);
+    const tree = this.#trees[prefix.family];
+    if (!stored) tree.delete(prefix);
+    // A pool that overlaps others as remembered here means that those are gone.
+    else if (!tree.get(prefix) && tree.overlapping(prefix)) await this.refresh();
+    else this.#takeOver(stored);
+  }
+
+  /** Frees what controllers hold in a pool whose leases are gone. */
+  async sweep(pool: AddressPool): Promise<void> {
+    if (!this.members) return;
+    const held = [...pool.ledger.held()];
+    const gone = await this.members.gone(new Set(held.map(({ owner }) => owner)));
+    await Promise.all(
+      held.filter(({ owner }) => gone.has(owner)).map(({ ordinal }) => pool.release(ordinal)),
+    );
+  }
+
+  /** The pool of a subnet, whether it was asked for as a whole or not. */
+  poolOf(subnet: Prefix): AddressPool | undefined {
+    return this.#trees[subnet.family].get(subnet);
   }
 
   async #addDefault(
@@ -101,75 +209,99 @@ export class AddressSpace {
       throw invalid('ipam.pools.subnet', request.subnet, 'no default pool is large enough for this size');
     const found = findFree(blocks, this.#trees[family], exclusions);
     if (!found) throw noPoolLeft(family, blocks, this.#trees[family], exclusions);
-    return this.#addTo(this.#newPool(found, request), undefined);
+    return this.#addNew(found, undefined, request);
   }
 
-  #newPool(prefix: Prefix, request: Pick<PoolRequest, 'options' | 'holder'>): AddressPool {
-    return this.#makePool(
-      prefix,
-      randomBytes(6).toString('hex'),
-      poolOptions(request.options),
-      request.holder,
-    );
-  }
-
-  #makePool(
+  async #addNew(
     prefix: Prefix,
-    incarnation: string,
-    options: AddressPool['options'],
-    holder: string | undefined,
-  ) {
-    const { store, reuseDelayMs, clock } = this.#options;
-    const pagesPrefix = this.#store?.pagesPrefix(incarnation) ?? '';
-    const onExhausted = undefined;
-    return new AddressPool({
-      prefix,
-      incarnation,
-      options,
-      holder,
-      store,
-      pagesPrefix,
-      reuseDelayMs,
-      clock,
-      onExhausted,
-    });
+    range: Prefix | undefined,
+    request: Pick<PoolRequest, 'options' | 'holder'>,
+  ): Promise<AllocatedPool> {
+    const owner = this.members && (await this.#options.identity());
+    const pool = this.#makePool(prefix, poolOptions(request.options), request.holder, owner);
+    const tree = this.#trees[prefix.family];
+    tree.insert(prefix, pool);
+    try {
+      // Pages may be there before the pool: of a controller that did not know yet that an earlier one is gone.
+      await pool.ledger.refresh();
+      return await this.#addTo(pool, range);
+    } catch (error) {
+      tree.delete(prefix);
+      throw error;
+    }
   }
 
-  /** Adds the subnet as a whole, or a range of it, to a pool, and a new pool to the space. */
   async #addTo(pool: AddressPool, range: Prefix | undefined): Promise<AllocatedPool> {
-    const tree = this.#trees[pool.prefix.family];
-    const isNew = tree.get(pool.prefix) === undefined;
-    if (isNew) tree.insert(pool.prefix, pool);
     mark(pool, range, true);
     try {
       await this.#store?.save(pool);
     } catch (error) {
       mark(pool, range, false);
-      if (isNew) tree.delete(pool.prefix);
       throw error;
     }
     const id = formatPoolId({ space: this.name, subnet: pool.prefix, range });
     return { id, subnet: pool.subnet, meta: {} };
   }
 
-  /** Takes the subnet as a whole, or a range of it, from a pool, and the pool itself with the last of them. */
-  async #dropFrom(pool: AddressPool, range: Prefix | undefined): Promise<void> {
-    mark(pool, range, false);
-    const last = !pool.whole && pool.ranges.size === 0;
-    try {
-      if (last) await this.#store?.remove(pool);
-      else await this.#store?.save(pool);
-    } catch (error) {
-      mark(pool, range, true);
-      throw error;
+  #makePool(
+    prefix: Prefix,
+    options: AddressPool['options'],
+    holder: string | undefined,
+    owner: string | undefined,
+  ): AddressPool {
+    const { store, reuseDelayMs, clock } = this.#options;
+    const pagesPrefix = this.#store?.pagesPrefix(prefix) ?? '';
+    const pool: AddressPool = new AddressPool({
+      prefix,
+      options,
+      holder,
+      owner,
+      store,
+      pagesPrefix,
+      reuseDelayMs,
+      clock,
+      onExhausted: () => this.sweep(pool),
+    });
+    return pool;
+  }
+
+  /** Takes a pool over from the store: a new one, or one that may have changed. */
+  #takeOver({ prefix, version, whole, ranges, options, holder, owner, pages }: StoredPool): void {
+    const tree = this.#trees[prefix.family];
+    let pool = tree.get(prefix);
+    if (pool === undefined) {
+      pool = this.#makePool(prefix, options, holder, owner);
+      tree.insert(prefix, pool);
+    } else pool.configure(options, holder);
+    pool.version = version;
+    pool.whole = whole;
+    pool.ranges.clear();
+    for (const range of ranges) pool.ranges.set(formatPrefix(range), range);
+    pool.ledger.load(pages);
+  }
+
+  /** What a pool id leads to now. @throws NOT_FOUND */
+  async #current(id: string): Promise<Found> {
+    const key = this.#parse(id);
+    await this.#load();
+    let found = this.#find(key);
+    // Another controller may have made the pool, deleted it, or made it anew with other options.
+    if (this.members && !(found && (await this.#store?.isCurrent(found.pool)))) {
+      await this.change(undefined, () => this.#refreshPool(key.subnet));
+      found = this.#find(key);
     }
-    if (last) this.#trees[pool.prefix.family].delete(pool.prefix);
+    if (found) return found;
+    throw unknownPool(id);
   }
 
   #find({ subnet, range }: PoolKey): Found | undefined {
     const pool = this.#trees[subnet.family].get(subnet);
-    const there = range ? pool?.ranges.has(formatPrefix(range)) : pool?.whole;
-    return pool && there ? { pool, range } : undefined;
+    return pool && this.#isTaken(pool, range) ? { pool, range } : undefined;
+  }
+
+  /** Whether the subnet as a whole, or the range, was asked for. */
+  #isTaken(pool: AddressPool, range: Prefix | undefined): boolean {
+    return range ? pool.ranges.has(formatPrefix(range)) : pool.whole;
   }
 
   #parse(id: string): PoolKey {
@@ -192,7 +324,7 @@ export class AddressSpace {
   }
 
   #load(): Promise<void> {
-    this.#loaded ??= this.#restore().catch((error: unknown) => {
+    this.#loaded ??= this.refresh().catch((error: unknown) => {
       // The next call tries again.
       this.#loaded = undefined;
       throw error;
@@ -200,14 +332,12 @@ export class AddressSpace {
     return this.#loaded;
   }
 
-  async #restore(): Promise<void> {
-    for (const record of (await this.#store?.load()) ?? []) {
-      const pool = this.#makePool(record.prefix, record.incarnation, record.options, record.holder);
-      pool.version = record.version;
-      pool.whole = record.whole;
-      for (const range of record.ranges) pool.ranges.set(formatPrefix(range), range);
-      pool.ledger.load(record.pages);
-      this.#trees[record.prefix.family].insert(record.prefix, pool);
+  /** Puts what this controller held in an earlier life under its new label. */
+  async #relabel(label: string, isMine: (label: string) => boolean): Promise<void> {
+    await this.#load();
+    for (const pool of [...this.pools()]) {
+      const mine = [...pool.ledger.held()].filter(({ owner }) => isMine(owner));
+      await Promise.all(mine.map(({ ordinal, owner }) => pool.ledger.relabel(ordinal, owner, label)));
     }
   }
 }
@@ -218,55 +348,9 @@ function mark(pool: AddressPool, range: Prefix | undefined, there: boolean): voi
   else pool.ranges.delete(formatPrefix(range));
 }
 
-/** The blocks that can be cut into prefixes of the given length. */
-function resized(blocks: readonly Block[], length: number): Block[] {
-  return blocks.filter(({ base }) => base.length <= length).map(({ base }) => ({ base, length }));
-}
-
-interface Explicit {
-  readonly subnet?: Prefix;
-  readonly range?: Prefix;
-  /** Any default pool, but of this length: asked for as `0.0.0.0/24` or `::/64`. */
-  readonly length?: number;
-}
-
-/** @throws INVALID_ARGUMENT */
-function parseExplicit({ subnet, ipRange, family }: PoolRequest): Explicit {
-  if (subnet === undefined) {
-    if (ipRange !== undefined) throw invalid('ipam.pools.ipRange', ipRange, 'needs a subnet that it lies in');
-    return {};
-  }
-  const whole = parseOf(family, 'ipam.pools.subnet', subnet);
-  if (whole.value === 0n && whole.length > 0 && ipRange === undefined) return { length: whole.length };
-  if (ipRange === undefined) return { subnet: whole };
-  const range = parseOf(family, 'ipam.pools.ipRange', ipRange);
-  // As upstream: a range that covers the whole subnet means the subnet.
-  if (contains(range, whole)) return { subnet: whole, range: whole };
-  if (!contains(whole, range))
-    throw invalid('ipam.pools.ipRange', ipRange, `must lie in ${formatPrefix(whole)}`);
-  return { subnet: whole, range };
-}
-
-function parseOf(family: Family, field: string, text: string): Prefix {
-  const prefix = parseCidr(text)?.prefix;
-  if (!prefix || prefix.family !== family)
-    throw invalid(
-      field,
-      text,
-      `must be an ${family} prefix of up to /${bits(family)}, such as ${example[family]}`,
-    );
-  return prefix;
-}
-
-const example = { ipv4: '10.9.0.0/24', ipv6: 'fd00:9::/64' } as const;
-
 function unknownPool(id: string): LibnetworkError {
   return new LibnetworkError('NOT_FOUND', `unknown address pool ${JSON.stringify(id)}`, {
     field: 'poolId',
     value: id,
   });
-}
-
-function raise(error: Error): never {
-  throw error;
 }

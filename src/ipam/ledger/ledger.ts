@@ -6,17 +6,21 @@ import { apply, type Change, type Outcome } from './operation.ts';
 import { LedgerPage } from './page.ts';
 import { PageWriter } from './writer.ts';
 
-export interface LedgerOptions {
+/** What may change while a ledger is in use. */
+export interface LedgerRules {
+  /** Ordinals that are never given out unless they are asked for. */
+  readonly withheld: Ranges;
+  /** How long a released ordinal rests before it is given out again, in milliseconds. */
+  readonly restMs: number;
+}
+
+export interface LedgerOptions extends LedgerRules {
   /** How many ordinals there are: 1 to 2^128. */
   readonly size: bigint;
   /** Where pages are kept. Omitted: in memory only. */
   readonly store?: Datastore | undefined;
   /** The start of the pages' keys; the page's number in hex follows. */
   readonly prefix: string;
-  /** Ordinals that are never given out unless they are asked for. */
-  readonly withheld: Ranges;
-  /** How long a released ordinal rests before it is given out again, in milliseconds. */
-  readonly restMs: number;
   readonly clock: () => number;
   /** Called when nothing is free in a shared store, before the pages are read again. */
   readonly onExhausted?: (() => Promise<void>) | undefined;
@@ -39,6 +43,7 @@ const MASK = BigInt(PAGE_BITS - 1);
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #shared: boolean;
+  #rules: LedgerRules;
   readonly #pages = new Map<bigint, LedgerPage>();
   readonly #writers = new Map<LedgerPage, PageWriter>();
   /** What can't be given out: held, resting, or about to be released. */
@@ -50,6 +55,7 @@ export class Ledger {
 
   constructor(options: LedgerOptions) {
     this.#options = options;
+    this.#rules = options;
     this.#shared = options.store?.scope === 'global';
     this.#unavailable = new WideBitseq(options.size);
   }
@@ -63,9 +69,9 @@ export class Ledger {
     }
   }
 
-  /** The keys of the pages that the store has. */
-  keys(): string[] {
-    return [...this.#pages.values()].filter((page) => page.version > 0).map((page) => this.#key(page));
+  /** Changes what is withheld, and how long what is released from now on rests. */
+  configure(rules: LedgerRules): void {
+    this.#rules = rules;
   }
 
   /** Who holds an ordinal. */
@@ -112,8 +118,8 @@ export class Ledger {
     const bit = Number(ordinal & MASK);
     const owner = page.ownerOf(bit);
     if (owner === undefined) return false;
-    const { restMs, clock } = this.#options;
-    const restUntil = restMs > 0 ? clock() + restMs : undefined;
+    const { restMs } = this.#rules;
+    const restUntil = restMs > 0 ? this.#options.clock() + restMs : undefined;
     return (await this.#change(page, { kind: 'release', bit, owner, restUntil })).done;
   }
 
@@ -243,7 +249,7 @@ export class Ledger {
   }
 
   #firstFree(from: bigint, to: bigint): bigint | undefined {
-    const { withheld } = this.#options;
+    const { withheld } = this.#rules;
     for (let start = from; start <= to; ) {
       const found = this.#unavailable.firstFree(start, to);
       const range = found === undefined ? undefined : withheld.find(found);
@@ -255,7 +261,7 @@ export class Ledger {
 
   #longestResting(from: bigint, to: bigint): bigint | undefined {
     for (const ordinal of this.#resting.keys())
-      if (ordinal >= from && ordinal <= to && this.#options.withheld.find(ordinal) === undefined)
+      if (ordinal >= from && ordinal <= to && this.#rules.withheld.find(ordinal) === undefined)
         return ordinal;
     return undefined;
   }
