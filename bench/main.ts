@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { kernelAvailability, linuxOsl } from 'libnetwork';
 import { attachBench } from './attach.ts';
+import { dnsBench } from './dns.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, onGround } from './ground.ts';
 import { portBench } from './port.ts';
@@ -24,7 +25,7 @@ const onKernel: Readonly<Record<string, (ground: Ground) => Promise<readonly Row
   port: portBench,
   getlink: getlinkBench,
 };
-const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {};
+const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = { dns: dnsBench };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
