@@ -29,20 +29,26 @@ async function tellAndCompare(stage: Stage): Promise<Outcome> {
     instance,
   };
   const look = () => dump(world, directory, `libnetwork-${instance}`);
-  const settings = await readSettings(world);
-  const before = await look();
   let left: readonly string[] = [];
   try {
-    await tell(stage, options);
+    const [before, settings] = await stage.step('note how the host is', () =>
+      Promise.all([look(), readSettings(world)]),
+    );
+    try {
+      await tell(stage, options);
+    } catch (error) {
+      if (!(error instanceof StepFailed)) throw error;
+      await stage.afterwards('clean up after the failure', () => cleanUp(options));
+    } finally {
+      await stage.afterwards('find the host as it was', async () => {
+        await restoreSettings(world, settings);
+        left = leaked(before, await look());
+        if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
+      });
+    }
   } catch (error) {
+    // A step that did not hold was reported as such.
     if (!(error instanceof StepFailed)) throw error;
-    await stage.afterwards('clean up after the failure', () => cleanUp(options));
-  } finally {
-    await stage.afterwards('find the host as it was before', async () => {
-      await restoreSettings(world, settings);
-      left = leaked(before, await look());
-      if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
-    });
   }
   const ok = left.length === 0 && stage.results.every((result) => result.ok);
   return { ok, kernel: world.kind, steps: stage.results, leaked: left };
