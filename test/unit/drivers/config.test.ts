@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../../src/drivers/bridge/config.ts';
+import { checkConflicts } from '../../../src/drivers/bridge/conflicts.ts';
+import { labels } from '../../../src/labels.ts';
+import { network } from './setting.ts';
+
+const withOptions = (options: Record<string, string | number | boolean>, more = {}) =>
+  parseConfig(network({ options, ...more }));
+const refused = (field: string) => expect.objectContaining({ code: 'INVALID_ARGUMENT', field });
+const pool6 = (subnet: string) => ({ ipv6: [{ subnet, gateway: undefined, auxAddresses: {} }] });
+
+describe('the options of a bridge network', () => {
+  it('have defaults', () => {
+    const config = parseConfig(network());
+    expect(config).toMatchObject({ mtu: undefined, icc: true, internal: false });
+    expect(config.bridge).toBe(`br-${config.id.slice(0, 12)}`);
+    expect(config.ipv4).toMatchObject({
+      address: '10.9.0.1/24',
+      gateway: '10.9.0.1',
+      mode: 'nat',
+      masquerade: true,
+      hostBinding: '0.0.0.0',
+    });
+    expect(config.ipv6).toMatchObject({ address: 'fd00:9::1/64', gateway: 'fd00:9::1', hostBinding: '::' });
+  });
+
+  it('are read from labels, as texts or as values', () => {
+    const config = withOptions({
+      [labels.bridge.name]: 'br-front',
+      [labels.bridge.enableIcc]: 'false',
+      [labels.bridge.enableIpMasquerade]: true,
+      [labels.bridge.hostBinding.ipv4]: '127.0.0.1',
+      [labels.bridge.hostBinding.ipv6]: '::1',
+      [labels.bridge.gatewayMode.ipv6]: 'routed',
+      [labels.hostAddress.ipv4]: '192.0.2.1',
+      [labels.driver.mtu]: '9000',
+      'com.docker.network.container_iface_prefix': 'net',
+      'org.example.mine': 'anything',
+    });
+    expect(config).toMatchObject({ bridge: 'br-front', icc: false, mtu: 9000 });
+    expect(config.ipv4).toMatchObject({ hostBinding: '127.0.0.1', masquerade: '192.0.2.1', mode: 'nat' });
+    expect(config.ipv6).toMatchObject({ hostBinding: '::1', masquerade: true, mode: 'routed' });
+  });
+
+  it('name the default bridge docker0', () => {
+    expect(withOptions({ [labels.bridge.defaultBridge]: 'true' }).bridge).toBe('docker0');
+  });
+
+  it('publish in no IPv6 where IPv4 is bound to a certain address and IPv6 to none', () => {
+    expect(withOptions({ [labels.bridge.hostBinding.ipv4]: '127.0.0.1' }).ipv6?.hostBinding).toBeUndefined();
+    expect(withOptions({ [labels.bridge.hostBinding.ipv4]: '0.0.0.0' }).ipv6?.hostBinding).toBe('::');
+  });
+
+  it.each([
+    ['com.docker.network.bridge.nmae', 'br0'],
+    [labels.bridge.enableIcc, 'perhaps'],
+    [labels.bridge.gatewayMode.ipv4, 'X'],
+    [labels.bridge.gatewayMode.ipv4, 'isolated'],
+    [labels.bridge.hostBinding.ipv4, '::1'],
+    [labels.bridge.hostBinding.ipv4, 'here'],
+    [labels.hostAddress.ipv6, '192.0.2.1'],
+    [labels.driver.mtu, '-2'],
+    [labels.driver.mtu, '67'],
+    [labels.driver.mtu, '1279'],
+    [labels.driver.mtu, '65536'],
+    [labels.bridge.name, 'sixteen-letters-'],
+    [labels.bridge.name, 'a b'],
+    [labels.bridge.name, 'a/b'],
+    [labels.bridge.name, '..'],
+    [labels.bridge.name, '-x'],
+    [labels.bridge.name, 'all'],
+    [labels.bridge.name, 'lo'],
+  ])('are refused by name: %s=%s', (key, value) => {
+    expect(() => withOptions({ [key]: value })).toThrow(refused(key));
+  });
+
+  it('are refused with the list of the known ones', () => {
+    expect(() => withOptions({ 'com.docker.network.bridge.x': 1 })).toThrow('enable_icc');
+  });
+
+  it('allow the least MTU of the families that there are', () => {
+    expect(withOptions({ [labels.driver.mtu]: '68' }, { ipv6: [] }).mtu).toBe(68);
+    expect(withOptions({ [labels.driver.mtu]: '0' }).mtu).toBeUndefined();
+  });
+});
+
+describe('the pools of a bridge network', () => {
+  it('may be missing as yet', () => {
+    const config = parseConfig(network({ ipv4: [], ipv6: [] }));
+    expect(config).toMatchObject({ ipv4: undefined, ipv6: undefined });
+  });
+
+  it('give an internal network no gateway for its containers, and no masquerading', () => {
+    const { ipv4, ipv6 } = parseConfig(network({ internal: true }));
+    expect(ipv4).toMatchObject({ address: '10.9.0.1/24', gateway: undefined, masquerade: false });
+    expect(ipv6).toMatchObject({ address: 'fd00:9::1/64', gateway: undefined, masquerade: false });
+  });
+
+  it('give an isolated bridge, and one that inhibits it, no address', () => {
+    const isolated = withOptions({ [labels.bridge.gatewayMode.ipv4]: 'isolated' }, { internal: true });
+    expect(isolated.ipv4?.address).toBeUndefined();
+    expect(isolated.ipv6?.address).toBe('fd00:9::1/64');
+    const inhibited = withOptions({ [labels.bridge.inhibitIpv4]: 'true' });
+    expect(inhibited.ipv4).toMatchObject({ address: undefined, gateway: '10.9.0.1' });
+  });
+
+  it('let an auxiliary address choose the gateway of the containers', () => {
+    const auxAddresses = { DefaultGatewayIPv4: '10.9.0.254/24', router: '10.9.0.9' };
+    const config = parseConfig(
+      network({ ipv4: [{ subnet: '10.9.0.0/24', gateway: '10.9.0.1/24', auxAddresses }] }),
+    );
+    expect(config.ipv4).toMatchObject({ address: '10.9.0.1/24', gateway: '10.9.0.254' });
+  });
+
+  it('are one for each family', () => {
+    const second = { subnet: '10.10.0.0/24', gateway: undefined, auxAddresses: {} };
+    const two = network({ ipv4: [...network().ipv4, second] });
+    expect(() => parseConfig(two)).toThrow(
+      expect.objectContaining({ code: 'FORBIDDEN', value: '10.10.0.0/24' }),
+    );
+  });
+
+  it.each(['0.0.0.0/0', '10.9.0.1/24', 'fd00::/64', 'nonsense'])('refuse the IPv4 subnet %s', (subnet) => {
+    const bad = network({ ipv4: [{ subnet, gateway: undefined, auxAddresses: {} }] });
+    expect(() => parseConfig(bad)).toThrow(refused('ipam.pools.subnet'));
+  });
+
+  it.each(['2001:db8::/32', 'fe80::/64', 'fe80:1234::/80', 'fd00::/8'])(
+    'accept the IPv6 subnet %s',
+    (subnet) => {
+      expect(parseConfig(network(pool6(subnet))).ipv6).toBeDefined();
+    },
+  );
+
+  it.each([
+    '::/0',
+    'fe80::/63',
+    'fe80::/65',
+    '2000:db8::',
+    '10.3.4.0/24',
+    '::ffff:10.2.4.0/120',
+    'ff05::/64',
+    'x',
+  ])('refuse the IPv6 subnet %s', (subnet) => {
+    expect(() => parseConfig(network(pool6(subnet)))).toThrow(refused('ipam.pools.subnet'));
+  });
+
+  it('refuse a gateway outside the subnet', () => {
+    const bad = network({
+      ipv4: [{ subnet: '172.28.0.0/16', gateway: '172.27.30.234/16', auxAddresses: {} }],
+    });
+    expect(() => parseConfig(bad)).toThrow(refused('ipam.pools.gateway'));
+  });
+});
+
+describe('two networks', () => {
+  const named = (name: string, bridge: string, ipv4: string, ipv6: string) =>
+    parseConfig(
+      network({
+        name,
+        options: { [labels.bridge.name]: bridge },
+        ipv4: [{ subnet: ipv4, gateway: undefined, auxAddresses: {} }],
+        ipv6: [{ subnet: ipv6, gateway: undefined, auxAddresses: {} }],
+      }),
+    );
+  const one = named('one', 'br-one', '10.9.0.0/24', 'fd00:1::/64');
+
+  it.each([
+    ['bridge', named('two', 'br-one', '10.8.0.0/24', 'fd00:2::/64')],
+    ['IPv4 subnet', named('two', 'br-two', '10.8.0.0/15', 'fd00:2::/64')],
+    ['IPv6 subnet', named('two', 'br-two', '10.8.0.0/24', 'fd00:1:0:0:8000::/65')],
+  ])('conflict in their %s, and both are named', (_what, two) => {
+    expect(() => checkConflicts(two, [one])).toThrow(expect.objectContaining({ code: 'CONFLICT' }));
+    expect(() => checkConflicts(two, [one])).toThrow(/network two .*network one/);
+  });
+
+  it('do not conflict with themselves or with others', () => {
+    checkConflicts(one, [one, named('two', 'br-two', '10.8.0.0/24', 'fd00:2::/64')]);
+  });
+});
