@@ -55,7 +55,7 @@ export interface Plan {
   readonly change: Change;
   /** Links that must be looked up first. */
   readonly needs: readonly string[];
-  /** A link to be looked up where the new one is born. */
+  /** A link to be looked up where this one is born, or moved to. */
   readonly needsAtBirthplace: string | undefined;
   /** Names that are something else after this change than before. */
   readonly touches: readonly string[];
@@ -170,13 +170,15 @@ function planSet(change: SetLink, at: string): Plan {
   return {
     ...NOTHING,
     change,
-    needs: [name, ...(typeof master === 'string' ? [master] : [])],
+    needs: typeof master === 'string' && !moves ? [name, master] : [name],
+    // The kernel moves first, and looks for the bridge where the link is then.
+    needsAtBirthplace: typeof master === 'string' && moves ? master : undefined,
     touches: rename !== undefined || master !== undefined || moves ? [name, ...(rename ? [rename] : [])] : [],
     slow: moves || change.up === false || master !== undefined,
     encode: (resolved) => {
       const { index } = resolved.link(name);
-      const bridge =
-        typeof master === 'string' ? resolved.link(master).index : master === null ? 0 : undefined;
+      const find = moves ? resolved.birthplaceLink : resolved.link;
+      const bridge = typeof master === 'string' ? find(master).index : master === null ? 0 : undefined;
       const given = { ...own, name: rename, master: bridge, alias: change.alias };
       const messages = [setLink(index, { ...given, namespaceFd: resolved.namespaceFd })];
       if (hairpin === undefined) return messages;

@@ -18,6 +18,11 @@ import { unlessAborted } from './netlink/socket.ts';
 import { dumpLinks } from './tables.ts';
 import { requireLinkName } from './values.ts';
 
+/** Told what can't be told to a caller. */
+export interface Warner {
+  warn(message: string, facts?: object): void;
+}
+
 interface Waiter {
   readonly name: string;
   readonly signal: AbortSignal | undefined;
@@ -40,11 +45,13 @@ export class DeleteQueue {
   /** How many requests deleted a group, and how many a single link. */
   readonly sent = { groups: 0, singles: 0 };
   readonly #handle: Handle;
+  readonly #logger: Warner | undefined;
   #waiters: Waiter[] = [];
   #running = false;
 
-  constructor(handle: Handle) {
+  constructor(handle: Handle, logger: Warner | undefined) {
     this.#handle = handle;
+    this.#logger = logger;
   }
 
   /** Deletes a link; false when there was none. */
@@ -134,6 +141,10 @@ export class DeleteQueue {
         ASYNC,
       );
       if (!reply?.error) return true;
+      this.#logger?.warn('links could not be deleted together, going on one by one', {
+        namespace: this.#handle.path,
+        reason: reply.error.message,
+      });
     }
     await this.#setGroups(links);
     return false;

@@ -1,6 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
-import { LibnetworkError } from '../../errors.ts';
 import type { Family } from '../../ip.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
 import type {
@@ -18,8 +17,9 @@ import type {
 } from '../osl.ts';
 import { applyChanges, type HandleOf } from './apply.ts';
 import { explainRefusal } from './capabilities.ts';
-import { DeleteQueue } from './deletes.ts';
+import { DeleteQueue, type Warner } from './deletes.ts';
 import type { Handle } from './handle.ts';
+import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
@@ -31,11 +31,13 @@ export class LinuxNamespace implements Namespace {
   readonly #handle: Handle;
   readonly #handleOf: HandleOf;
   readonly #deletes: DeleteQueue;
+  readonly #isHost: boolean;
 
-  constructor(handle: Handle, handleOf: HandleOf) {
+  constructor(handle: Handle, handleOf: HandleOf, isHost: boolean, logger?: Warner) {
     this.#handle = handle;
     this.#handleOf = handleOf;
-    this.#deletes = new DeleteQueue(handle);
+    this.#deletes = new DeleteQueue(handle, logger);
+    this.#isHost = isHost;
   }
 
   get path(): string {
@@ -123,10 +125,11 @@ export class LinuxNamespace implements Namespace {
   }
 
   async firewall(options: FirewallOptions): Promise<Firewall> {
-    throw new LibnetworkError('NOT_IMPLEMENTED', `there is no firewall engine ${options.engine} yet`);
+    return openNftables(this.#handle.fd, options);
   }
 
   async close(): Promise<void> {
-    this.#handle.close();
+    // The host's handle belongs to the osl, and ends with it.
+    if (!this.#isHost) this.#handle.close();
   }
 }
