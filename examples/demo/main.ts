@@ -12,15 +12,15 @@ import { run } from './run.ts';
 const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, fake: { type: 'boolean', default: false } },
 });
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => interrupted.abort(new Error(`stopped by ${signal}`)));
+
 const report = (values.json ? jsonReport : textReport)((line) => console.log(line));
 const obstacle = values.fake ? 'asked for with --fake' : obstacleToRealKernel();
 
 if (obstacle === undefined) report.note('libnetwork demo on the real kernel\n');
 else report.note(`libnetwork demo on the fake kernel, in memory: ${obstacle}\n`);
-
-const interrupted = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => interrupted.abort(new Error(`stopped by ${signal}`)));
 
 const world = obstacle === undefined ? linuxWorld() : await fakeWorld();
 try {

@@ -51,8 +51,8 @@ describe.skipIf(!isBuilt)('the demo on the fake kernel (after npm run build and 
       (async () => {
         let told = '';
         for await (const chunk of child.stdout) {
-          if (told === '') child.kill('SIGINT');
           told += chunk;
+          if (told.includes('attach web')) child.kill('SIGINT');
         }
         return told;
       })(),
