@@ -12,9 +12,10 @@ import { run } from './run.ts';
 const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, fake: { type: 'boolean', default: false } },
 });
+// Kept for the whole run: a shell and npm may both pass one Ctrl-C on, and cleaning up must not be cut off.
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => interrupted.abort(new Error(`stopped by ${signal}`)));
+  process.on(signal, () => interrupted.abort(new Error(`stopped by ${signal}`)));
 
 const report = (values.json ? jsonReport : textReport)((line) => console.log(line));
 const obstacle = values.fake ? 'asked for with --fake' : obstacleToRealKernel();
