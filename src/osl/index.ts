@@ -14,4 +14,5 @@ export type {
   PublishedPort,
   ResolverIntent,
 } from './firewall/firewall.ts';
+export { kernelAvailability, type LinuxOslOptions, linuxOsl } from './linux/index.ts';
 export type * from './osl.ts';

@@ -31,6 +31,9 @@ import { readSysctl, writeSysctl } from './sysctls.ts';
 import { validate } from './validate.ts';
 import { viewAddress, viewLink, viewNeighbour, viewRoute } from './views.ts';
 
+/** How long `connectTcp` waits for an answer unless told otherwise. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
 /** A process's handle to one namespace of a fake kernel. */
 export class FakeNamespace implements Namespace {
   readonly path: string;
@@ -138,9 +141,20 @@ export class FakeNamespace implements Namespace {
     );
   }
 
-  async connectTcp(address: string, port: number, options: Waits = {}): Promise<Duplex> {
+  async connectTcp(
+    address: string,
+    port: number,
+    options: Waits & { readonly timeoutMs?: number } = {},
+  ): Promise<Duplex> {
     throwIfAborted(options.signal);
-    return await this.#step(`connectTcp ${address} ${port}`, () => this.#sockets.connectTcp(address, port));
+    const operation = `connectTcp ${address} ${port}`;
+    try {
+      return await this.#step(operation, () => this.#sockets.connectTcp(address, port));
+    } catch (error) {
+      // Who is not answered waits, as on a network.
+      if (LibnetworkError.is(error, 'TIMEOUT')) await pause(options.timeoutMs ?? CONNECT_TIMEOUT_MS, options);
+      throw error;
+    }
   }
 
   async holdPort(port: PortSpec): Promise<HeldPort> {
@@ -195,4 +209,18 @@ export class FakeNamespace implements Namespace {
     if (this.#closed && !this.#handle.faults.crashed)
       throw new LibnetworkError('UNAVAILABLE', `the namespace ${this.path} is closed`, { operation });
   }
+}
+
+/** Waits, unless the caller gives up first. @throws ABORTED */
+async function pause(ms: number, { signal }: Waits): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const give = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (signal?.aborted) give();
+    else signal?.addEventListener('abort', give, { once: true });
+  });
+  throwIfAborted(signal);
 }

@@ -71,8 +71,8 @@ export class Lost extends Error {
   }
 }
 
-/** What a sender would see: an error at once, a refusal, or nothing at all. */
-export type LostReason = 'unreachable' | 'refused' | 'silence';
+/** What a sender would see: no way out, nobody at the next hop, a refusal, or nothing at all. */
+export type LostReason = 'no route' | 'no neighbour' | 'refused' | 'silence';
 
 /** A packet that came to its end. */
 export interface Arrival {

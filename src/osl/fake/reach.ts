@@ -127,6 +127,7 @@ export function takerOf(kernel: FakeKernel, { netns, packet }: Arrival): SocketS
   }
   const socket = socketFor(netns, protocol, destination, destinationPort);
   if (socket === undefined) throw new Lost('refused', `nothing listens on ${protocol} ${where}`);
-  if (!socket.listening) throw new Lost('refused', `${protocol} ${where} is held, but nothing listens`);
+  if (!socket.listening)
+    throw new Lost('silence', `${protocol} ${where} is only held: what comes is dropped`);
   return socket;
 }

@@ -171,4 +171,9 @@ export class Sockets {
   }
 }
 
-const errnoOf = { unreachable: 'EHOSTUNREACH', refused: 'ECONNREFUSED', silence: 'ETIMEDOUT' } as const;
+const errnoOf = {
+  'no route': 'ENETUNREACH',
+  'no neighbour': 'EHOSTUNREACH',
+  refused: 'ECONNREFUSED',
+  silence: 'ETIMEDOUT',
+} as const;

@@ -73,7 +73,7 @@ export interface SocketState {
   /** `undefined` for every address of the family. */
   readonly address: Address | undefined;
   readonly port: number;
-  /** It takes what comes; a port that is only held refuses. */
+  /** It takes what comes; a port that is only held drops it. */
   readonly listening: boolean;
   /** A datagram for this socket. */
   readonly deliver?: (data: Buffer, from: { readonly address: string; readonly port: number }) => void;

@@ -58,14 +58,14 @@ export class Walk {
     if (where.kind === 'local') return destination;
     const source = sourceFor(where.link, where.nextHop);
     if (source !== undefined) return source;
-    throw new Lost('unreachable', `${this.#name(netns)} has no ${destination.family} address to send from`);
+    throw new Lost('no route', `${this.#name(netns)} has no ${destination.family} address to send from`);
   }
 
   #route(netns: NetnsState, destination: Address): Where {
     if (localAddress(netns, destination) !== undefined) return { kind: 'local' };
     const route = bestRoute(netns, destination, (r) => r.link.up);
     if (route === undefined)
-      throw new Lost('unreachable', `no route to ${formatAddress(destination)} in ${this.#name(netns)}`);
+      throw new Lost('no route', `no route to ${formatAddress(destination)} in ${this.#name(netns)}`);
     return { kind: 'by', link: route.link, nextHop: route.gateway ?? destination, route };
   }
 
@@ -78,7 +78,7 @@ export class Walk {
     const oif = this.#oif(netns, where);
     const post = this.#pass(netns, 'postrouting', { iif, oif }, passing);
     if (where.kind === 'by') return this.#transmit(where.link, where.nextHop, post.packet);
-    if (oif === undefined || !oif.up) throw new Lost('unreachable', `lo is down in ${this.#name(netns)}`);
+    if (oif === undefined || !oif.up) throw new Lost('no route', `lo is down in ${this.#name(netns)}`);
     this.#count(oif, post.packet, 'tx');
     this.#via.push(`${this.#name(netns)} lo`);
     return this.#receive(oif, post);
@@ -89,7 +89,7 @@ export class Walk {
     const landing = resolve(link, nextHop, (from, remote, port) => this.#underlay(from, remote, port));
     if (landing === undefined)
       throw new Lost(
-        'unreachable',
+        'no neighbour',
         `nobody answers for ${formatAddress(nextHop)} on ${link.name} of ${this.#name(link.home)}`,
       );
     let current: Packet = packet;
@@ -185,7 +185,7 @@ export class Walk {
       packet.source.family === 'ipv4' && linkSetting(where.link, 'ipv4', 'route_localnet') !== 0;
     if (!allowed)
       throw new Lost(
-        'unreachable',
+        'no route',
         `${formatAddress(packet.source)} cannot leave ${this.#name(netns)} by ${where.link.name}`,
       );
   }

@@ -1,0 +1,23 @@
+/** The contract suite of `Osl`: what `osl.ts` promises, tested on whatever kernel is handed in. */
+import { describe } from 'vitest';
+import { firewallPromises } from './osl/firewall.ts';
+import type { OslSuite } from './osl/ground.ts';
+import { linkPromises } from './osl/links.ts';
+import { namespacePromises } from './osl/namespaces.ts';
+import { processPromises } from './osl/processes.ts';
+import { routePromises } from './osl/routes.ts';
+import { socketPromises } from './osl/sockets.ts';
+
+export type { OslSuite } from './osl/ground.ts';
+
+/** Registers the suite with vitest. */
+export function oslContract(suite: OslSuite): void {
+  describe(`osl contract: ${suite.name}`, () => {
+    namespacePromises(suite);
+    linkPromises(suite);
+    routePromises(suite);
+    socketPromises(suite);
+    processPromises(suite);
+    firewallPromises(suite);
+  });
+}
