@@ -54,30 +54,30 @@ export class NetworkController implements AsyncDisposable {
     return this.#core.operate(() => createSandbox(this.#core, options, waits.signal));
   }
 
-  /** All networks, in the order they were made. */
+  /** All networks, in the order they were made; also those whose deletion failed, so that it can be tried again. */
   networks(): readonly Network[] {
-    const ready = [...this.#core.networks.values()].filter((entry) => entry.record.state === 'ready');
-    return Object.freeze(ready.map((entry) => entry.handle));
+    const made = [...this.#core.networks.values()].filter((entry) => entry.record.state !== 'creating');
+    return Object.freeze(made.map((entry) => entry.handle));
   }
 
   /** A network by id or name. */
   network(idOrName: string): Network | undefined {
     const { networks, networksByName } = this.#core;
     const entry = networks.get(idOrName as NetworkId) ?? networksByName.get(idOrName);
-    return entry?.record.state === 'ready' ? entry.handle : undefined;
+    return entry?.record.state === 'creating' ? undefined : entry?.handle;
   }
 
   /** All sandboxes, in the order they were made. */
   sandboxes(): readonly Sandbox[] {
-    const ready = [...this.#core.sandboxes.values()].filter((entry) => entry.record.state === 'ready');
-    return Object.freeze(ready.map((entry) => entry.handle));
+    const made = [...this.#core.sandboxes.values()].filter((entry) => entry.record.state !== 'creating');
+    return Object.freeze(made.map((entry) => entry.handle));
   }
 
   /** A sandbox by id or container id. */
   sandbox(idOrContainerId: string): Sandbox | undefined {
     const { sandboxes, sandboxesByContainer } = this.#core;
     const entry = sandboxes.get(idOrContainerId as SandboxId) ?? sandboxesByContainer.get(idOrContainerId);
-    return entry?.record.state === 'ready' ? entry.handle : undefined;
+    return entry?.record.state === 'creating' ? undefined : entry?.handle;
   }
 
   /**

@@ -35,7 +35,7 @@ export class Core {
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly ipams: ReadonlyMap<string, Ipam>;
   readonly events: Events;
-  readonly locks = new Locks({ checked: process.env['LIBNETWORK_CHECK_LOCKS'] === '1' });
+  readonly locks = new Locks({ checked: process.env.LIBNETWORK_CHECK_LOCKS === '1' });
   readonly gate = new Gate();
   readonly names = new NameTable();
   readonly networks = new Map<NetworkId, NetworkEntry>();

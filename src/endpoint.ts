@@ -4,7 +4,7 @@ import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
 import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
 import type { Ipam } from './ipam/ipam.ts';
-import { finishLeave, joinSandbox, leaveSandbox } from './join.ts';
+import { detach, joinSandbox, leaveSandbox } from './join.ts';
 import type { NetworkEntry } from './network.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
@@ -248,7 +248,14 @@ async function deleteEndpoint(
 ): Promise<void> {
   const { force = false, signal } = options;
   const sandboxId = entry.record.join?.sandboxId;
-  if (sandboxId !== undefined && force) await leaveSandbox(core, entry, sandboxId, undefined, { force });
+  // A deletion that failed half-way may be tried again without force: it was allowed the first time.
+  if (sandboxId !== undefined && (force || entry.record.state === 'deleting')) {
+    const sandbox = core.sandboxes.get(sandboxId);
+    await core.locks.with('sandbox', sandboxId, signal, () =>
+      deleteJoinedEndpoint(core, entry, sandbox, force),
+    );
+    return;
+  }
   await core.locks.with('endpoint', entry.record.id, signal, async () => {
     const { record } = entry;
     const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
@@ -269,20 +276,23 @@ async function deleteEndpoint(
   });
 }
 
-/** Leaves and deletes an endpoint for its sandbox's sake, whose lock is held. */
+/** Takes an endpoint out of its sandbox and deletes it, as one operation. The sandbox's lock is held. */
 export async function deleteJoinedEndpoint(
   core: Core,
   entry: EndpointEntry,
-  sandbox: SandboxEntry,
+  sandbox: SandboxEntry | undefined,
   force: boolean,
 ): Promise<void> {
   await core.locks.with('endpoint', entry.record.id, undefined, async () => {
-    if (entry.record.join) {
-      await core.save(entry, { ...entry.record, state: 'leaving' });
-      await finishLeave(core, entry, sandbox, { force });
-    }
     await core.save(entry, { ...entry.record, state: 'deleting' });
-    await finishEndpointDeletion(core, entry, force);
+    try {
+      await detach(core, entry, sandbox, { force });
+      await finishEndpointDeletion(core, entry, force);
+    } catch (error) {
+      // Still the sandbox's, so that deleting it again finds it.
+      if (core.endpoints.get(entry.record.id) === entry) sandbox?.endpoints.set(entry.record.id, entry);
+      throw error;
+    }
   });
 }
 

@@ -6,6 +6,7 @@ import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { chooseGateways, type Gateways, publishedFamilies } from './gateway.ts';
 import type { SandboxId } from './ids.ts';
 import { FAMILIES, type Family, parseCidr } from './ip.ts';
+import { setIpv6 } from './ipv6.ts';
 import { type JoinOptions, parseOptions } from './options.ts';
 import type { Change, Namespace } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
@@ -80,7 +81,7 @@ async function attach(
   entry.record = { ...entry.record, join: joined };
   const after = gatewaysOf(sandbox);
   undo.push('restore the default routes', () => setDefaultRoutes(sandbox, after, before));
-  await configure(core, entry, namespace, result, after);
+  await configure(core, entry, namespace, result, after, sandbox.record.namespace.kind === 'own');
   undo.push('restore the published ports', () => republish(core, sandbox, after, before, entry));
   await republish(core, sandbox, before, after, entry);
   undo.push('unpublish its ports', () => publish(driver, entry, NO_FAMILY));
@@ -193,13 +194,17 @@ async function configure(
   namespace: Namespace,
   result: JoinResult,
   gateways: Gateways,
+  ownNamespace: boolean,
 ): Promise<void> {
   const { record } = entry;
   const name = record.join?.interfaceName ?? '';
   if (result.link.kind === 'none') return;
   if (result.link.kind === 'move') await moveLink(core, result.link.sourceName, name, record, namespace);
-  // An interface without an IPv6 address must have none at all, not even a link-local one.
-  await setInterfaceSysctl(namespace, `net/ipv6/conf/${name}/disable_ipv6`, record.ipv6 ? '0' : '1');
+  // An interface without an IPv6 address must have none at all, not even a link-local one. In a namespace of ours
+  // that is so from birth; turning it off afterwards costs the kernel more than an address does.
+  if (record.ipv6 || !ownNamespace) {
+    await setIpv6(namespace, name, record.ipv6 !== undefined);
+  }
   const changes: Change[] = [];
   for (const family of FAMILIES) {
     const address = record[family]?.address;
@@ -230,15 +235,6 @@ async function moveLink(
   const macAddress = record.macAddress;
   await core.osl.host.apply([{ op: 'setLink', name: source, up: false, namespace }]);
   await namespace.apply([{ op: 'setLink', name: source, rename: name, macAddress }]);
-}
-
-/** A kernel without IPv6 has no such keys: then there is nothing to turn off. */
-async function setInterfaceSysctl(namespace: Namespace, key: string, value: string): Promise<void> {
-  try {
-    await namespace.setSysctl(key, value);
-  } catch (error) {
-    if (!LibnetworkError.is(error, 'NOT_FOUND') || value === '0') throw error;
-  }
 }
 
 function defaultRoute(record: EndpointRecord, family: Family): Change[] {
@@ -322,28 +318,42 @@ export async function finishLeave(
   sandbox: SandboxEntry | undefined,
   options: LeaveOptions,
 ): Promise<void> {
+  await detach(core, entry, sandbox, options);
+  const { join: _, ...rest } = entry.record;
+  await core.save(entry, { ...rest, state: 'ready' });
+}
+
+/**
+ * Takes an endpoint out of its sandbox: names, ports, link, routes. The record is the caller's. Where something
+ * fails the endpoint still counts as the sandbox's, so that it can be tried again.
+ */
+export async function detach(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry | undefined,
+  options: LeaveOptions,
+): Promise<void> {
   const { record } = entry;
   const driver = core.driver(entry.network.record.driver);
   const before = sandbox ? gatewaysOf(sandbox) : NO_GATEWAYS;
   forgetNames(core, entry, sandbox);
-  const teardown = allOfThem(`leaving with endpoint ${record.name}`, [
-    // The two wait for the kernel's grace periods: together they wait once.
-    () =>
-      together('take the link and the ports away', [
-        publish(driver, entry, NO_FAMILY),
-        driver.leave(placeOf(entry)),
-      ]),
-    async () => {
-      sandbox?.endpoints.delete(record.id);
-      if (!sandbox || sandbox.record.state === 'deleting') return;
-      const after = gatewaysOf(sandbox);
-      await setDefaultRoutes(sandbox, before, after);
-      await republish(core, sandbox, before, after, entry);
-      await updateHosts(sandbox);
-    },
-  ]);
   try {
-    await teardown;
+    await allOfThem(`leaving with endpoint ${record.name}`, [
+      // The two wait for the kernel's grace periods: together they wait once.
+      () =>
+        together('take the link and the ports away', [
+          publish(driver, entry, NO_FAMILY),
+          driver.leave(placeOf(entry)),
+        ]),
+      async () => {
+        sandbox?.endpoints.delete(record.id);
+        if (!sandbox || sandbox.record.state === 'deleting') return;
+        const after = gatewaysOf(sandbox);
+        await setDefaultRoutes(sandbox, before, after);
+        await republish(core, sandbox, before, after, entry);
+        await updateHosts(sandbox);
+      },
+    ]);
   } catch (error) {
     if (!options.force) {
       sandbox?.endpoints.set(record.id, entry);
@@ -351,12 +361,8 @@ export async function finishLeave(
     }
     core.logger.warn(`leaving with endpoint ${record.name} failed in part; going on by force`, { error });
   }
-  const { join, ...rest } = entry.record;
-  await core.save(entry, { ...rest, state: 'ready' });
-  if (join) {
-    const { networkId, id: endpointId } = record;
-    core.events.emit('endpoint:leave', { networkId, endpointId, sandboxId: join.sandboxId });
-  }
+  const { networkId, id: endpointId, join } = record;
+  if (join) core.events.emit('endpoint:leave', { networkId, endpointId, sandboxId: join.sandboxId });
 }
 
 const NO_GATEWAYS: Gateways = { ipv4: undefined, ipv6: undefined };

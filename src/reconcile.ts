@@ -5,7 +5,7 @@ import { FAMILIES } from './ip.ts';
 import type { HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
 import type { NetworkRecord } from './records.ts';
-import { driverState } from './restore.ts';
+import { driverState, finishHalfDone, halfDone } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
 
@@ -38,7 +38,7 @@ export async function reconcile(
   core: Core,
   { dryRun = false, signal }: ReconcileOptions,
 ): Promise<ReconcileReport> {
-  const findings: Finding[] = [];
+  const findings: Finding[] = [await reconcileRecords(core, dryRun)];
   for (const driver of core.drivers.values()) {
     findings.push(await driver.reconcile(driverState(core, driver.name), { dryRun, signal }));
   }
@@ -56,6 +56,12 @@ export async function reconcile(
     repaired: repaired.length,
   });
   return Object.freeze({ missing, orphaned, repaired });
+}
+
+/** Objects whose making or unmaking failed half-way: the way back, or the rest of the way, is gone now. */
+async function reconcileRecords(core: Core, dryRun: boolean): Promise<Finding> {
+  const orphaned = halfDone(core).map(({ what }) => what);
+  return { missing: [], orphaned, failed: dryRun ? [] : await finishHalfDone(core) };
 }
 
 /** Makes every allocator hold exactly the pools and addresses that records name. */

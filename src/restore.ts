@@ -1,7 +1,7 @@
 /** Start: records become objects again, half-done operations are finished or undone, the dead are cleaned up. */
 import { type Core, driverNetwork, placeOf } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
-import { addEndpoint, type EndpointEntry, finishEndpointDeletion } from './endpoint.ts';
+import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { finishLeave, showNames } from './join.ts';
 import { addNetwork, finishNetworkDeletion } from './network.ts';
@@ -77,10 +77,42 @@ export async function settle(core: Core, activeSandboxes: readonly string[]): Pr
   await eachOf(core, [...core.sandboxes.values()], (entry) =>
     isActive(entry, active) ? takeUp(core, entry) : finishSandboxDeletion(core, entry, true),
   );
-  await eachOf(core, [...core.endpoints.values()], (entry) => settleEndpoint(core, entry));
-  await eachOf(core, [...core.networks.values()], async (entry) => {
-    if (entry.record.state !== 'ready') await finishNetworkDeletion(core, entry);
-  });
+  await finishHalfDone(core);
+}
+
+/** Objects whose making or unmaking did not end. No operation may be under way. */
+export function halfDone(core: Core): { what: string; rest: () => Promise<void> }[] {
+  const sandboxes = [...core.sandboxes.values()].filter((entry) => entry.record.state !== 'ready');
+  const endpoints = [...core.endpoints.values()].filter((entry) => !atRest(core, entry));
+  const networks = [...core.networks.values()].filter((entry) => entry.record.state !== 'ready');
+  return [
+    ...sandboxes.map((entry) => ({
+      what: `sandbox ${entry.record.id.slice(0, 12)} of container ${entry.record.containerId} (${entry.record.state})`,
+      rest: () => finishSandboxDeletion(core, entry, true),
+    })),
+    ...endpoints.map((entry) => ({
+      what: `endpoint ${entry.record.name} of network ${entry.network.record.name} (${entry.record.state})`,
+      rest: () => settleEndpoint(core, entry),
+    })),
+    ...networks.map((entry) => ({
+      what: `network ${entry.record.name} (${entry.record.state})`,
+      rest: () => finishNetworkDeletion(core, entry),
+    })),
+  ];
+}
+
+/** Brings every half-done object to rest, past failures; what failed, by name. */
+export async function finishHalfDone(core: Core): Promise<string[]> {
+  const failed: string[] = [];
+  for (const { what, rest } of halfDone(core)) {
+    try {
+      await rest();
+    } catch (error) {
+      core.logger.error(`${what} could not be brought to rest; it will be tried again`, { error });
+      failed.push(what);
+    }
+  }
+  return failed;
 }
 
 async function takeUp(core: Core, sandbox: SandboxEntry): Promise<void> {
@@ -96,15 +128,23 @@ async function takeUp(core: Core, sandbox: SandboxEntry): Promise<void> {
   }
   for (const entry of sandbox.endpoints.values()) {
     if (entry.record.state === 'joined') showNames(core, entry, sandbox);
-    else if (entry.record.join) await finishLeave(core, entry, sandbox, { force: true });
+    else await settleEndpoint(core, entry);
   }
+}
+
+function atRest(core: Core, { record: { state, join } }: EndpointEntry): boolean {
+  return (
+    state === 'ready' || (state === 'joined' && join !== undefined && core.sandboxes.has(join.sandboxId))
+  );
 }
 
 async function settleEndpoint(core: Core, entry: EndpointEntry): Promise<void> {
   const { state, join } = entry.record;
-  if (state === 'joined' && join && core.sandboxes.has(join.sandboxId)) return;
-  if (join) await finishLeave(core, entry, core.sandboxes.get(join.sandboxId), { force: true });
-  if (state === 'creating' || state === 'deleting') await finishEndpointDeletion(core, entry, true);
+  // A sandbox that was deleted just before has taken its endpoints with it.
+  if (core.endpoints.get(entry.record.id) !== entry) return;
+  const sandbox = join && core.sandboxes.get(join.sandboxId);
+  if (state === 'creating' || state === 'deleting') await deleteJoinedEndpoint(core, entry, sandbox, true);
+  else await finishLeave(core, entry, sandbox, { force: true });
 }
 
 async function eachOf<T>(core: Core, entries: readonly T[], act: (entry: T) => Promise<void>): Promise<void> {

@@ -5,6 +5,7 @@ import { LibnetworkError, throwIfAborted } from './errors.ts';
 import type { HostEntry } from './hostfiles/etchosts.ts';
 import type { Generated } from './hostfiles/resolvconf.ts';
 import { type EndpointId, newId, type SandboxId } from './ids.ts';
+import { setIpv6 } from './ipv6.ts';
 import { parseOptions, type SandboxOptions, type Waits } from './options.ts';
 import type { LinkStatistics, Namespace } from './osl/osl.ts';
 import { type SandboxRecord, SCHEMA_VERSION } from './records.ts';
@@ -163,6 +164,8 @@ export async function createSandbox(
     await core.save(entry, record);
     undo.push('close and delete the namespace', () => closeSandbox(core, entry, 'delete'));
     entry.namespace = await openNamespace(core, record);
+    // In a namespace of ours interfaces have no IPv6 until an endpoint with an IPv6 address turns it on for its own.
+    if (record.namespace.kind === 'own') await setIpv6(entry.namespace, 'default', false);
     throwIfAborted(signal);
     const conf = await resolvConfOf(record);
     await together('make the sandbox', [startNames(core, entry, conf), writeNewFiles(entry, conf.content)]);

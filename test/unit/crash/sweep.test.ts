@@ -165,9 +165,9 @@ describe('a failure at any step', () => {
         if (/^(create|join)/.test(step.name)) {
           expect({ kernel: world.dump(), keys: await world.keys() }, context).toEqual(before);
         }
-        // What a teardown could not give back, the next reconcile does.
-        await controller.reconcile();
         if (isThere(step, controller)) await step.run(controller);
+        // What a teardown could not give back, a reconcile does.
+        await controller.reconcile();
       }
     }
     const report = await controller.reconcile({ dryRun: true });

@@ -23,6 +23,8 @@ export class World {
     const osl = fakeOsl({ kernel: this.kernel, faults });
     const store = faultyStore(memoryStore({ backing: this.backing }), faults);
     const complain = (message: string, facts?: object): void => {
+      // The last words of a dying process are heard by nobody.
+      if (faults.crashed) return;
       const error = facts && 'error' in facts ? ` (${String(facts.error)})` : '';
       this.complaints.push(`${message}${error}`);
     };
