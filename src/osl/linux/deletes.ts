@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { LibnetworkError } from '../../errors.ts';
+import { type LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import type { Handle } from './handle.ts';
@@ -57,6 +57,7 @@ export class DeleteQueue {
   /** Deletes a link; false when there was none. */
   async delete(name: string, { signal }: Waits = {}): Promise<boolean> {
     requireLinkName(name, 'name');
+    throwIfAborted(signal);
     const result = new Promise<boolean>((resolve, reject) => {
       this.#waiters.push({ name, signal, resolve, reject });
     });

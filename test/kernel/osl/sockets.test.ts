@@ -5,9 +5,13 @@ import { describe, expect, it } from 'vitest';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
 
-/** Two namespaces with a cable between: 10.9.0.1 and .2, fd00:9::1 and ::2. */
+/**
+ * Two namespaces with a cable between: 10.9.0.1 and .2, fd00:9::1 and ::2. The first link only moves the numbers:
+ * when both ends of a veth have the same index, the kernel takes up to a second to notice that they are up.
+ */
 async function cabled(a: Namespace, b: Namespace): Promise<void> {
   await a.apply([
+    { op: 'createLink', name: 'first', link: { kind: 'bridge' } },
     {
       op: 'createLink',
       name: 'eth0',
