@@ -2,7 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Intent } from '../../../src/osl/firewall/firewall.ts';
 import { canUseKernel, whyNot } from '../../support/kernel.ts';
 import { endpoint, port } from '../../unit/firewall/intents.ts';
-import { addressOf, HOST, NOT_THERE_MS, networkIntents, OUTSIDE, type World, withWorld } from './world.ts';
+import {
+  addressOf,
+  HOST,
+  NOT_THERE_MS,
+  networkIntents,
+  OUTSIDE,
+  openWorld,
+  type World,
+  withWorld,
+} from './world.ts';
 
 type Family = 'ipv4' | 'ipv6';
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];

@@ -34,6 +34,7 @@ export const OUTSIDE = { ipv4: '192.0.2.2', ipv6: '2001:db8::2' } as const;
 /** How long to wait for what should not come, and for what should. */
 export const NOT_THERE_MS = 400;
 const THERE_MS = 10_000;
+const WAKE_UP_CALLS = 10;
 
 /** The address of a container (2 and up) or of the gateway (1) in a network. */
 export function addressOf(family: 'ipv4' | 'ipv6', name: string, host: number): string {
@@ -151,17 +152,22 @@ async function build(test: TestHost): Promise<Map<string, Namespace>> {
   return places;
 }
 
-/** A bridge's port forwards nothing before the kernel's link watch has seen it come up, some time after. */
+/**
+ * A bridge's port forwards nothing before the kernel's link watch has seen it come up, some time after; and who asked
+ * for a neighbour's address in vain asks again a second later.
+ */
 async function allAwake(host: Namespace): Promise<void> {
-  const addresses = Object.entries(NETWORKS).flatMap(([name, { containers }]) =>
+  let asleep = Object.entries(NETWORKS).flatMap(([name, { containers }]) =>
     Array.from({ length: containers }, (_, index) => index + 2).flatMap((index) => [
       addressOf('ipv4', name, index),
       addressOf('ipv6', name, index),
     ]),
   );
-  const pings = await Promise.all(addresses.map((address) => host.ping(address, { timeoutMs: THERE_MS })));
-  const asleep = addresses.filter((_, index) => pings[index] === undefined);
-  if (asleep.length > 0) throw new Error(`no echo from ${asleep.join(', ')}`);
+  for (let attempt = 0; asleep.length > 0; attempt++) {
+    if (attempt === WAKE_UP_CALLS) throw new Error(`no echo from ${asleep.join(', ')}`);
+    const pings = await Promise.all(asleep.map((address) => host.ping(address, { timeoutMs: 1500 })));
+    asleep = asleep.filter((_, index) => pings[index] === undefined);
+  }
 }
 
 async function bridge(host: Namespace, name: string): Promise<void> {
