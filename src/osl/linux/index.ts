@@ -8,6 +8,7 @@ import { Handle } from './handle.ts';
 import { findNamespaces, makeNamespace, openNamespaceFile, removeNamespace } from './mounts.ts';
 import { LinuxNamespace } from './namespace.ts';
 import { encodeSetLink, RTM_SETLINK } from './netlink/link.ts';
+import { requirePath } from './values.ts';
 
 export { kernelAvailability } from './availability.ts';
 export { LinuxNamespace } from './namespace.ts';
@@ -50,6 +51,7 @@ class LinuxOsl implements Osl {
 
   async createNamespace(path: string): Promise<Namespace> {
     const namespace = await this.#opened(path, async () => {
+      requirePath(path, 'path');
       await this.#untilLockIsFree();
       return rtnl.run(() => makeNamespace(path));
     });

@@ -304,8 +304,8 @@ describe.skipIf(!canUseKernel)(`settings of the kernel ${whyNot}`, () => {
         'net/ipv4//x',
         '/net/ipv4/x',
       ])
-        for (const call of [host.sysctl(key), host.setSysctl(key, '1')])
-          await expect(call, key).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: 'key' });
+        for (const call of [() => host.sysctl(key), () => host.setSysctl(key, '1')])
+          await expect(call(), key).rejects.toMatchObject({ code: 'INVALID_ARGUMENT', field: 'key' });
       await expect(host.setSysctl('net/ipv4/conf/never/tag', '1')).rejects.toMatchObject({
         code: 'NOT_FOUND',
         errno: 'ENOENT',
