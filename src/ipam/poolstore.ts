@@ -65,10 +65,12 @@ export class PoolStore {
     return `${this.#root}/pages/${keyOf(prefix)}/`;
   }
 
-  /** Every pool with its pages. @throws INTERNAL for a damaged record */
+  /** Every pool with its pages. @throws INTERNAL for a damaged record of a store that others share */
   async load(): Promise<StoredPool[]> {
     const generation = this.#shared ? await this.#store.get(this.#generationKey) : undefined;
-    const pools = (await this.#store.list(`${this.#root}/pools/`)).map(parsePool);
+    const records = await this.#store.list(`${this.#root}/pools/`);
+    const pools = records.flatMap((entry) => parsePool(entry) ?? []);
+    await this.setAside(records.filter((entry) => parsePool(entry) === undefined));
     const pages = this.#bySubnet(await this.#store.list(`${this.#root}/pages/`));
     this.#generation = generation?.version ?? 0;
     const loaded = pools.map((pool) => ({ ...pool, pages: take(pages, keyOf(pool.prefix)) }));
@@ -80,7 +82,32 @@ export class PoolStore {
   /** One pool with its pages. */
   async loadPool(prefix: Prefix): Promise<StoredPool | undefined> {
     const entry = await this.#store.get(this.#poolKey(prefix));
-    return entry && { ...parsePool(entry), pages: await this.#store.list(this.pagesPrefix(prefix)) };
+    const pool = entry && parsePool(entry);
+    if (entry && !pool) await this.setAside([entry]);
+    return pool && { ...pool, pages: await this.#store.list(this.pagesPrefix(prefix)) };
+  }
+
+  /**
+   * Puts what can't be read where it does no harm and may be looked at: the records tell what was in it.
+   * @throws INTERNAL in a store that others share: it may be of a later version of this package
+   */
+  async setAside(entries: readonly Entry[]): Promise<void> {
+    for (const { key, value } of entries) {
+      if (this.#shared)
+        throw new LibnetworkError(
+          'INTERNAL',
+          `${key} can not be read; is it of a later version of this package?`,
+          {
+            field: key,
+            operation: `read ${key}`,
+          },
+        );
+      const aside = `${this.#root}/damaged/${key.slice(this.#root.length + 1)}`;
+      await this.#store.transaction([
+        { op: 'put', key: aside, value },
+        { op: 'delete', key },
+      ]);
+    }
   }
 
   /** Whether a pool is in the store as it is here. */
@@ -167,14 +194,10 @@ function take<T>(groups: Map<string, T[]>, key: string): T[] {
   return group;
 }
 
-function parsePool(entry: Entry): Omit<StoredPool, 'pages'> {
+/** The pool that an entry tells; undefined where it is damaged. */
+function parsePool(entry: Entry): Omit<StoredPool, 'pages'> | undefined {
   const record = v.safeParse(poolRecord, entry.value);
-  if (!record.success)
-    throw new LibnetworkError(
-      'INTERNAL',
-      `the stored pool under ${entry.key} is damaged; delete the key, and reconcile() restores it from the records`,
-      { field: entry.key, operation: `read ${entry.key}`, cause: record.issues },
-    );
+  if (!record.success) return undefined;
   const { subnet, whole, ranges, options, holder, owner } = record.output;
   return { prefix: subnet, version: entry.version, whole, ranges, options, holder, owner };
 }

@@ -98,6 +98,7 @@ class Pass {
       else this.missing.add(this.#line(address, wanted.subnet, held.holder));
     }
     if (!pool) return;
+    await pool.ledger.refresh();
     await this.#releaseOrphans(pool, ordinals);
     const label = await this.#space.label();
     await Promise.all([...ordinals].map(([ordinal, held]) => this.#restore(pool, ordinal, held, label)));

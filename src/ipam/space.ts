@@ -1,4 +1,4 @@
-import type { Datastore } from '../datastore/datastore.ts';
+import type { Datastore, Entry } from '../datastore/datastore.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../errors.ts';
 import { type Family, formatPrefix, type Prefix } from '../ip.ts';
 import { type Block, Exclusions, findFree, noPoolLeft, resized } from './defaultpools.ts';
@@ -170,7 +170,7 @@ export class AddressSpace {
     const there = new Set(stored.map(({ prefix }) => formatPrefix(prefix)));
     for (const pool of [...this.pools()])
       if (!there.has(pool.subnet)) this.#trees[pool.prefix.family].delete(pool.prefix);
-    for (const record of stored) this.#takeOver(record);
+    for (const record of stored) await this.#store.setAside(this.#takeOver(record));
   }
 
   async #refreshPool(prefix: Prefix): Promise<void> {
@@ -179,7 +179,7 @@ export class AddressSpace {
     if (!stored) tree.delete(prefix);
     // A pool that overlaps others as remembered here means that those are gone.
     else if (!tree.get(prefix) && tree.overlapping(prefix)) await this.refresh();
-    else this.#takeOver(stored);
+    else await this.#store?.setAside(this.#takeOver(stored));
   }
 
   /** Frees what controllers hold in a pool whose leases are gone. */
@@ -265,8 +265,8 @@ export class AddressSpace {
     return pool;
   }
 
-  /** Takes a pool over from the store: a new one, or one that may have changed. */
-  #takeOver({ prefix, version, whole, ranges, options, holder, owner, pages }: StoredPool): void {
+  /** Takes a pool over from the store, a new one or one that may have changed; answers its damaged pages. */
+  #takeOver({ prefix, version, whole, ranges, options, holder, owner, pages }: StoredPool): Entry[] {
     const tree = this.#trees[prefix.family];
     let pool = tree.get(prefix);
     if (pool === undefined) {
@@ -277,7 +277,7 @@ export class AddressSpace {
     pool.whole = whole;
     pool.ranges.clear();
     for (const range of ranges) pool.ranges.set(formatPrefix(range), range);
-    pool.ledger.load(pages);
+    return pool.ledger.load(pages);
   }
 
   /** What a pool id leads to now. @throws NOT_FOUND */

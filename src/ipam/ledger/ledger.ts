@@ -1,4 +1,5 @@
 import type { Datastore, Entry } from '../../datastore/datastore.ts';
+import { LibnetworkError } from '../../errors.ts';
 import { PAGE_BITS } from '../bitseq/page.ts';
 import { WideBitseq } from '../bitseq/wide.ts';
 import type { Ranges } from '../ranges.ts';
@@ -60,13 +61,21 @@ export class Ledger {
     this.#unavailable = new WideBitseq(options.size);
   }
 
-  /** Takes over pages from the store. @throws INTERNAL when one is damaged */
-  load(entries: readonly Entry[]): void {
-    for (const entry of entries) {
-      const page = this.#page(BigInt(`0x${entry.key.slice(this.#options.prefix.length)}`));
-      if (entry.version <= page.version || this.#writers.get(page)?.busy === true) continue;
-      this.#reload(page, entry);
-    }
+  /**
+   * Takes over pages from the store; answers those that are damaged, which count as empty.
+   * @throws INTERNAL for a damaged page of a store that others share: it may be of a later version of this package
+   */
+  load(entries: readonly Entry[]): Entry[] {
+    return entries.filter((entry) => {
+      try {
+        const page = this.#page(this.#numberOf(entry.key));
+        if (entry.version > page.version && this.#writers.get(page)?.busy !== true) this.#reload(page, entry);
+        return false;
+      } catch (error) {
+        if (this.#shared || !LibnetworkError.is(error, 'INTERNAL')) throw error;
+        return true;
+      }
+    });
   }
 
   /** Changes what is withheld, and how long what is released from now on rests. */
@@ -292,6 +301,15 @@ export class Ledger {
       this.#writers.set(page, writer);
     }
     return writer;
+  }
+
+  #numberOf(key: string): bigint {
+    const digits = key.slice(this.#options.prefix.length);
+    const number = /^[0-9a-f]{1,32}$/.test(digits) ? BigInt(`0x${digits}`) : -1n;
+    if (number >= 0n && number << SHIFT < this.#options.size) return number;
+    throw new LibnetworkError('INTERNAL', `${key} is no page of a pool of ${this.#options.size} addresses`, {
+      field: key,
+    });
   }
 
   #key(page: LedgerPage): string {
