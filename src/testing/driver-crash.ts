@@ -133,7 +133,7 @@ async function strike(
   const after = await recovery.run(survivor, place);
   // A new process knows the firewall's rules once it has compared them, as the core does at start.
   if (faults.crashed) await survivor.driver.reconcile(recorded(after, recovery.to));
-  const dump = survivor.world.dump();
+  const dump = await survivor.world.dump();
   await stop(survivor);
   return dump;
 }
@@ -155,7 +155,7 @@ function recorded(place: EndpointPlace, stage: Stage): DriverState {
 async function dumpOf(subject: DriverSubject, stage: Stage, operation: Operation): Promise<unknown> {
   const { running, place } = await reach(subject, operation.from, countingFaults());
   if (stage === operation.to) await operation.run(running, place);
-  const dump = running.world.dump();
+  const dump = await running.world.dump();
   await stop(running);
   return dump;
 }

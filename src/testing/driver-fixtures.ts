@@ -25,7 +25,7 @@ export interface DriverWorld {
   /** The end of a sandbox, with all that is in it. */
   endSandbox(name: string): Promise<void>;
   /** All of the kernel's state that a driver could change, as data that can be compared. */
-  dump(): unknown;
+  dump(): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -44,10 +44,13 @@ export interface DriverSubject {
   /** Options without which the driver makes no network. */
   readonly options?: DriverOptions;
   /**
-   * What the driver does not do: `single-network`: it has one network at most; `no-ports`: it publishes nothing.
+   * What is not as the suite expects. `single-network`: there can be one network at most. `no-ports`: nothing is
+   * published. `no-faults`: the world can't be made to fail, so the tests of failures are left out.
    */
-  readonly deviations?: readonly ('single-network' | 'no-ports')[];
+  readonly deviations?: readonly DriverDeviation[];
 }
+
+export type DriverDeviation = 'single-network' | 'no-ports' | 'no-faults';
 
 export const silent: Logger = {
   debug: () => undefined,

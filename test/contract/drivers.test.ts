@@ -24,7 +24,7 @@ async function open({ faults, after }: OpenWorld): Promise<DriverWorld> {
       opened.delete(name);
       await osl.deleteNamespace(path(name));
     },
-    dump: () => lines(osl.kernel.dump()),
+    dump: async () => lines(osl.kernel.dump()),
     close: () => osl.close(),
   };
   kernels.set(world, osl.kernel);

@@ -102,15 +102,18 @@ async function remaining(
 
 /**
  * The bridge is no host's interface in a foreign network: it takes no router advertisements. Without an IPv6
- * subnet it has no IPv6 at all, not even a link-local address. Packets to published 127.0.0.1 leave by it.
+ * subnet it has no IPv6 at all, not even a link-local address. With one, it does not look for duplicates of its
+ * link-local address: it could forward nothing to its containers until that was over, one to two seconds after the
+ * first of them came. Packets to published 127.0.0.1 leave by it.
  */
 async function setSysctls(host: Namespace, { bridge, ipv4, ipv6, internal }: BridgeConfig): Promise<void> {
+  const ipv6Key = (name: string) => `net/ipv6/conf/${bridge}/${name}`;
   const published = ipv4 !== undefined && !internal && ipv4.mode.startsWith('nat');
   if (published) await host.setSysctl(`net/ipv4/conf/${bridge}/route_localnet`, '1');
-  await setIfThere(host, `net/ipv6/conf/${bridge}/accept_ra`, '0');
-  const wantsIpv6 = ipv6?.address !== undefined;
-  if (wantsIpv6) await host.setSysctl(`net/ipv6/conf/${bridge}/disable_ipv6`, '0');
-  else await setIfThere(host, `net/ipv6/conf/${bridge}/disable_ipv6`, '1');
+  await setIfThere(host, ipv6Key('accept_ra'), '0');
+  if (ipv6?.address === undefined) return setIfThere(host, ipv6Key('disable_ipv6'), '1');
+  await host.setSysctl(ipv6Key('accept_dad'), '0');
+  await host.setSysctl(ipv6Key('disable_ipv6'), '0');
 }
 
 /** A kernel without IPv6 has no such keys: then there is nothing to turn off. */

@@ -18,8 +18,8 @@ export interface Mark {
 }
 
 export function markOf(instance: string): Mark {
-  // 31 bits: the kernel's link groups are signed; 0 is every other link's.
-  const group = (Number.parseInt(shortHash(instance, 8), 16) & 0x7fff_ffff) | 1;
+  // Groups are 31 bits. People use small numbers, and the osl takes the upper half for links that it deletes.
+  const group = (Number.parseInt(shortHash(instance, 8), 16) & 0x1fff_ffff) | 0x2000_0000;
   return {
     instance,
     group,

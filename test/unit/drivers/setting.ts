@@ -138,10 +138,18 @@ export function greet(
   });
 }
 
-/** What the server at an address says; the code of the failure where there is none. */
-export async function ask(from: Namespace, address: string, port: number): Promise<string> {
+/**
+ * What the server at an address says; the code of the failure where there is none. It has time for a second SYN,
+ * which TCP sends after one second: a link that has just come up may lose the first.
+ */
+export async function ask(
+  from: Namespace,
+  address: string,
+  port: number,
+  timeoutMs = 3_000,
+): Promise<string> {
   try {
-    const stream = await from.connectTcp(address, port, { timeoutMs: 500 });
+    const stream = await from.connectTcp(address, port, { timeoutMs });
     let said = '';
     for await (const chunk of stream) said += String(chunk);
     return said;
@@ -149,4 +157,9 @@ export async function ask(from: Namespace, address: string, port: number): Promi
     if (LibnetworkError.is(error)) return error.code;
     throw error;
   }
+}
+
+/** True when nobody answers at an address. */
+export async function isClosed(from: Namespace, address: string, port: number): Promise<boolean> {
+  return ['UNAVAILABLE', 'TIMEOUT'].includes(await ask(from, address, port, 300));
 }

@@ -1,0 +1,106 @@
+/** The driver suite's world on the real kernel: a namespace plays the host, and nothing reaches the machine's own. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { linuxOsl } from '../../../src/osl/linux/index.ts';
+import type { Link, Namespace, Osl } from '../../../src/osl/osl.ts';
+import type { DriverWorld, OpenWorld } from '../../../src/testing/driver.ts';
+
+/** The directory of each world's machine: a process's end leaves it, `removeMachines` does not. */
+const machines = new Map<DriverWorld, string>();
+
+export async function openKernelWorld({ after }: OpenWorld): Promise<DriverWorld> {
+  const known = after && machines.get(after);
+  const directory = known ?? (await mkdtemp(join(tmpdir(), `libnetwork-driver-${process.pid}-`)));
+  const kernel = linuxOsl();
+  const path = (name: string) => join(directory, name);
+  const host = await kernel.createNamespace(path('host'));
+  const osl: Osl = {
+    kind: kernel.kind,
+    host,
+    createNamespace: (at) => kernel.createNamespace(at),
+    openNamespace: (at) => kernel.openNamespace(at),
+    deleteNamespace: (at) => kernel.deleteNamespace(at),
+    listNamespaces: (at) => kernel.listNamespaces(at),
+    close: () => kernel.close(),
+  };
+  const sandboxes = new Map<string, Namespace>();
+  const world: DriverWorld = {
+    osl,
+    firewall: await host.firewall({ engine: 'nftables', table: 'libnetwork-contract' }),
+    async sandbox(name) {
+      const known = sandboxes.get(name) ?? (await osl.createNamespace(path(name)));
+      sandboxes.set(name, known);
+      return known;
+    },
+    async endSandbox(name) {
+      await sandboxes.get(name)?.close();
+      sandboxes.delete(name);
+      await osl.deleteNamespace(path(name));
+      await emptied(host);
+    },
+    dump: () => dump([host, ...sandboxes.values()]),
+    close: () => kernel.close(),
+  };
+  machines.set(world, directory);
+  return world;
+}
+
+/** Removes the namespaces and files of all worlds. */
+export async function removeMachines(): Promise<void> {
+  const kernel = linuxOsl();
+  for (const directory of new Set(machines.values())) {
+    for (const path of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(path);
+    await rm(directory, { recursive: true, force: true });
+  }
+  await kernel.close();
+  machines.clear();
+}
+
+/** The kernel takes the links of a namespace that ended away in the background. */
+async function emptied(host: Namespace): Promise<void> {
+  const end = Date.now() + 5_000;
+  while (Date.now() < end) {
+    const veths = (await host.links()).filter(({ kind }) => kind === 'veth');
+    if (veths.length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error('the links of a namespace that ended are still there');
+}
+
+async function dump(namespaces: readonly Namespace[]): Promise<unknown> {
+  return Promise.all(
+    namespaces.map(async (namespace) => ({
+      links: (await namespace.links()).map(showLink).sort(),
+      addresses: (await namespace.addresses())
+        .filter(({ scope }) => scope !== 'link')
+        .map(({ link, address }) => `${link} ${address}`)
+        .sort(),
+      routes: (await namespace.routes())
+        .filter(({ destination }) => destination !== 'fe80::/64')
+        .map(({ destination, gateway, link }) => `${destination} ${gateway} ${link}`)
+        .sort(),
+      sockets: await output(namespace, 'ss', ['-Hlntu']),
+      rules: await output(namespace, 'nft', ['list', 'ruleset']),
+      forwarding: [
+        await namespace.sysctl('net/ipv4/ip_forward'),
+        await namespace.sysctl('net/ipv6/conf/all/forwarding'),
+      ],
+    })),
+  );
+}
+
+function showLink({ name, kind, up, mtu, alias, master, group }: Link): string {
+  return `${name} ${kind} ${up ? 'up' : 'down'} ${mtu} ${alias} ${master} ${group}`;
+}
+
+/** What a program of the machine's says, as sorted lines. */
+async function output(namespace: Namespace, file: string, args: readonly string[]): Promise<string[]> {
+  const child = namespace.spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const parts: Buffer[] = [];
+  child.stdout?.on('data', (part: Buffer) => parts.push(part));
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${file} ${args.join(' ')} ended with ${code}`);
+  return Buffer.concat(parts).toString().split('\n').sort();
+}
