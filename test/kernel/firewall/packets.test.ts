@@ -208,6 +208,29 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
     });
   });
 
+  it.each(FAMILIES)(
+    'never leave an internal network, not even those that expect no answer: %s',
+    async (family) => {
+      await withWorld(INTENTS, async (world) => {
+        const listener = await world.at('outside').bindUdp(ANY[family], 9000);
+        const heard: string[] = [];
+        const last = new Promise<void>((resolve) => {
+          listener.onMessage((data) => {
+            heard.push(data.toString());
+            if (data.toString() === 'nat-2') resolve();
+          });
+        });
+        for (const name of ['internal-2', 'internal-3', 'nat-2']) {
+          const socket = await world.at(name).bindUdp(ANY[family], 0);
+          socket.send(Buffer.from(name), { address: OUTSIDE[family], port: 9000 });
+        }
+        await last;
+        expect(heard).toEqual(['nat-2']);
+        listener.close();
+      });
+    },
+  );
+
   it('of other bridges are not judged', async () => {
     await withWorld(INTENTS, async (world) => {
       await world.firewall.apply([{ remove: { kind: 'network', id: 'other' } }]);
