@@ -20,7 +20,7 @@ export async function attach(devices: Devices, config: BridgeConfig, request: Jo
   try {
     await devices.host.apply(changes);
   } catch (error) {
-    if (LibnetworkError.is(error) && error.errno === 'EXFULL') throw bridgeFull(config, error);
+    if (isBridgeFull(error)) throw bridgeFull(config, error);
     if (!LibnetworkError.is(error, 'ALREADY_EXISTS')) {
       await devices.host.deleteLink(name);
       throw error;
@@ -92,6 +92,11 @@ function nameTaken({ interfaceName, namespace }: JoinRequest, cause: unknown): L
     `there is an interface ${interfaceName} in ${namespace.path} already; give the endpoint another interfaceName`,
     { field: 'interfaceName', value: interfaceName, operation: 'join', cause },
   );
+}
+
+/** True for the kernel's refusal of one port too many: EXFULL, which Node has no name for, so that it may come as E54. */
+export function isBridgeFull(error: unknown): boolean {
+  return LibnetworkError.is(error) && (error.errno === 'EXFULL' || error.errno === 'E54');
 }
 
 export function bridgeFull(config: BridgeConfig, cause?: unknown): LibnetworkError {
