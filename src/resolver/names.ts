@@ -1,6 +1,13 @@
 import type { Family } from '../ip.ts';
 import { formatAddress, parseAddress } from '../ip.ts';
-import { type Host, type ServiceTarget, type StaticAddresses, type StaticNames, Zone } from './zone.ts';
+import {
+  type Host,
+  type Policy,
+  type ServiceTarget,
+  type StaticAddresses,
+  type StaticNames,
+  Zone,
+} from './zone.ts';
 
 export type { ServiceTarget } from './zone.ts';
 
@@ -15,6 +22,8 @@ export interface NameSource {
   reverse(sandbox: string, address: string): readonly string[] | undefined;
   /** The targets of a service name, `_http._tcp.web` (RFC 2782). */
   service?(sandbox: string, name: string): readonly ServiceTarget[] | undefined;
+  /** Whether a name that is not known here may be asked of other servers. Default: it may. */
+  mayForward?(sandbox: string, name: string): boolean;
 }
 
 /** One endpoint as the name table sees it. */
@@ -47,7 +56,7 @@ export interface SandboxNames {
   readonly aliases?: ReadonlyMap<string, string> | Readonly<Record<string, string>> | undefined;
 }
 
-/** Static names of a network, beside those of its endpoints. */
+/** Static names of a network, beside those of its endpoints, and what its sandboxes may ask elsewhere. */
 export interface NetworkNames {
   readonly id: string;
   readonly name: string;
@@ -55,6 +64,10 @@ export interface NetworkNames {
   readonly records?: Readonly<Record<string, readonly string[]>> | undefined;
   /** Domain to addresses: `{ 'apps.example': ['10.9.0.9'] }` answers for every name below `apps.example`. */
   readonly wildcard?: Readonly<Record<string, readonly string[]>> | undefined;
+  /** `none`: this network lets no question through to other servers. Default `servers`. */
+  readonly forward?: 'none' | 'servers' | undefined;
+  /** The only names let through: `registry.example`, or `*.example` for all below. Default: all. */
+  readonly allow?: readonly string[] | undefined;
 }
 
 interface Sight {
@@ -103,20 +116,23 @@ export class NameTable implements NameSource {
     this.#sandboxes.delete(id);
   }
 
-  /** Sets the static names of a network, replacing the former ones. */
+  /** Sets the static names and the policy of a network, replacing the former ones. */
   setNetwork(network: NetworkNames): void {
     const zone = this.#zone(network.id);
     zone.name = fold(network.name);
     zone.displayName = network.name;
     zone.setStatic(staticNames(network.records), staticNames(network.wildcard));
+    zone.policy = policyOf(network);
     if (zone.empty) this.#zones.delete(network.id);
   }
 
-  /** Forgets a network's static names; its endpoints are forgotten one by one. */
+  /** Forgets a network's static names and policy; its endpoints are forgotten one by one. */
   removeNetwork(id: string): void {
     const zone = this.#zones.get(id);
-    zone?.setStatic(new Map(), new Map());
-    if (zone?.empty) this.#zones.delete(id);
+    if (zone === undefined) return;
+    zone.setStatic(new Map(), new Map());
+    zone.policy = undefined;
+    if (zone.empty) this.#zones.delete(id);
   }
 
   lookup(sandbox: string, name: string, family: Family): readonly string[] | 'no-such-type' | undefined {
@@ -143,6 +159,13 @@ export class NameTable implements NameSource {
     if (service === undefined || host === undefined || sight === undefined) return undefined;
     const targets = this.#search(sight, host, (zone, name) => zone.service(name, service));
     return targets === 'no-such-type' ? undefined : targets;
+  }
+
+  /** One network of the sandbox that lets the name through is enough, as one with a way out is for packets. */
+  mayForward(sandbox: string, name: string): boolean {
+    const networks = this.#sandboxes.get(sandbox)?.networks ?? [];
+    const policies = networks.map((id) => this.#zones.get(id)?.policy);
+    return policies.every((it) => it === undefined) || policies.some((it) => isAllowed(it, fold(name)));
   }
 
   /**
@@ -213,6 +236,18 @@ function byFamily(addresses: readonly string[]): StaticAddresses {
   const parsed = addresses.map(parseAddress).filter((address) => address !== undefined);
   const of = (family: Family) => parsed.filter((it) => it.family === family).map(formatAddress);
   return { ipv4: of('ipv4'), ipv6: of('ipv6') };
+}
+
+function policyOf({ forward = 'servers', allow }: NetworkNames): Policy | undefined {
+  if (forward === 'servers' && allow === undefined) return undefined;
+  return new Set(forward === 'none' ? [] : allow?.map(fold));
+}
+
+function isAllowed(policy: Policy | undefined, name: string): boolean {
+  if (policy === undefined || policy.has(name)) return true;
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+    if (policy.has(`*${name.slice(dot)}`)) return true;
+  return false;
 }
 
 function aliasMap(aliases: SandboxNames['aliases']): ReadonlyMap<string, string> | undefined {

@@ -32,8 +32,6 @@ export interface ResolverOptions {
   readonly firewallEngine?: FirewallEngine | undefined;
   /** The user asked for `ndots`: names without a dot are not forwarded, so that the client's search list is tried. */
   readonly ndotsSet?: (() => boolean) | undefined;
-  /** What may be forwarded, by name; a name that may not is answered with NXDOMAIN. Default: all. */
-  readonly mayForward?: ((name: string) => boolean) | undefined;
   /**
    * Told the addresses that other servers gave for a name, before the client is: a place to open an egress
    * firewall for them. The client waits for it.

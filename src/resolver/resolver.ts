@@ -133,7 +133,7 @@ class SandboxResolver implements Resolver {
     const edns = query.edns !== undefined;
     // BADVERS is 16: 1 in the extended part, 0 in the header's (RFC 6891 6.1.3).
     if (query.edns !== undefined && query.edns.version > 0) return emptyReply(message, query.end, 0, true, 1);
-    const { names, sandboxId, ndotsSet, mayForward } = this.#options;
+    const { names, sandboxId, ndotsSet } = this.#options;
     const limit = transport === 'udp' ? udpLimit(query) : LONGEST_MESSAGE;
     const local = answerLocally(query, names, sandboxId);
     if (local !== undefined) {
@@ -143,7 +143,8 @@ class SandboxResolver implements Resolver {
     const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
     if (isAddress && !query.name.includes('.') && ndotsSet?.())
       return emptyReply(message, query.end, 0, edns);
-    if (mayForward?.(query.name) === false) return emptyReply(message, query.end, RCODE.NXDOMAIN, edns);
+    if (names.mayForward?.(sandboxId, query.name) === false)
+      return emptyReply(message, query.end, RCODE.NXDOMAIN, edns);
     return this.#forwarder.forward(message, query, transport).then(
       (reply) => shorten(reply, query.end, limit),
       (error: unknown) => this.#fail(message, query, error),

@@ -29,6 +29,9 @@ export interface StaticAddresses {
   readonly ipv6: readonly string[];
 }
 
+/** The names that a network lets through to other servers, `*.domain` for all below one. */
+export type Policy = ReadonlySet<string>;
+
 /** The hosts of one name, and their addresses as last computed. */
 interface Entry {
   readonly hosts: Set<Host>;
@@ -42,6 +45,8 @@ export class Zone {
   /** The network's name, folded, and as it is written. */
   name = '';
   displayName = '';
+  /** `undefined` lets everything through. */
+  policy: Policy | undefined;
   readonly #hosts = new Map<string, Host>();
   readonly #entries = new Map<string, Entry>();
   readonly #reverse = new Map<string, Set<Host>>();
@@ -50,7 +55,12 @@ export class Zone {
   #turn = 0;
 
   get empty(): boolean {
-    return this.#hosts.size === 0 && this.#records.size === 0 && this.#wildcards.size === 0;
+    return (
+      this.#hosts.size === 0 &&
+      this.#records.size === 0 &&
+      this.#wildcards.size === 0 &&
+      this.policy === undefined
+    );
   }
 
   add(host: Host): void {

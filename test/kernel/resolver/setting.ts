@@ -13,17 +13,51 @@ export type Reply = packet.DecodedPacket & {
   readonly error?: string;
 };
 
-/** Asks 127.0.0.11 port 53 from a process inside the namespace. */
-export async function ask(
+/** Asks 127.0.0.11 port 53 inside the namespace; `size` is what EDNS offers, 0 for no EDNS. */
+export type Ask = (
   namespace: Namespace,
   name: string,
-  type = 'A',
-  transport: 'udp' | 'tcp' = 'udp',
-  size = 0,
-): Promise<Reply> {
+  type?: string,
+  transport?: 'udp' | 'tcp',
+  size?: number,
+) => Promise<Reply>;
+
+/** Asks from a process inside. */
+export const ask: Ask = async (namespace, name, type = 'A', transport = 'udp', size = 0) => {
   const client = resolve('test/kernel/resolver/client.mjs');
   return JSON.parse(await run(namespace, process.execPath, [client, transport, name, type, String(size)]));
-}
+};
+
+/** Asks from a socket of this process inside. */
+export const askFromHere: Ask = async (namespace, name, type = 'A', transport = 'udp', size = 0) => {
+  const opt = { type: 'OPT', name: '.', udpPayloadSize: size, options: [] } as unknown as packet.OptAnswer;
+  const question = packet.encode({
+    type: 'query',
+    id: 4711,
+    questions: [{ name, type: type as packet.RecordType }],
+    additionals: size === 0 ? [] : [opt],
+  });
+  if (transport === 'udp') {
+    const socket = await namespace.bindUdp('127.0.0.1', 0);
+    const reply = new Promise<Reply>((resolve) => {
+      socket.onMessage((message, { address, port }) =>
+        resolve({ ...packet.decode(message), from: `${address} ${port}` }),
+      );
+    });
+    socket.send(question, { address: '127.0.0.11', port: 53 });
+    return reply.finally(() => socket.close());
+  }
+  const stream = await namespace.connectTcp('127.0.0.11', 53);
+  stream.write(Buffer.concat([Buffer.from([question.length >> 8, question.length & 255]), question]));
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) {
+    chunks.push(chunk);
+    const bytes = Buffer.concat(chunks);
+    if (bytes.length >= 2 && bytes.length >= 2 + bytes.readUInt16BE(0))
+      return packet.streamDecode(bytes) as Reply;
+  }
+  throw new Error('the server hung up');
+};
 
 /** The output of a program that ran inside the namespace, whatever its exit code. */
 export async function run(namespace: Namespace, file: string, args: readonly string[]): Promise<string> {

@@ -214,3 +214,41 @@ describe('static names of a network', () => {
     expect(names.lookup('s1', 'web', 'ipv4')).toEqual(['10.9.0.5']);
   });
 });
+
+describe('the policy of a network', () => {
+  it('lets all names through by default, and none when told', () => {
+    const names = table(web);
+    names.setSandbox({ id: 's1', networks: ['n1'] });
+    expect(names.mayForward('s1', 'a.example')).toBe(true);
+    names.setNetwork({ id: 'n1', name: 'front', forward: 'none' });
+    expect(names.mayForward('s1', 'a.example')).toBe(false);
+    names.removeNetwork('n1');
+    expect(names.mayForward('s1', 'a.example')).toBe(true);
+  });
+
+  it.each([
+    ['registry.example', true],
+    ['REGISTRY.example.', true],
+    ['a.registry.example', false],
+    ['a.lab.example', true],
+    ['a.b.lab.example', true],
+    ['lab.example', false],
+    ['elsewhere', false],
+  ])('with an allow-list decides on %s', (name, expected) => {
+    const names = table(web);
+    names.setSandbox({ id: 's1', networks: ['n1'] });
+    names.setNetwork({ id: 'n1', name: 'front', allow: ['Registry.example', '*.lab.example'] });
+    expect(names.mayForward('s1', name)).toBe(expected);
+  });
+
+  it('is that of the most generous of the networks', () => {
+    const names = table(web, { ...web, id: 'e2', networkId: 'n2', networkName: 'back' });
+    names.setNetwork({ id: 'n1', name: 'front', forward: 'none' });
+    names.setSandbox({ id: 's1', networks: ['n1'] });
+    expect(names.mayForward('s1', 'a.example')).toBe(false);
+    names.setSandbox({ id: 's1', networks: ['n1', 'n2'] });
+    expect(names.mayForward('s1', 'a.example')).toBe(true);
+    names.setNetwork({ id: 'n2', name: 'back', allow: ['b.example'] });
+    expect(['a.example', 'b.example'].map((name) => names.mayForward('s1', name))).toEqual([false, true]);
+  });
+});
