@@ -1,4 +1,4 @@
-import { LibnetworkError, throwIfAborted } from '../../errors.ts';
+import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import type { RulesetBackend } from './backend.ts';
 import { diff } from './diff.ts';
@@ -28,6 +28,8 @@ export function createFirewall(backend: RulesetBackend, options: FirewallOptions
       'the iptables engine is not there yet: use the engine nftables, whose table works beside iptables rules',
       { field: 'firewall', value: options.engine },
     );
+  if (!/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/.test(options.table))
+    throw invalid('table', options.table, 'expected a letter and at most 254 letters, digits or _.-');
   return new RulesetFirewall(backend, options);
 }
 

@@ -125,11 +125,18 @@ export class Ruleset {
     }
     for (const [layout, number] of users) {
       const key = `layout ${layout.name}`;
-      if (number === 0) owners.set(key, undefined);
-      else if (!this.#owners.has(key)) owners.set(key, { intent: undefined, parts: layoutParts(layout) });
+      if (number === 0 && !this.#hasStrangers()) owners.set(key, undefined);
+      else if (number > 0 && !this.#owners.has(key))
+        owners.set(key, { intent: undefined, parts: layoutParts(layout) });
     }
     for (const [key, holder] of changed) owners.set(key, holder);
     return { owners, users };
+  }
+
+  /** True when the kernel holds what none of our owners asked for: those of an earlier process may still need it. */
+  #hasStrangers(): boolean {
+    for (const path of this.#held.keys()) if (!this.#claims.has(path)) return true;
+    return false;
   }
 
   #claimsAfter(owners: ReadonlyMap<string, Holder | undefined>): Map<string, readonly Claim[]> {

@@ -209,6 +209,17 @@ describe('after a restart', () => {
     expect(normal(backend.table(table))).toEqual(normal(Ruleset.of(table, [...intents, set]).table()));
   });
 
+  it('a change before the first sync and its undoing leave what is there', async () => {
+    const { firewall, backend } = harness();
+    await firewall.sync(intents);
+    const before = normal(backend.table(table));
+    const successor = harness(backend);
+    const other = network({ id: 'b', bridge: 'br-b' });
+    await successor.firewall.apply([{ set: other }]);
+    await successor.firewall.apply([{ remove: other }]);
+    expect(normal(backend.table(table))).toEqual(before);
+  });
+
   it('sync removes what nobody asks for any more', async () => {
     const { firewall, backend } = harness();
     await firewall.sync(intents);

@@ -21,6 +21,8 @@ import { NftWriter } from './writer.ts';
 /** Room for the refusals of a batch: each of its messages is answered, and thousands may be. */
 const RECEIVE_BUFFER = 32 << 20;
 const READ_ATTEMPTS = 10;
+/** The kernel works some milliseconds on a batch of this many bytes: not on the main thread. */
+const LARGE = 64 << 10;
 
 /** nf_tables by netlink, in the namespace of `namespaceFd` (default: this thread's). */
 export function netlinkBackend(namespaceFd?: number): RulesetBackend {
@@ -46,12 +48,12 @@ async function commit(socket: NetlinkSocket, transaction: Transaction): Promise<
   ];
   const first = socket.sequence(requests.length);
   const bytes = encodeMessages(requests, first, NLM_F_REQUEST);
-  const mode = transaction.operations.some(waits) ? 'async' : 'sync';
+  const mode = bytes.length > LARGE || transaction.operations.some(waits) ? 'async' : 'sync';
   const answers = await socket.exchange(bytes, () => false, { mode });
   refuse(requests, first, answers);
 }
 
-/** Deletions make the kernel wait for a grace period inside the send. */
+/** Deletions may make the kernel wait for a grace period inside the send. */
 function waits({ op }: Operation): boolean {
   return op === 'flushChain' || op.startsWith('delete');
 }

@@ -10,7 +10,10 @@ import { netlinkBackend } from './backend.ts';
  * With `engine: 'none'` nothing reaches the kernel.
  * @throws NOT_IMPLEMENTED for the iptables engine; FORBIDDEN without the capabilities; kernel errors
  */
-export async function openNftables(namespaceFd: number | undefined, options: FirewallOptions): Promise<Firewall> {
+export async function openNftables(
+  namespaceFd: number | undefined,
+  options: FirewallOptions,
+): Promise<Firewall> {
   const backend = options.engine === 'nftables' ? netlinkBackend(namespaceFd) : memoryBackend();
   return createFirewall(backend, options);
 }
