@@ -5,7 +5,7 @@ import type { Transaction } from './transaction.ts';
 
 /**
  * One table of one kernel. The engine never has two calls under way on the same backend.
- * Kernel failures are thrown as `kernelError` tells; the object that was refused is named in `value`.
+ * Kernel failures are thrown as `kernelError` tells; their `operation` names the object that was refused.
  */
 export interface RulesetBackend {
   /**

@@ -41,7 +41,7 @@ export interface Owner {
 }
 
 export interface FirewallReport {
-  /** What should be in the kernel and was not: `chain in-1a2b`, `element open4 tcp . 10.9.0.2 . 80`. */
+  /** What should be in the kernel and was not: `chain in-1a2b`, `element open4 10.9.0.2 . tcp . 80`. */
   readonly missing: readonly string[];
   /** What was in our table and should not be. */
   readonly orphaned: readonly string[];

@@ -154,7 +154,7 @@ export class MemoryTable {
 }
 
 function refused(operation: string, object: string, errno: string): Error {
-  return kernelError(`${operation} ${object}`, errno, undefined, { value: object });
+  return kernelError(`${operation} ${object}`, errno);
 }
 
 function ruleReferences(rule: Rule): string[] {

@@ -39,7 +39,7 @@ export interface Rule {
 export type Field =
   /** `ipv4` or `ipv6`. */
   | 'nfproto'
-  /** The interface it came in by; with br_netfilter, the bridge. Locally made packets have none, and match nothing. */
+  /** The interface it came in by; for bridged packets (br_netfilter) the bridge. Empty for locally made packets. */
   | 'iifname'
   | 'oifname'
   /** Packets of the other family do not match, whatever the operator. */
