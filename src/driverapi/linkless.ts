@@ -7,10 +7,12 @@ import type { Driver, DriverNetwork } from './driver.ts';
  * can be one network of it. `host` and `null` are of this kind.
  */
 export function linklessDriver(name: string): Driver {
-  let only: { readonly id: NetworkId; readonly name: string } | undefined;
+  /** One, but for what a crash left in the records beside it. */
+  const known = new Map<NetworkId, DriverNetwork>();
 
   function admit(network: DriverNetwork): void {
-    if (only === undefined || only.id === network.id) return;
+    const only = [...known.values()].find(({ id }) => id !== network.id);
+    if (only === undefined) return;
     throw new LibnetworkError(
       'FORBIDDEN',
       `there can be only one network of driver ${name}: use network ${only.name}`,
@@ -28,10 +30,10 @@ export function linklessDriver(name: string): Driver {
     validateNetwork: admit,
     async createNetwork(network) {
       admit(network);
-      only = network;
+      known.set(network.id, network);
     },
     async deleteNetwork(network) {
-      if (only?.id === network.id) only = undefined;
+      known.delete(network.id);
     },
     async createEndpoint() {
       return {};
@@ -46,7 +48,7 @@ export function linklessDriver(name: string): Driver {
       // Nothing was made.
     },
     async restore({ networks }) {
-      only = networks[0];
+      for (const network of networks) known.set(network.id, network);
     },
     async reconcile() {
       return { missing: [], orphaned: [] };

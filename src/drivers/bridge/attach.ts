@@ -23,7 +23,7 @@ export async function attach(devices: Devices, config: BridgeConfig, request: Jo
     if (isBridgeFull(error)) throw bridgeFull(config, error);
     if (!LibnetworkError.is(error, 'ALREADY_EXISTS')) {
       await devices.host.deleteLink(name);
-      throw error;
+      throw (await bridgeGone(devices, config, error)) ?? error;
     }
     const found = await devices.host.link(name);
     if (found === undefined) throw nameTaken(request, error);
@@ -35,8 +35,13 @@ export async function attach(devices: Devices, config: BridgeConfig, request: Jo
 }
 
 /** Deletes the veth pair of an endpoint. The sandbox, and with it the pair, may be gone. */
-export async function detach(devices: Devices, endpointId: string): Promise<void> {
-  await devices.host.deleteLink(vethName(endpointId));
+export async function detach({ host }: Devices, endpointId: string): Promise<void> {
+  await host.deleteLink(vethName(endpointId));
+}
+
+/** True while the host's end of an endpoint's pair is there. */
+export async function isAttached({ host }: Devices, endpointId: string): Promise<boolean> {
+  return (await host.link(vethName(endpointId))) !== undefined;
 }
 
 function creation({ mark }: Devices, config: BridgeConfig, request: JoinRequest, name: string): Change[] {
@@ -91,6 +96,20 @@ function nameTaken({ interfaceName, namespace }: JoinRequest, cause: unknown): L
     'CONFLICT',
     `there is an interface ${interfaceName} in ${namespace.path} already; give the endpoint another interfaceName`,
     { field: 'interfaceName', value: interfaceName, operation: 'join', cause },
+  );
+}
+
+async function bridgeGone(
+  { host }: Devices,
+  config: BridgeConfig,
+  cause: unknown,
+): Promise<LibnetworkError | undefined> {
+  if (!LibnetworkError.is(cause, 'NOT_FOUND') || (await host.link(config.bridge)) !== undefined)
+    return undefined;
+  return new LibnetworkError(
+    'NOT_FOUND',
+    `the bridge ${config.bridge} of ${nameOf(config)} is gone from the host; reconcile() makes it again`,
+    { value: config.bridge, operation: 'join', cause },
   );
 }
 

@@ -3,6 +3,7 @@ import type { Logger } from '../../driverapi/driver.ts';
 import { LibnetworkError } from '../../errors.ts';
 import { FAMILIES } from '../../ip.ts';
 import { labels } from '../../labels.ts';
+import type { FirewallEngine } from '../../osl/firewall/firewall.ts';
 import type { Change, Link, Namespace } from '../../osl/osl.ts';
 import { type BridgeConfig, nameOf } from './config.ts';
 import type { Mark } from './mark.ts';
@@ -12,6 +13,8 @@ export interface Devices {
   readonly host: Namespace;
   readonly mark: Mark;
   readonly logger: Logger;
+  /** Without an engine nothing is published, and nothing keeps containers from the host's loopback addresses. */
+  readonly engine: FirewallEngine;
 }
 
 /**
@@ -24,7 +27,7 @@ export async function ensureBridge(devices: Devices, config: BridgeConfig): Prom
   const found = await host.link(config.bridge);
   if (found !== undefined && !isOurs(devices, config, found)) return checkAdoptable(devices, config, found);
   if (found === undefined) await host.apply([creation(config, mark)]);
-  await setSysctls(host, config);
+  await setSysctls(devices, config);
   const changes = await remaining(devices, config, found);
   if (changes.length > 0) await host.apply(changes);
 }
@@ -106,9 +109,10 @@ async function remaining(
  * link-local address: it could forward nothing to its containers until that was over, one to two seconds after the
  * first of them came. Packets to published 127.0.0.1 leave by it.
  */
-async function setSysctls(host: Namespace, { bridge, ipv4, ipv6, internal }: BridgeConfig): Promise<void> {
+async function setSysctls({ host, engine }: Devices, config: BridgeConfig): Promise<void> {
+  const { bridge, ipv4, ipv6, internal } = config;
   const ipv6Key = (name: string) => `net/ipv6/conf/${bridge}/${name}`;
-  const published = ipv4 !== undefined && !internal && ipv4.mode.startsWith('nat');
+  const published = ipv4 !== undefined && !internal && engine !== 'none' && ipv4.mode.startsWith('nat');
   if (published) await host.setSysctl(`net/ipv4/conf/${bridge}/route_localnet`, '1');
   await setIfThere(host, ipv6Key('accept_ra'), '0');
   if (ipv6?.address === undefined) return setIfThere(host, ipv6Key('disable_ipv6'), '1');

@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFile,
   mkdir,
   mkdtemp,
   readdir,
+  readFile,
   rm,
   stat,
   symlink,
@@ -14,8 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { Level } from 'level';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { levelStore } from '../../../src/datastore/index.ts';
 import { LibnetworkError } from '../../../src/errors.ts';
 import { type Compiled, compile } from '../../support/compile.ts';
@@ -193,6 +195,23 @@ describe('a damaged database', () => {
     const store = await levelStore({ path });
     expect(await store.list('')).toEqual([]);
     await store.close();
+  });
+
+  it('says so within five seconds when the database does not open at all, and can be used again later', async () => {
+    await fill();
+    const pointer = join(path, 'CURRENT');
+    const right = await readFile(pointer);
+    await rm(pointer);
+    // Nobody writes into this pipe: whoever opens it waits.
+    await promisify(execFile)('mkfifo', [pointer]);
+    const error = await refusal(levelStore({ path }));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', limit: 'OPEN_TIMEOUT_MS' });
+    expect(error.message).toContain(path);
+    expect(await refusal(levelStore({ path }))).toMatchObject({ code: 'CONFLICT' });
+    await writeFile(pointer, right);
+    await rm(pointer);
+    await writeFile(pointer, right);
+    await vi.waitFor(async () => (await levelStore({ path })).close(), { timeout: 10_000 });
   });
 
   it('fails to read from a table of nonsense instead of giving out nonsense', async () => {

@@ -232,6 +232,29 @@ describe('an endpoint', () => {
     await joinNth(2000);
   });
 
+  it('is refused with what to do when the bridge has been deleted by hand', async () => {
+    const setting = await bridgeSetting();
+    const front = network();
+    await setting.driver.createNetwork(front);
+    await setting.host.deleteLink(bridgeName(front.id));
+    const namespace = await setting.osl.createNamespace('/run/c1');
+    const place = { network: front, endpoint: endpoint(front) };
+    const refused = setting.driver.join({ ...place, namespace, interfaceName: 'eth0' });
+    await expect(refused).rejects.toThrow('reconcile() makes it again');
+  });
+
+  it('that a crash kept from leaving loses its link when it is deleted', async () => {
+    const setting = await bridgeSetting();
+    const front = network();
+    await setting.driver.createNetwork(front);
+    const place = { network: front, endpoint: endpoint(front) };
+    await join(setting, place, '/run/c1');
+    const next = await bridgeSetting(setting.osl.kernel);
+    await next.driver.restore({ networks: [front], endpoints: [{ ...place, joined: false }] });
+    await next.driver.deleteEndpoint(place);
+    expect(await next.host.link(vethName(place.endpoint.id))).toBeUndefined();
+  });
+
   it('of an unknown network is refused', async () => {
     const { driver, osl } = await bridgeSetting();
     const front = network();
