@@ -87,8 +87,8 @@ export const rooms: readonly Room[] = [
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
   {
     name: 'core',
-    holds: /^[a-z-]+$/,
-    sees: [words, tools, contracts, errno, /^[a-z-]+$/, /^driverapi\/registry$/, /^(resolver|hostfiles)\//],
+    holds: /^[a-z0-9-]+$/,
+    sees: [words, tools, contracts, errno, /^[a-z0-9-]+$/, /^driverapi\/registry$/, /^(resolver|hostfiles)\//],
     packages: ['valibot', 'uuid'],
   },
 ];
