@@ -11,6 +11,8 @@ import { encodeSetLink, RTM_SETLINK } from './netlink/link.ts';
 import { requirePath } from './values.ts';
 
 export { kernelAvailability } from './availability.ts';
+export { type Connection, involves, type Tuple, wasBegunTo } from './conntrack.ts';
+export type { KernelEvent } from './monitor.ts';
 export { LinuxNamespace } from './namespace.ts';
 
 export interface LinuxOslOptions {

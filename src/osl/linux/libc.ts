@@ -3,7 +3,7 @@ import type { KoffiFunc } from 'koffi';
 import { LibnetworkError } from '../../errors.ts';
 import { errnoName, kernelError } from '../errno.ts';
 
-type Koffi = typeof import('koffi');
+export type Koffi = typeof import('koffi');
 
 /**
  * The C functions in use. Each answers as in C: -1 is a failure, whose number `errno()` tells until the next

@@ -102,8 +102,12 @@ function isNamespace(path: string): boolean {
   }
 }
 
-/** Runs file system work, whose failures become ours and name what was being done. */
+/**
+ * Runs file system work, whose failures become ours and name what was being done.
+ * @throws UNAVAILABLE where there is no such kernel, before anything is done
+ */
 export function named<T>(operation: string, work: () => T): T {
+  libc();
   try {
     return work();
   } catch (error) {

@@ -17,8 +17,10 @@ import type {
 } from '../osl.ts';
 import { applyChanges, type HandleOf } from './apply.ts';
 import { explainRefusal } from './capabilities.ts';
+import { type Connection, forgetConnections, readConnections } from './conntrack.ts';
 import { DeleteQueue, type Warner } from './deletes.ts';
 import type { Handle } from './handle.ts';
+import { type KernelEvent, watchNamespace } from './monitor.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
@@ -47,6 +49,21 @@ export class LinuxNamespace implements Namespace {
   /** What its deletions cost so far: requests that deleted a group of links, and a single one. */
   get deletions(): { readonly groups: number; readonly singles: number } {
     return { ...this.#deletes.sent };
+  }
+
+  /** Changes of its links, addresses and routes from now on. Beyond the contract; see `watchNamespace`. */
+  watch(options?: Waits): AsyncIterableIterator<KernelEvent> {
+    return watchNamespace(this.#handle.fd, options);
+  }
+
+  /** The connections of a family that it tracks. Beyond the contract. */
+  async connections(family: Family): Promise<readonly Connection[]> {
+    return readConnections(this.#handle.fd, family);
+  }
+
+  /** Forgets tracked connections: how many. Beyond the contract; see `forgetConnections`. */
+  async forgetConnections(family: Family, matches: (connection: Connection) => boolean): Promise<number> {
+    return forgetConnections(this.#handle.fd, family, matches);
   }
 
   async links(): Promise<readonly Link[]> {

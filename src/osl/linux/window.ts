@@ -25,8 +25,8 @@ export function hostNamespaceFd(): number {
  */
 export function inNamespace<T>(fd: number | undefined, work: () => T): T {
   if (fd === undefined) return work();
-  const home = hostNamespaceFd();
   const c = libc();
+  const home = hostNamespaceFd();
   if (c.setns(fd, CLONE_NEWNET) < 0) throw kernelError('enter a network namespace', errnoName(c.errno()));
   try {
     return work();
@@ -40,8 +40,8 @@ export function inNamespace<T>(fd: number | undefined, work: () => T): T {
  * it. The rules for `work` are those of `inNamespace`.
  */
 export function inNewNamespace<T>(work: () => T): T {
-  const home = hostNamespaceFd();
   const c = libc();
+  const home = hostNamespaceFd();
   if (c.unshare(CLONE_NEWNET) < 0) throw kernelError('make a network namespace', errnoName(c.errno()));
   try {
     return work();
