@@ -23,11 +23,16 @@ export async function applyChanges(
     (each) => each !== undefined,
   );
   const releases = handles.map((each) => each.hold());
+  const releaseAll = () => {
+    for (const release of releases) release();
+  };
   const mode = plans.some(({ slow }) => slow) ? ('async' as const) : undefined;
   try {
     await new Application(handle.socket, plans, places, { ...options, mode }).run();
   } finally {
-    for (const release of releases) release();
+    // A caller who gave up leaves messages under way, and these name descriptors.
+    if (options.signal?.aborted) void handle.socket.idle().then(releaseAll, releaseAll);
+    else releaseAll();
   }
 }
 

@@ -154,6 +154,11 @@ export class NetlinkSocket {
     return first;
   }
 
+  /** Resolves when what was asked for until now has ended, also what its callers gave up. */
+  idle(): Promise<void> {
+    return this.#turn.run(() => undefined);
+  }
+
   /** Frees the descriptor once what is under way has ended; what waits fails with UNAVAILABLE. Twice is fine. */
   close(): void {
     if (this.#closed) return;
@@ -163,12 +168,15 @@ export class NetlinkSocket {
 
   async #transaction<T>(options: RequestOptions, work: (async: boolean) => Promise<T> | T): Promise<T> {
     throwIfAborted(options.signal);
-    const turn = this.#turn.run(() => {
+    const run = (async: boolean) => {
       throwIfAborted(options.signal);
       if (this.#closed) throw new LibnetworkError('UNAVAILABLE', 'this netlink socket is closed');
-      if (options.mode === 'async' || (options.mode === undefined && this.#route && rtnl.busy))
-        return (this.#route ? rtnl : otherWaits).run(() => work(true));
-      return work(false);
+      return work(async);
+    };
+    const turn = this.#turn.run(() => {
+      const waits = options.mode === 'async' || (options.mode === undefined && this.#route && rtnl.busy);
+      if (!waits) return run(false);
+      return (this.#route ? rtnl : otherWaits).run(() => run(true));
     });
     return options.signal ? unlessAborted(turn, options.signal) : turn;
   }
