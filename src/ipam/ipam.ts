@@ -94,7 +94,7 @@ export interface Ipam {
   ): Promise<IpamReport>;
 }
 
-/** A pool that a record names, with every address that records name in it. */
+/** A pool that a record names, with every address that records of this controller name in it. */
 export interface HeldPool {
   readonly pool: AllocatedPool;
   readonly addressSpace: string;

@@ -151,8 +151,12 @@ class Pass {
       const other = this.#dryRun ? undefined : await pool.ledger.take(ordinal, label);
       const line = this.#line(pool.textOf(ordinal), pool.prefix, holder);
       this.missing.add(other === undefined ? line : `${line}: controller ${other} holds it`);
-    } else if (!this.#dryRun && owner !== label && (await this.#mine([owner])).has(owner))
-      await pool.ledger.relabel(ordinal, owner, label);
+    } else if (owner !== label && !(await this.#mine([owner])).has(owner)) {
+      this.missing.add(
+        `${this.#line(pool.textOf(ordinal), pool.prefix, holder)}: controller ${owner} holds it`,
+      );
+      return;
+    } else if (owner !== label && !this.#dryRun) await pool.ledger.relabel(ordinal, owner, label);
     if (!this.#dryRun) pool.note(ordinal, holder, reserved ?? false);
   }
 

@@ -49,8 +49,10 @@ export class Ledger {
   readonly #writers = new Map<LedgerPage, PageWriter>();
   /** What can't be given out: held, resting, or about to be released. */
   readonly #unavailable: WideBitseq;
-  /** Resting ordinals and until when, in the order of their release. */
-  readonly #resting = new Map<bigint, number>();
+  /** Resting ordinals and until when, in the order of time as long as `#restsInOrder`. */
+  #resting = new Map<bigint, number>();
+  #restsInOrder = true;
+  #lastRest = 0;
   readonly #busy = new Map<bigint, Promise<unknown>>();
   #cursor = 0n;
 
@@ -220,6 +222,7 @@ export class Ledger {
     this.#reindex(page, before);
   }
 
+  /** Brings all in line with a page that was read again. */
   #reindex(page: LedgerPage, before: Int32Array): void {
     const after = page.words();
     for (let i = 0; i < after.length; i++) {
@@ -233,7 +236,12 @@ export class Ledger {
     const ordinal = (page.number << SHIFT) | BigInt(bit);
     const until = page.resting.get(bit);
     if (until === undefined) this.#resting.delete(ordinal);
-    else if (!this.#resting.has(ordinal)) this.#resting.set(ordinal, until);
+    else if (!this.#resting.has(ordinal)) {
+      this.#resting.set(ordinal, until);
+      // What is read from the store, or comes back after a failed write, may end before what rests already.
+      if (until < this.#lastRest) this.#restsInOrder = false;
+      else this.#lastRest = until;
+    }
     if (until !== undefined || page.ownerOf(bit) !== undefined) this.#unavailable.take(ordinal);
     else this.#unavailable.release(ordinal);
   }
@@ -241,6 +249,10 @@ export class Ledger {
   /** Ends the rests that are over. */
   #wake(): void {
     if (this.#resting.size === 0) return;
+    if (!this.#restsInOrder) {
+      this.#resting = new Map([...this.#resting].sort(([, a], [, b]) => a - b));
+      this.#restsInOrder = true;
+    }
     const now = this.#options.clock();
     for (const [ordinal, until] of this.#resting) {
       if (until > now) return;

@@ -13,7 +13,9 @@ export class PoolModel {
   readonly prefix: Prefix;
   readonly size: bigint;
   readonly held = new Set<bigint>();
-  readonly #restsUntil = new Map<bigint, number>();
+  /** Until when an address rests at least, and at most, since a release takes its time. */
+  readonly #restsUntil = new Map<bigint, { readonly least: number; readonly most: number }>();
+  #unsureUntil = 0;
 
   constructor(pool: AllocatedPool) {
     this.pool = pool;
@@ -59,20 +61,26 @@ export class PoolModel {
     this.#restsUntil.delete(ordinal);
   }
 
-  rest(ordinal: bigint, now: number): void {
-    this.#restsUntil.set(ordinal, now + REST_MS);
+  /** A release began and ended. */
+  rest(ordinal: bigint, began: number, ended: number): void {
+    this.#restsUntil.set(ordinal, { least: began + REST_MS, most: ended + REST_MS });
   }
 
   rests(ordinal: bigint, now: number): boolean {
-    return (this.#restsUntil.get(ordinal) ?? 0) > now;
+    return (this.#restsUntil.get(ordinal)?.least ?? 0) > now;
+  }
+
+  /** Addresses may rest of which the model does not know. */
+  unsure(now: number): void {
+    this.#unsureUntil = now + REST_MS + ROUNDING_MS;
   }
 
   /** An address that rests may only be given when every other one is held, or may rest still. */
   checkGiven(ordinal: bigint, now: number): void {
-    if (!this.rests(ordinal, now)) return;
+    if (!this.rests(ordinal, now) || this.#unsureUntil > now) return;
     let unavailable = BigInt(this.held.size);
     for (const [other, until] of this.#restsUntil) {
-      if (until + ROUNDING_MS <= now) this.#restsUntil.delete(other);
+      if (until.most + ROUNDING_MS <= now) this.#restsUntil.delete(other);
       else if (!this.held.has(other)) unavailable++;
     }
     if (unavailable < this.capacity)

@@ -155,12 +155,13 @@ export class Simulation {
     if (this.#together && !wasHeld) return;
     // Whoever releases an address gives it up before the answer: from now on it may be someone else's.
     model.held.delete(ordinal);
-    if (wasHeld) model.rest(ordinal, this.#now);
+    const began = this.#now;
     const answer = await this.#call(
       'release',
       this.#process.ipam.releaseAddress(model.pool.id, model.text(ordinal)),
     );
     if (answer.failed && wasHeld && !this.#process.unreliable.dead) model.hold(ordinal);
+    else if (wasHeld && !model.held.has(ordinal)) model.rest(ordinal, began, this.#now);
   }
 
   /** Ordinals at the edges of pages and of the pool more often than others. */
@@ -213,7 +214,11 @@ export class Simulation {
       this.#start(odds);
       // A repair that fails half-way is repaired by the next one.
       const repaired = await this.#call('reconcile', reconcile(this.#process.ipam, held()));
-      if (!repaired.value) continue;
+      if (!repaired.value) {
+        // What it released before it failed rests, too, but it could not tell what that was.
+        for (const model of this.#pools.values()) model.unsure(this.#now);
+        continue;
+      }
       for (const line of repaired.value.orphaned) this.#noteOrphan(line);
       break;
     }
@@ -224,7 +229,7 @@ export class Simulation {
   #noteOrphan(line: string): void {
     const [address = '', id = ''] = line.split(' of ').map((part) => part.split(' ')[0] ?? '');
     const model = this.#pools.get(id);
-    if (model) model.rest(model.ordinal(`${address}/${model.prefix.length}`), this.#now);
+    if (model) model.rest(model.ordinal(`${address}/${model.prefix.length}`), this.#now, this.#now);
   }
 
   async #checkUsage(): Promise<void> {
