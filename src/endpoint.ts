@@ -1,10 +1,11 @@
 import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
-import type { PortBinding } from './driverapi/driver.ts';
+import type { Driver, PortBinding } from './driverapi/driver.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
 import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
 import type { Ipam } from './ipam/ipam.ts';
-import { detach, joinSandbox, leaveSandbox } from './join.ts';
+import { joinSandbox } from './join.ts';
+import { detach, leaveSandbox } from './leave.ts';
 import type { NetworkEntry } from './network.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
@@ -155,20 +156,40 @@ export async function createEndpoint(
     const held = driver.capability.usesIpam
       ? await requestAddresses(core, network, entry, { ipv4: wanted4, ipv6: wanted6 }, undo, signal)
       : {};
-    const planned: EndpointRecord = { ...record, ...held };
-    undo.push('erase the record', () => core.erase(planned));
-    await core.save(entry, planned);
-    undo.push('delete the endpoint in its driver', () => driver.deleteEndpoint(placeOf(entry)));
-    const place = { network: driverNetwork(network.record), endpoint: driverEndpoint(planned) };
-    const { macAddress } = await driver.createEndpoint(place, { signal });
+    const asked: EndpointRecord = { ...record, ...held };
+    const place = { network: driverNetwork(network.record), endpoint: driverEndpoint(asked) };
+    const decision = driver.decideEndpoint?.(place);
+    const planned: EndpointRecord = { ...asked, macAddress: decision?.macAddress ?? asked.macAddress };
     throwIfAborted(signal);
-    await core.save(entry, { ...planned, state: 'ready', macAddress: macAddress ?? planned.macAddress });
+    undo.push('erase the record', () => core.erase(planned));
+    if (driver.createEndpoint) await createInDriver(core, driver, entry, planned, undo, signal);
+    else await core.save(entry, { ...planned, state: 'ready' });
     core.events.emit('endpoint:create', {
       networkId: record.networkId,
       endpointId: record.id,
       name: record.name,
     });
     return entry.handle;
+  });
+}
+
+/** For drivers that make something: recorded before it is made, and again when it is there. */
+async function createInDriver(
+  core: Core,
+  driver: Driver,
+  entry: EndpointEntry,
+  planned: EndpointRecord,
+  undo: Undo,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await core.save(entry, planned);
+  undo.push('delete the endpoint in its driver', async () => driver.deleteEndpoint?.(placeOf(entry)));
+  const decision = await driver.createEndpoint?.(placeOf(entry), { signal });
+  throwIfAborted(signal);
+  await core.save(entry, {
+    ...planned,
+    state: 'ready',
+    macAddress: decision?.macAddress ?? planned.macAddress,
   });
 }
 
@@ -305,7 +326,7 @@ export async function finishEndpointDeletion(
   const { record, network } = entry;
   const driver = core.driver(network.record.driver);
   try {
-    await driver.deleteEndpoint(placeOf(entry));
+    await driver.deleteEndpoint?.(placeOf(entry));
   } catch (error) {
     if (!force) throw error;
     core.logger.warn(`deleting endpoint ${record.name} in its driver failed; going on by force`, { error });

@@ -3,10 +3,11 @@ import { type Core, driverNetwork, placeOf } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
 import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
-import { finishLeave, showNames } from './join.ts';
+import { finishLeave } from './leave.ts';
 import { addNetwork, finishNetworkDeletion } from './network.ts';
 import { type EndpointRecord, type NetworkRecord, ROOT, readRecord, type SandboxRecord } from './records.ts';
 import { addSandbox, finishSandboxDeletion, reopenSandbox, type SandboxEntry } from './sandbox.ts';
+import { showNames } from './sandboxnames.ts';
 import { allOfThem } from './undo.ts';
 
 /** Reads every record into the tables. @throws INTERNAL for a record that can't be read */

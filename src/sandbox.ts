@@ -208,10 +208,9 @@ async function startNames(core: Core, entry: SandboxEntry, conf: Generated): Pro
   });
 }
 
-/** A sandbox that is only in internal networks sends no question outside. */
+/** A sandbox that is in no network, or only in internal ones, sends no question outside. */
 function mayForward(entry: SandboxEntry): boolean {
-  const joined = [...entry.endpoints.values()];
-  return joined.length === 0 || joined.some(({ network }) => !network.record.internal);
+  return [...entry.endpoints.values()].some(({ network }) => !network.record.internal);
 }
 
 /** Takes up a sandbox whose container outlived the last controller. @throws NOT_FOUND when its namespace is gone */

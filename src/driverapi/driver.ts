@@ -159,9 +159,17 @@ export interface Driver {
   validateNetwork?(network: DriverNetwork): void | Promise<void>;
   createNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   deleteNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
-  /** Decides what was left open (a MAC address); makes nothing that `deleteEndpoint` can't find by the endpoint's id. */
-  createEndpoint(place: EndpointPlace, options?: DriverWaits): Promise<EndpointDecision>;
-  deleteEndpoint(place: EndpointPlace, options?: DriverWaits): Promise<void>;
+  /**
+   * Checks a new endpoint and decides what was left open (a MAC address), before anything is recorded. Makes nothing.
+   * @throws INVALID_ARGUMENT, NOT_FOUND (network)
+   */
+  decideEndpoint?(place: EndpointPlace): EndpointDecision;
+  /**
+   * Makes what an endpoint needs before it joins, found again by its id. Absent where that is nothing: then a new
+   * endpoint costs one write of its record, and not two.
+   */
+  createEndpoint?(place: EndpointPlace, options?: DriverWaits): Promise<EndpointDecision>;
+  deleteEndpoint?(place: EndpointPlace, options?: DriverWaits): Promise<void>;
   join(request: JoinRequest, options?: DriverWaits): Promise<JoinResult>;
   /** Removes the link. The namespace may be gone already. */
   leave(place: EndpointPlace, options?: DriverWaits): Promise<void>;

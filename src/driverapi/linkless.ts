@@ -35,12 +35,6 @@ export function linklessDriver(name: string): Driver {
     async deleteNetwork(network) {
       known.delete(network.id);
     },
-    async createEndpoint() {
-      return {};
-    },
-    async deleteEndpoint() {
-      // Nothing was made.
-    },
     async join() {
       return { link: { kind: 'none' }, disableGatewayService: true };
     },

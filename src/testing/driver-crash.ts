@@ -6,6 +6,7 @@ import {
   type DriverSubject,
   endpointOf,
   joinAs,
+  makeEndpoint,
   NO_FAMILY,
   networkOf,
   port,
@@ -190,7 +191,7 @@ async function reach(
   ids.set(subject, place);
   const at = stages.indexOf(stage);
   if (at >= 1) await running.driver.createNetwork(place.network);
-  if (at >= 1) await running.driver.createEndpoint(place);
+  if (at >= 1) await makeEndpoint(running.driver, place);
   if (at >= 2) await joinAs(running, place, 'c1');
   if (at >= 3) place = await publish(running, place, BOTH_FAMILIES);
   return { running, place };

@@ -6,6 +6,7 @@ import type {
   DriverNetwork,
   DriverOptions,
   DriverState,
+  EndpointDecision,
   EndpointPlace,
   JoinResult,
   Logger,
@@ -135,4 +136,10 @@ export async function joinAs(
 ): Promise<JoinResult> {
   const namespace = await world.sandbox(sandbox);
   return driver.join({ network, endpoint, namespace, interfaceName });
+}
+
+/** What the core does with a new endpoint. */
+export async function makeEndpoint(driver: Driver, place: EndpointPlace): Promise<EndpointDecision> {
+  const decided = driver.decideEndpoint?.(place) ?? {};
+  return { ...decided, ...(await driver.createEndpoint?.(place)) };
 }

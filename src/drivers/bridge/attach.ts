@@ -39,11 +39,6 @@ export async function detach({ host }: Devices, endpointId: string): Promise<voi
   await host.deleteLink(vethName(endpointId));
 }
 
-/** True while the host's end of an endpoint's pair is there. */
-export async function isAttached({ host }: Devices, endpointId: string): Promise<boolean> {
-  return (await host.link(vethName(endpointId))) !== undefined;
-}
-
 function creation({ mark }: Devices, config: BridgeConfig, request: JoinRequest, name: string): Change[] {
   const { endpoint, namespace, interfaceName } = request;
   const { mtu } = config;

@@ -16,7 +16,7 @@ import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import { type EndpointId, type NetworkId, vethName } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
 import type { Firewall, FirewallChange } from '../../osl/firewall/firewall.ts';
-import { attach, bridgeFull, detach, isAttached, MAX_BRIDGE_PORTS } from './attach.ts';
+import { attach, bridgeFull, detach, MAX_BRIDGE_PORTS } from './attach.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
 import { checkConflicts } from './conflicts.ts';
 import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs, randomMac } from './device.ts';
@@ -117,17 +117,10 @@ class BridgeDriver implements Driver {
     this.#networks.delete(network.id);
   }
 
-  async createEndpoint({ network, endpoint }: EndpointPlace): Promise<EndpointDecision> {
+  decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {
     this.#config(network);
     checkPorts(endpoint);
     return endpoint.macAddress === undefined ? { macAddress: randomMac() } : {};
-  }
-
-  async deleteEndpoint(place: EndpointPlace): Promise<void> {
-    // An endpoint that has left has nothing any more; one that a crash kept from leaving may.
-    const { id } = place.endpoint;
-    const left = this.#ports.bindings(id).length === 0 && !(await isAttached(this.#devices, id));
-    if (!left) await this.leave(place);
   }
 
   async join(request: JoinRequest, { signal }: DriverWaits = {}): Promise<JoinResult> {

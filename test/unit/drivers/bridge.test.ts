@@ -251,7 +251,7 @@ describe('an endpoint', () => {
     await join(setting, place, '/run/c1');
     const next = await bridgeSetting(setting.osl.kernel);
     await next.driver.restore({ networks: [front], endpoints: [{ ...place, joined: false }] });
-    await next.driver.deleteEndpoint(place);
+    await next.driver.leave(place);
     expect(await next.host.link(vethName(place.endpoint.id))).toBeUndefined();
   });
 
@@ -259,7 +259,7 @@ describe('an endpoint', () => {
     const { driver, osl } = await bridgeSetting();
     const front = network();
     const place = { network: front, endpoint: endpoint(front) };
-    await expect(driver.createEndpoint(place)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(() => driver.decideEndpoint?.(place)).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
     const namespace = await osl.createNamespace('/run/c1');
     const refused = driver.join({ ...place, namespace, interfaceName: 'eth0' });
     await expect(refused).rejects.toMatchObject({ code: 'NOT_FOUND', value: front.id });

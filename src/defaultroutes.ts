@@ -1,0 +1,90 @@
+/** A sandbox's default routes, and the ports that are published for the families they serve. */
+import type { Core } from './core.ts';
+import { placeOf } from './core.ts';
+import type { Driver, PortBinding } from './driverapi/driver.ts';
+import type { EndpointEntry } from './endpoint.ts';
+import { chooseGateways, type Gateways, publishedFamilies } from './gateway.ts';
+import { FAMILIES, type Family } from './ip.ts';
+import type { Change } from './osl/osl.ts';
+import type { EndpointRecord, JoinRecord } from './records.ts';
+import type { SandboxEntry } from './sandbox.ts';
+
+export const NO_FAMILY = { ipv4: false, ipv6: false } as const;
+
+/** Which endpoints give a sandbox's default routes now. */
+export function gatewaysOf(sandbox: SandboxEntry): Gateways {
+  return chooseGateways(
+    [...sandbox.endpoints.values()].flatMap(({ record, network }) =>
+      record.join === undefined
+        ? []
+        : [
+            {
+              endpointId: record.id,
+              priority: record.join.priority,
+              internal: network.record.internal,
+              networkName: network.record.name,
+              order: record.join.order,
+              ipv4: record.ipv4 !== undefined && gives(record.join, 'ipv4'),
+              ipv6: record.ipv6 !== undefined && gives(record.join, 'ipv6'),
+            },
+          ],
+    ),
+  );
+}
+
+function gatewayOf(join: JoinRecord, family: Family): string | undefined {
+  return family === 'ipv4' ? join.gateway4 : join.gateway6;
+}
+
+function gives(join: JoinRecord, family: Family): boolean {
+  return gatewayOf(join, family) !== undefined;
+}
+
+export function defaultRoute(record: EndpointRecord, family: Family): Change[] {
+  const gateway = record.join && gatewayOf(record.join, family);
+  if (record.join === undefined || gateway === undefined) return [];
+  return [{ op: 'replaceRoute', destination: 'default', family, gateway, link: record.join.interfaceName }];
+}
+
+/** Gives the default routes to the endpoints that have them now. A route goes by itself with its link. */
+export async function setDefaultRoutes(
+  sandbox: SandboxEntry,
+  before: Gateways,
+  after: Gateways,
+): Promise<void> {
+  const changes = FAMILIES.flatMap((family) => {
+    const id = after[family];
+    const record = id === undefined || id === before[family] ? undefined : sandbox.endpoints.get(id)?.record;
+    return record ? defaultRoute(record, family) : [];
+  });
+  if (changes.length > 0) await sandbox.namespace?.apply(changes);
+}
+
+/** Publishes for the families given; an endpoint without ports needs nothing. */
+export async function publish(
+  driver: Driver,
+  entry: EndpointEntry,
+  families: { readonly ipv4: boolean; readonly ipv6: boolean },
+): Promise<readonly PortBinding[]> {
+  if (!driver.publish || entry.record.ports.length === 0) return [];
+  return driver.publish(placeOf(entry), families);
+}
+
+/** The other endpoints of a sandbox publish for the families that they are now the gateway of. */
+export async function republish(
+  core: Core,
+  sandbox: SandboxEntry,
+  before: Gateways,
+  after: Gateways,
+  except: EndpointEntry,
+): Promise<void> {
+  for (const other of sandbox.endpoints.values()) {
+    const { record } = other;
+    if (other === except || record.join === undefined || record.ports.length === 0) continue;
+    const was = publishedFamilies(record.id, before);
+    const is = publishedFamilies(record.id, after);
+    if (was.ipv4 === is.ipv4 && was.ipv6 === is.ipv6) continue;
+    const bindings = await publish(core.driver(other.network.record.driver), other, is);
+    await core.save(other, { ...record, join: { ...record.join, bindings } });
+  }
+}

@@ -1,0 +1,109 @@
+/** Leaving: the way back of `join.ts`. Every step may be repeated after a failure. */
+import { type Core, placeOf } from './core.ts';
+import { gatewaysOf, NO_FAMILY, publish, republish, setDefaultRoutes } from './defaultroutes.ts';
+import type { EndpointEntry } from './endpoint.ts';
+import { LibnetworkError, throwIfAborted } from './errors.ts';
+import type { Gateways } from './gateway.ts';
+import type { SandboxId } from './ids.ts';
+import type { SandboxEntry } from './sandbox.ts';
+import { updateHosts } from './sandboxfiles.ts';
+import { forgetNames } from './sandboxnames.ts';
+import { allOfThem, together } from './undo.ts';
+
+export interface LeaveOptions {
+  /** Goes on past every failure. */
+  readonly force?: boolean;
+}
+
+export async function leaveSandbox(
+  core: Core,
+  entry: EndpointEntry,
+  sandboxId: SandboxId,
+  signal: AbortSignal | undefined,
+  options: LeaveOptions = {},
+): Promise<void> {
+  await withBothLocks(core, sandboxId, entry, signal, async () => {
+    const { record } = entry;
+    const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
+    if (record.join === undefined) {
+      throw new LibnetworkError('FORBIDDEN', `cannot leave ${label}: it has no attached sandbox`);
+    }
+    if (record.join.sandboxId !== sandboxId) {
+      throw new LibnetworkError('FORBIDDEN', `cannot leave ${label}: it is attached to another sandbox`, {
+        holder: `sandbox ${record.join.sandboxId}`,
+      });
+    }
+    throwIfAborted(signal);
+    await core.save(entry, { ...record, state: 'leaving' });
+    await finishLeave(core, entry, core.sandboxes.get(sandboxId), options);
+  });
+}
+
+/** From `leaving` to `ready`; may be repeated after any failure. Both locks are held. */
+export async function finishLeave(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry | undefined,
+  options: LeaveOptions,
+): Promise<void> {
+  await detach(core, entry, sandbox, options);
+  const { join: _, ...rest } = entry.record;
+  await core.save(entry, { ...rest, state: 'ready' });
+}
+
+/**
+ * Takes an endpoint out of its sandbox: names, ports, link, routes. The record is the caller's. Where something
+ * fails the endpoint still counts as the sandbox's, so that it can be tried again.
+ */
+export async function detach(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry | undefined,
+  options: LeaveOptions,
+): Promise<void> {
+  const { record } = entry;
+  const driver = core.driver(entry.network.record.driver);
+  const before = sandbox ? gatewaysOf(sandbox) : NO_GATEWAYS;
+  forgetNames(core, entry, sandbox);
+  try {
+    await allOfThem(`leaving with endpoint ${record.name}`, [
+      // The two wait for the kernel's grace periods: together they wait once.
+      () =>
+        together('take the link and the ports away', [
+          publish(driver, entry, NO_FAMILY),
+          driver.leave(placeOf(entry)),
+        ]),
+      async () => {
+        sandbox?.endpoints.delete(record.id);
+        if (!sandbox || sandbox.record.state === 'deleting') return;
+        const after = gatewaysOf(sandbox);
+        await setDefaultRoutes(sandbox, before, after);
+        await republish(core, sandbox, before, after, entry);
+        await updateHosts(sandbox);
+      },
+    ]);
+  } catch (error) {
+    if (!options.force) {
+      sandbox?.endpoints.set(record.id, entry);
+      throw error;
+    }
+    core.logger.warn(`leaving with endpoint ${record.name} failed in part; going on by force`, { error });
+  }
+  const { networkId, id: endpointId, join } = record;
+  if (join) core.events.emit('endpoint:leave', { networkId, endpointId, sandboxId: join.sandboxId });
+}
+
+const NO_GATEWAYS: Gateways = { ipv4: undefined, ipv6: undefined };
+
+/** Runs under the locks of a sandbox and an endpoint, taken in the order of ranks. */
+export function withBothLocks<T>(
+  core: Core,
+  sandboxId: SandboxId,
+  entry: EndpointEntry,
+  signal: AbortSignal | undefined,
+  act: () => Promise<T>,
+): Promise<T> {
+  return core.locks.with('sandbox', sandboxId, signal, () =>
+    core.locks.with('endpoint', entry.record.id, signal, act),
+  );
+}

@@ -1,0 +1,44 @@
+/** The names of endpoints and what each sandbox sees of them: a projection of the records. */
+import type { Core } from './core.ts';
+import type { EndpointEntry } from './endpoint.ts';
+import type { EndpointRecord } from './records.ts';
+import type { SandboxEntry } from './sandbox.ts';
+
+/** Makes an endpoint's names known to its networks' sandboxes, and the network's names to its sandbox. */
+export function showNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntry): void {
+  const { record, network } = entry;
+  core.names.setEndpoint({
+    id: record.id,
+    networkId: network.record.id,
+    networkName: network.record.name,
+    sandboxId: sandbox.record.id,
+    names: namesOf(record, sandbox),
+    ipv4: record.ipv4?.address,
+    ipv6: record.ipv6?.address,
+  });
+  showSight(core, sandbox);
+}
+
+export function forgetNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntry | undefined): void {
+  core.names.removeEndpoint(entry.record.id);
+  if (sandbox) showSight(core, sandbox, entry);
+}
+
+function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEntry): void {
+  const networks = [...sandbox.endpoints.values()]
+    .filter((e) => e !== except)
+    .map((e) => e.network.record.id);
+  core.names.setSandbox({ id: sandbox.record.id, networks });
+}
+
+function namesOf(record: EndpointRecord, sandbox: SandboxEntry): string[] {
+  const { containerId, hostname } = sandbox.record;
+  const names = [
+    record.name,
+    ...record.aliases,
+    ...(record.join?.aliases ?? []),
+    containerId.slice(0, 12),
+    hostname,
+  ];
+  return [...new Set(names.filter((name) => name !== undefined))];
+}
