@@ -33,7 +33,7 @@ export interface RequestOptions extends Waits {
   readonly mode?: 'sync' | 'async' | undefined;
 }
 
-const DUMP_ATTEMPTS = 10;
+const DUMP_ATTEMPTS = 50;
 const MAX_SEND = 128 * 1024;
 /** What one queued answer may take of the receive buffer, by the kernel's own accounting; measured 0.8 to 8 KiB. */
 const ANSWER_COST = 16 * 1024;
@@ -101,10 +101,11 @@ export class NetlinkSocket {
 
   /**
    * Asks for a whole table and returns the payloads of all its messages. A table that changed while it was read
-   * is read again. @throws UNAVAILABLE when it kept changing through ten readings
+   * is read again. @throws UNAVAILABLE when it kept changing through fifty readings
    */
   async dump(request: NetlinkRequest, options: RequestOptions = {}): Promise<readonly Buffer[]> {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      if (attempt > 0) await nextTurn();
       const answers = await this.#transaction(options, (async) => this.#dumpOnce(request, async));
       const reply = answers.replies[0];
       if (reply?.error) throw reply.error;
@@ -252,6 +253,11 @@ export class NetlinkSocket {
   #makeRoomToSend(length: number): void {
     if (length > MAX_SEND) trySetOption(this.#fd, abi.SOL_SOCKET, abi.SO_SNDBUFFORCE, length * 2);
   }
+}
+
+/** Lets others run before a table is read again. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Buffers that the thread pool reads or writes now; being here keeps them from the garbage collector. */
