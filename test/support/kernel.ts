@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kernelAvailability } from '../../src/osl/linux/availability.ts';
@@ -26,11 +27,30 @@ export interface TestHost {
   create(name: string): Promise<Namespace>;
 }
 
+/** Deletes what tests left behind whose process was killed: their directories tell its number. */
+async function sweep(): Promise<void> {
+  const kernel = linuxOsl();
+  for (const name of await readdir(tmpdir())) {
+    const pid = /^libnetwork-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await remove(kernel, join(tmpdir(), name));
+  }
+  await kernel.close();
+}
+
+async function remove(kernel: Osl, directory: string): Promise<void> {
+  for (const each of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(each);
+  await rm(directory, { recursive: true, force: true });
+}
+
+let swept: Promise<void> | undefined;
+
 /**
  * Runs a test on the real kernel with a host of its own, and deletes every namespace in its directory afterwards,
  * also when the test fails.
  */
 export async function withTestHost<T>(work: (test: TestHost) => Promise<T>): Promise<T> {
+  swept ??= sweep();
+  await swept;
   const directory = await mkdtemp(join(tmpdir(), `libnetwork-${process.pid}-`));
   const kernel = linuxOsl();
   const path = (name: string) => join(directory, name);
@@ -47,8 +67,7 @@ export async function withTestHost<T>(work: (test: TestHost) => Promise<T>): Pro
     };
     return await work({ osl, host, directory, path, create: (name) => kernel.createNamespace(path(name)) });
   } finally {
-    for (const each of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(each);
+    await remove(kernel, directory);
     await kernel.close();
-    await rm(directory, { recursive: true, force: true });
   }
 }

@@ -1,4 +1,13 @@
-import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { invalid, LibnetworkError } from '../../errors.ts';
 import { errnoName, kernelError } from '../errno.ts';
@@ -49,7 +58,7 @@ export function removeNamespace(path: string): boolean {
     const mounted = unmountAll(path);
     const file = entry(path);
     if (file === 'foreign') throw invalid('path', path, 'is something else than an empty file');
-    if (file === 'empty') unlinkSync(path);
+    if (file === 'empty') rmSync(path, { force: true });
     return mounted || file === 'empty';
   });
 }
