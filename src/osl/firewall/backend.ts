@@ -15,6 +15,11 @@ export interface RulesetBackend {
   commit(transaction: Transaction): Promise<void>;
   /** What the table of that name holds now; `undefined` when there is no such table. */
   read(table: string): Promise<FoundTable | undefined>;
+  /**
+   * From now on until `close`, calls back soon after somebody else has removed something from the table of that name,
+   * or may have. Keeps no process alive. A backend that nobody else can change does not have it. Called once.
+   */
+  watch?(table: string, onRemoval: () => void): void;
   /** Frees the handle; the table stays. */
   close(): Promise<void>;
 }

@@ -12,9 +12,11 @@ import type {
 } from './firewall.ts';
 import { partsOf } from './part.ts';
 import { renderTransaction } from './render.ts';
+import { Repairs } from './repairs.ts';
 import { report } from './report.ts';
 import { Ruleset } from './ruleset.ts';
 import type { Transaction } from './transaction.ts';
+import { Turns } from './turns.ts';
 
 /**
  * The firewall over a backend. With `engine: 'none'` hand in a `memoryBackend()`: everything is computed, nothing
@@ -33,13 +35,6 @@ export function createFirewall(backend: RulesetBackend, options: FirewallOptions
   return new RulesetFirewall(backend, options);
 }
 
-interface Caller {
-  readonly changes: readonly FirewallChange[];
-  readonly signal: AbortSignal | undefined;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** Refusals that show that the kernel's table is not what we thought: somebody else changed it. */
 const SURPRISES: readonly (string | undefined)[] = ['ENOENT', 'EEXIST', 'EBUSY'];
 
@@ -50,33 +45,22 @@ class RulesetFirewall implements Firewall {
   #ruleset: Ruleset;
   /** False until the kernel's table was read, and after a surprise. */
   #known = false;
-  #closed = false;
-  /** The end of the last task: tasks run one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
-  /** Callers whose changes will go to the kernel together; a task queued behind them closes the group. */
-  #gathering: Caller[] | undefined;
+  readonly #turns: Turns;
+  readonly #repairs = new Repairs(() => this.#turns.run(() => this.#repair()));
+  readonly #onRepaired: FirewallOptions['onRepaired'];
 
   constructor(backend: RulesetBackend, options: FirewallOptions) {
     this.#backend = backend;
     this.engine = options.engine;
     this.#table = options.table;
+    this.#onRepaired = options.onRepaired;
     this.#ruleset = new Ruleset(options.table);
+    this.#turns = new Turns(`the firewall of table ${options.table}`, (changes) => this.#make(changes));
+    backend.watch?.(options.table, () => this.#repairs.request());
   }
 
-  apply(changes: readonly FirewallChange[], { signal }: Waits = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#refuseClosed();
-      throwIfAborted(signal);
-      const abort = () => reject(aborted(signal));
-      const settle = <A extends unknown[]>(done: (...args: A) => void) => {
-        return (...args: A) => {
-          signal?.removeEventListener('abort', abort);
-          done(...args);
-        };
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      this.#gather({ changes, signal, resolve: settle(resolve), reject: settle(reject) });
-    });
+  apply(changes: readonly FirewallChange[], options?: Waits): Promise<void> {
+    return this.#turns.change(changes, options);
   }
 
   async sync(
@@ -84,7 +68,7 @@ class RulesetFirewall implements Firewall {
     { dryRun = false, signal }: Waits & { readonly dryRun?: boolean } = {},
   ): Promise<FirewallReport> {
     const wanted = Ruleset.of(this.#table, intents);
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       throwIfAborted(signal);
       const found = await this.#backend.read(this.#table);
       const table = wanted.table();
@@ -103,7 +87,7 @@ class RulesetFirewall implements Firewall {
   }
 
   preview(changes: readonly FirewallChange[]): Promise<string> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       const repair = !this.#known;
       if (repair) await this.#look();
       return renderTransaction(this.#ruleset.stage(changes, repair).transaction);
@@ -111,7 +95,7 @@ class RulesetFirewall implements Firewall {
   }
 
   destroy(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       this.#known = false;
       try {
         await this.#commit({ table: this.#table, operations: [{ op: 'deleteTable' }] });
@@ -123,40 +107,8 @@ class RulesetFirewall implements Firewall {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    const closing = this.#inTurn(() => this.#backend.close());
-    this.#closed = true;
-    await closing;
-  }
-
-  #gather(caller: Caller): void {
-    if (this.#gathering === undefined) {
-      const callers: Caller[] = [];
-      void this.#inTurn(() => this.#serve(callers));
-      this.#gathering = callers;
-    }
-    this.#gathering.push(caller);
-  }
-
-  /** Makes the changes of all callers in one transaction, or else of each in one of its own. Never throws. */
-  async #serve(callers: readonly Caller[]): Promise<void> {
-    if (this.#gathering === callers) this.#gathering = undefined;
-    const waiting = callers.filter(({ signal }) => !signal?.aborted);
-    const [only, ...others] = waiting;
-    if (only === undefined) return;
-    if (others.length > 0 && (await this.#serveTogether(waiting))) return;
-    for (const caller of waiting) await this.#make(caller.changes).then(caller.resolve, caller.reject);
-  }
-
-  /** False when the kernel refused: then only trying one by one tells whose fault it is. */
-  async #serveTogether(callers: readonly Caller[]): Promise<boolean> {
-    const changes = callers.flatMap((caller) => caller.changes);
-    const made = await this.#make(changes).then(
-      () => true,
-      () => false,
-    );
-    if (made) for (const { resolve } of callers) resolve();
-    return made;
+    this.#repairs.end();
+    await this.#turns.close(() => this.#backend.close());
   }
 
   /** Makes changes hold. When the table is not what we thought it is read, and repaired in the same transaction. */
@@ -186,24 +138,19 @@ class RulesetFirewall implements Firewall {
     if (transaction.operations.length > 0) await this.#backend.commit(transaction);
   }
 
-  /** Runs a task after those before it; changes that are asked for later come after it. */
-  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    this.#refuseClosed();
-    this.#gathering = undefined;
-    const turn = this.#last.then(task);
-    this.#last = turn.then(nothing, nothing);
-    return turn;
+  /** Puts back what somebody else has removed, and nothing that they added. */
+  async #repair(): Promise<void> {
+    this.#known = false;
+    if (this.#ruleset.intents().length === 0) return;
+    const found = await this.#backend.read(this.#table);
+    this.#ruleset.believe(partsOf(found));
+    const staged = this.#ruleset.stage([], true);
+    await this.#commit(staged.transaction);
+    this.#ruleset.accept(staged);
+    this.#known = true;
+    if (staged.transaction.operations.length === 0) return;
+    const { missing } = report(found, this.#ruleset.table(), staged.transaction);
+    // What the listener throws is no failure of the repair.
+    queueMicrotask(() => this.#onRepaired?.({ missing, orphaned: [] }));
   }
-
-  #refuseClosed(): void {
-    if (this.#closed)
-      throw new LibnetworkError('UNAVAILABLE', `the firewall of table ${this.#table} is closed`);
-  }
-}
-
-/** Whoever asked for a task hears of its failure; the next task only waits for its end. */
-const nothing = (): undefined => undefined;
-
-function aborted(signal: AbortSignal | undefined): LibnetworkError {
-  return new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal?.reason });
 }

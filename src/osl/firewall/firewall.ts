@@ -9,10 +9,16 @@ export type FirewallEngine = 'nftables' | 'iptables' | 'none';
 
 export interface FirewallOptions {
   readonly engine: FirewallEngine;
-  /** The name of our table, `libnetwork-<instance>`; with iptables, of nothing: its chains are Docker's. */
+  /** The name of our table, `libnetwork-<instance>`; with iptables, the comment of our rules, as its chains are Docker's. */
   readonly table: string;
+  /**
+   * Somebody else had removed rules of ours (`nft flush ruleset`, a reload of firewalld), and they are back: what was
+   * missing. Told by the engine nftables, which repairs at once and on its own.
+   */
+  readonly onRepaired?: ((report: FirewallReport) => void) | undefined;
 }
 
+/** One handle at a time guards a table: of two, each would put back what the other removes. */
 export interface Firewall {
   readonly engine: FirewallEngine;
   /** All changes or none. @throws UNAVAILABLE after `close`; kernel errors as `kernelError` tells */

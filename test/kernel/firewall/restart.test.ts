@@ -63,8 +63,9 @@ describe.skipIf(!canUseKernel)(`established flows${whyNot && ` (skipped: ${whyNo
         await flow(world, 'outside', HOST.ipv4, 8080),
         await flow(world, 'nat-2', OUTSIDE.ipv4, 80),
       ];
+      await world.firewall.close();
       await (await world.reopen()).destroy();
-      const report = await world.firewall.sync(INTENTS);
+      const report = await (await world.reopen()).sync(INTENTS);
       expect(report.missing[0]).toBe(`table ${TABLE}`);
       for (const stillThere of flows) await stillThere();
       expect(await world.ask(world.at('outside'), HOST.ipv4, 8080, true)).toBe(`nat-2 sees ${OUTSIDE.ipv4}`);

@@ -62,11 +62,15 @@ describe.skipIf(!canUseKernel)(`rules in the kernel${whyNot && ` (skipped: ${why
     await nowhere(async (place) => {
       const firewall = await place.firewall();
       await firewall.apply([{ set: network() }, { set: endpoint('web', ...ports) }]);
+      await firewall.close();
       const successor = await place.firewall();
       const intents = [network(), endpoint('web', ...ports)];
       expect(await successor.sync(intents)).toEqual({ missing: [], orphaned: [] });
       await successor.apply([{ remove: { kind: 'endpoint', id: 'web' } }]);
-      expect(await firewall.sync([network()], { dryRun: true })).toEqual({ missing: [], orphaned: [] });
+      expect(await (await place.firewall()).sync([network()], { dryRun: true })).toEqual({
+        missing: [],
+        orphaned: [],
+      });
     });
   });
 

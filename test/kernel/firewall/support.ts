@@ -1,7 +1,7 @@
 /** What the firewall's tests on the real kernel share. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import type { Firewall } from '../../../src/osl/firewall/firewall.ts';
+import type { Firewall, FirewallOptions } from '../../../src/osl/firewall/firewall.ts';
 import { openNftables } from '../../../src/osl/linux/nftables/index.ts';
 import { inNamespace, inNewNamespace } from '../../../src/osl/linux/window.ts';
 
@@ -12,7 +12,7 @@ export interface Nowhere {
   readonly fd: number;
   /** Runs a program there and returns what it printed. */
   run(file: string, args: readonly string[], input?: string): string;
-  firewall(): Promise<Firewall>;
+  firewall(options?: Partial<FirewallOptions>): Promise<Firewall>;
 }
 
 export async function nowhere<T>(work: (place: Nowhere) => Promise<T>): Promise<T> {
@@ -23,8 +23,8 @@ export async function nowhere<T>(work: (place: Nowhere) => Promise<T>): Promise<
       fd,
       run: (file, args, input) =>
         inNamespace(fd, () => execFileSync(file, [...args], { encoding: 'utf8', input })),
-      firewall: async () => {
-        const firewall = await openNftables(fd, { engine: 'nftables', table: TABLE });
+      firewall: async (options) => {
+        const firewall = await openNftables(fd, { engine: 'nftables', table: TABLE, ...options });
         opened.push(firewall);
         return firewall;
       },

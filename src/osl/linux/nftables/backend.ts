@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { LibnetworkError } from '../../../errors.ts';
 import type { FoundChain, FoundTable, RulesetBackend } from '../../firewall/backend.ts';
 import type { Operation, Transaction } from '../../firewall/transaction.ts';
@@ -16,6 +17,7 @@ import { NetlinkSocket } from '../netlink/socket.ts';
 import * as nft from './constants.ts';
 import { decodeChain, decodeRule, decodeSet, foundSet } from './decode.ts';
 import { batchEdge, encodeTransaction } from './encode.ts';
+import { RulesetWatch } from './watch.ts';
 import { NftWriter } from './writer.ts';
 
 /** Room for the refusals of a batch: each of its messages is answered, and thousands may be. */
@@ -27,15 +29,49 @@ const LARGE = 64 << 10;
 /** nf_tables by netlink, in the namespace of `namespaceFd` (default: this thread's). */
 export function netlinkBackend(namespaceFd?: number): RulesetBackend {
   const socket = NetlinkSocket.open(NETLINK_NETFILTER, namespaceFd, { receiveBuffer: RECEIVE_BUFFER });
+  const watch = openWatch(namespaceFd, socket);
+  const numbers = new OwnNumbers();
   return {
-    commit: (transaction) => commit(socket, transaction),
+    commit: (transaction) => commit(socket, transaction, numbers),
     read: (table) => read(socket, table),
-    close: async () => socket.close(),
+    watch: (table, onRemoval) => watch.start(table, (sequence) => numbers.has(sequence), onRemoval),
+    close: async () => {
+      watch.close();
+      socket.close();
+    },
   };
 }
 
+function openWatch(namespaceFd: number | undefined, socket: NetlinkSocket): RulesetWatch {
+  try {
+    return new RulesetWatch(namespaceFd);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+/**
+ * The sequence numbers of our own changes. They begin at random, so that a notification with one of them tells of a
+ * change that we made ourselves.
+ */
+class OwnNumbers {
+  #first = randomInt(2 ** 31);
+  #next = this.#first;
+
+  take(count: number): number {
+    if (this.#next + count > 2 ** 32) this.#first = this.#next = randomInt(2 ** 31);
+    this.#next += count;
+    return this.#next - count;
+  }
+
+  has(sequence: number): boolean {
+    return sequence >= this.#first && sequence < this.#next;
+  }
+}
+
 /** Sends the whole transaction as one batch: the kernel takes all of it or nothing. */
-async function commit(socket: NetlinkSocket, transaction: Transaction): Promise<void> {
+async function commit(socket: NetlinkSocket, transaction: Transaction, numbers: OwnNumbers): Promise<void> {
   const inner = encodeTransaction(transaction);
   const last = inner.pop();
   if (last === undefined) return;
@@ -46,7 +82,7 @@ async function commit(socket: NetlinkSocket, transaction: Transaction): Promise<
     { ...last, flags: last.flags | NLM_F_ACK },
     batchEdge(nft.NFNL_MSG_BATCH_END),
   ];
-  const first = socket.sequence(requests.length);
+  const first = numbers.take(requests.length);
   const bytes = encodeMessages(requests, first, NLM_F_REQUEST);
   const mode = bytes.length > LARGE || transaction.operations.some(waits) ? 'async' : 'sync';
   const answers = await socket.exchange(bytes, () => false, { mode });

@@ -23,6 +23,7 @@ export const NFT_MSG_DELSET = message(11);
 export const NFT_MSG_NEWSETELEM = message(12);
 export const NFT_MSG_GETSETELEM = message(13);
 export const NFT_MSG_DELSETELEM = message(14);
+export const NFT_MSG_NEWGEN = message(15);
 export const NFT_MSG_GETGEN = message(16);
 
 export const NFTA_TABLE_NAME = 1;

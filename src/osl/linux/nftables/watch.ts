@@ -1,0 +1,113 @@
+import { errnoName } from '../../errno.ts';
+import * as abi from '../constants.ts';
+import { check, type Koffi, koffi, libc, setOption, trySetOption } from '../libc.ts';
+import { attributeMap, readString } from '../netlink/attributes.ts';
+import { NETLINK_NETFILTER, type NetlinkMessage, parseMessages } from '../netlink/message.ts';
+import { inNamespace } from '../window.ts';
+import * as nft from './constants.ts';
+
+/** linux/netfilter/nfnetlink.h: NFNLGRP_NFTABLES */
+const GROUP = 7;
+/** Room for what our own largest transactions make the kernel tell. */
+const RECEIVE_BUFFER = 8 << 20;
+const DATAGRAM = 64 * 1024;
+
+/** The kernel's messages of a removal, by type. The name of the table is the first attribute of each. */
+const REMOVALS: ReadonlySet<number> = new Set([
+  nft.NFT_MSG_DELTABLE,
+  nft.NFT_MSG_DELCHAIN,
+  nft.NFT_MSG_DELRULE,
+  nft.NFT_MSG_DELSET,
+  nft.NFT_MSG_DELSETELEM,
+]);
+
+/**
+ * Picks the messages that end somebody else's transactions with a removal. All messages of one transaction come
+ * together, and the last, of the new generation, bears the number of its first request; those of elements bear none.
+ */
+export function foreignRemovals(
+  table: string,
+  isOwn: (sequence: number) => boolean,
+): (message: NetlinkMessage) => boolean {
+  let removed = false;
+  return (message) => {
+    removed ||= isRemoval(message, table);
+    if (message.type !== nft.NFT_MSG_NEWGEN) return false;
+    const foreign = removed && !isOwn(message.sequence);
+    removed = false;
+    return foreign;
+  };
+}
+
+/** True when a notification tells that something of a table of ours, `inet <table>`, was removed. */
+function isRemoval({ type, payload }: NetlinkMessage, table: string): boolean {
+  if (!REMOVALS.has(type) || payload[0] !== nft.NFPROTO_INET) return false;
+  const name = attributeMap(payload, 4).get(nft.NFTA_TABLE_NAME);
+  return name !== undefined && readString(name, 0, name.length) === table;
+}
+
+/**
+ * A socket that the kernel tells of every change to the rules of its namespace. It listens once `start` was called,
+ * does not keep the process alive, and must be closed.
+ */
+export class RulesetWatch {
+  readonly #fd: number;
+  readonly #buffer = Buffer.allocUnsafeSlow(DATAGRAM);
+  #poll: ReturnType<Koffi['node']['poll']> | undefined;
+  #closed = false;
+
+  /** @param namespaceFd of the namespace, by default this thread's; it may be closed afterwards */
+  constructor(namespaceFd: number | undefined, receiveBuffer = RECEIVE_BUFFER) {
+    const type = abi.SOCK_RAW | abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
+    const make = () => check(libc().socket(abi.AF_NETLINK, type, NETLINK_NETFILTER), 'socket AF_NETLINK');
+    this.#fd = inNamespace(namespaceFd, make);
+    trySetOption(this.#fd, abi.SOL_SOCKET, abi.SO_RCVBUFFORCE, receiveBuffer);
+  }
+
+  /**
+   * @param table whose removals, whole or in part, are told
+   * @param isOwn tells from a request's sequence number whether the request was ours
+   * @param onRemoval is called soon after somebody else's removal, once for many, and whenever notifications were
+   * lost: then there may have been one
+   */
+  start(table: string, isOwn: (sequence: number) => boolean, onRemoval: () => void): void {
+    const name = Buffer.alloc(12);
+    name.writeUInt16LE(abi.AF_NETLINK);
+    check(libc().bind(this.#fd, name, name.length), 'bind a netlink socket');
+    setOption(this.#fd, abi.SOL_NETLINK, abi.NETLINK_ADD_MEMBERSHIP, GROUP);
+    const foreign = foreignRemovals(table, isOwn);
+    const listen = () => {
+      const removed = this.#takeAll(foreign);
+      if (this.#closed) return;
+      // libuv stops watching a descriptor that had an error to tell, such as ENOBUFS.
+      this.#poll?.start({ readable: true }, listen);
+      // Promises settled in the poll's callback would wait: it runs outside of Node's callback scopes.
+      if (removed) setImmediate(onRemoval);
+    };
+    this.#poll = koffi().node.poll(this.#fd, { readable: true }, listen);
+    this.#poll.unref();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#poll?.close();
+    libc().close(this.#fd);
+  }
+
+  /** Takes what there is. True when it tells of a removal by somebody else, or may have. */
+  #takeAll(foreign: (message: NetlinkMessage) => boolean): boolean {
+    let found = false;
+    for (;;) {
+      const length = libc().recv(this.#fd, this.#buffer, DATAGRAM, abi.MSG_DONTWAIT | abi.MSG_TRUNC);
+      if (length < 0) {
+        const errno = errnoName(libc().errno());
+        if (errno === 'EAGAIN') return found;
+        found = true;
+        // Overrun: a removal may be among what was lost, and there is more. Anything else is asked again later.
+        if (errno !== 'ENOBUFS') return found;
+      } else if (length > DATAGRAM) found = true;
+      else if (parseMessages(this.#buffer.subarray(0, length)).filter(foreign).length > 0) found = true;
+    }
+  }
+}
