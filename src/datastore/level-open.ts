@@ -5,6 +5,7 @@ import { LibnetworkError } from '../errors.ts';
 import { errnoCodes } from '../osl/errno.ts';
 import { MAX_KEY_BYTES } from './datastore.ts';
 import { type FileLock, lockFile } from './filelock.ts';
+import { Journal, type JournalWrite } from './journal.ts';
 
 /** How long the database may take to open before the opener is told so. */
 const OPEN_TIMEOUT_MS = 5_000;
@@ -15,6 +16,7 @@ export const REVISION_KEY = '\0revision';
 export interface OpenLevel {
   readonly db: Level<string, string>;
   readonly lock: FileLock;
+  readonly journal: Journal;
   /** No version given out so far is greater. */
   readonly revision: number;
 }
@@ -42,12 +44,34 @@ export async function openLevel(path: string): Promise<OpenLevel> {
     throw error;
   }
   try {
-    return { db, lock, revision: readRevision(db) };
+    const journal = await replayJournal(db, join(path, 'JOURNAL'));
+    return { db, lock, journal, revision: readRevision(db) };
   } catch (error) {
     await db.close();
     lock.release();
     throw openFailed(path, error);
   }
+}
+
+/** Brings into the database what an earlier process had accepted and could not bring in any more. */
+async function replayJournal(db: Level<string, string>, path: string): Promise<Journal> {
+  const { journal, left } = Journal.open(path);
+  try {
+    if (left.length > 0) await db.batch(left.map(toBatchOperation));
+    journal.clear();
+    return journal;
+  } catch (error) {
+    journal.close();
+    throw error;
+  }
+}
+
+export type BatchOperation =
+  | { readonly type: 'put'; readonly key: string; readonly value: string }
+  | { readonly type: 'del'; readonly key: string };
+
+export function toBatchOperation([key, text]: JournalWrite): BatchOperation {
+  return text === null ? { type: 'del', key } : { type: 'put', key, value: text };
 }
 
 /** How far the versions have got. @throws when the database, or the number in it, is damaged */

@@ -20,23 +20,32 @@ import {
   storeClosed,
 } from './entry.ts';
 import type { FileLock } from './filelock.ts';
-import { codeOf, MOVE_IT_AWAY, openLevel, REVISION_KEY } from './level-open.ts';
+import type { Journal, JournalWrite } from './journal.ts';
+import {
+  codeOf,
+  MOVE_IT_AWAY,
+  type OpenLevel,
+  openLevel,
+  REVISION_KEY,
+  toBatchOperation,
+} from './level-open.ts';
 import { Watchers } from './watchers.ts';
 
 export interface LevelStoreOptions {
   /** The database's directory; made with mode 0700 when it is not there. One store at a time may have it open. */
   readonly path: string;
   /**
-   * Wait for the disk at every write. Default false: a write is with the operating system when its promise
-   * resolves, so it outlives this process dying in any way, but not a power loss; and what the records speak
+   * Wait for the disk at every write. Default false: a write is with the operating system, in the journal, when
+   * its promise resolves, so it outlives this process dying in any way, but not a power loss; and what the records speak
    * of, the kernel's links and rules, does not outlive a power loss either.
    */
   readonly sync?: boolean | undefined;
 }
 
 /**
- * A local store in a directory, on LevelDB. Writes that are asked for while others are under way go to the disk
- * together, as one batch. Reads are answered at once, from LevelDB's memory or the page cache.
+ * A local store in a directory, on LevelDB. A write is accepted when it is in the journal beside the database (or,
+ * with `sync`, on the disk); the database takes what has gathered there in the background, as one batch. Reads are
+ * answered at once: what waits in the journal is in memory, the rest in LevelDB's or the page cache.
  * @throws CONFLICT naming the process that has the directory open; INVALID_ARGUMENT when the path is no
  * directory's; FORBIDDEN without the permission; INTERNAL when the database is damaged, UNAVAILABLE when it does
  * not open within 5 s: both say what to do.
@@ -45,11 +54,10 @@ export async function levelStore(options: LevelStoreOptions): Promise<Datastore>
   if (typeof options.path !== 'string' || options.path === '')
     throw invalid('path', options.path, 'must be a path');
   const path = resolvePath(options.path);
-  const { db, lock, revision } = await openLevel(path);
-  return new LevelStore(path, db, lock, options.sync ?? false, revision);
+  return new LevelStore(path, await openLevel(path), options.sync ?? false);
 }
 
-/** A write that waits for its batch. */
+/** A write that waits: with `sync`, or while the journal is full. */
 interface Pending {
   readonly operations: readonly Encoded[];
   readonly signal: AbortSignal | undefined;
@@ -66,10 +74,6 @@ interface Encoded extends WriteCondition {
 /** For each operation in order: its new version, and the one that was there before (0: none). */
 type Outcome = readonly { readonly version: number; readonly before: number }[];
 
-type BatchOperation =
-  | { readonly type: 'put'; readonly key: string; readonly value: string }
-  | { readonly type: 'del'; readonly key: string };
-
 /** How many versions are taken at a time, so that the counter costs no write of its own. */
 const REVISION_BLOCK = 1_000_000;
 /** A stored value is its version, a line feed, and JSON. */
@@ -80,20 +84,26 @@ class LevelStore implements Datastore {
   readonly #path: string;
   readonly #db: Level<string, string>;
   readonly #lock: FileLock;
+  readonly #journal: Journal;
   readonly #sync: boolean;
   readonly #watchers = new Watchers();
+  /** What is accepted and not yet in the database; `null` is deleted. */
+  #fresh = new Map<string, string | null>();
   #queue: Pending[] = [];
-  /** The loop that writes batches, while there is something to write. */
+  /** The loop that writes to the database, while there is something to write. */
   #writing: Promise<void> | undefined;
+  /** Why the database takes nothing any more. What was accepted is in the journal. */
+  #broken: unknown;
   #closing: Promise<void> | undefined;
   /** Versions come from one counter for all keys, so that a key made again never repeats an old version. */
   #revision: number;
   #revisionLimit: number;
 
-  constructor(path: string, db: Level<string, string>, lock: FileLock, sync: boolean, revision: number) {
+  constructor(path: string, { db, lock, journal, revision }: OpenLevel, sync: boolean) {
     this.#path = path;
     this.#db = db;
     this.#lock = lock;
+    this.#journal = journal;
     this.#sync = sync;
     this.#revision = revision;
     this.#revisionLimit = revision;
@@ -127,6 +137,7 @@ class LevelStore implements Datastore {
   async list(prefix: string, options?: StoreWaits): Promise<readonly Entry[]> {
     this.#admit(options);
     checkPrefix(prefix);
+    await this.#writing;
     const stored = await this.#guard(`list ${prefix}`, () => this.#db.iterator(rangeOf(prefix)).all());
     return stored.map(([key, text]) => this.#decode(key, text));
   }
@@ -160,6 +171,7 @@ class LevelStore implements Datastore {
     try {
       await this.#db.close();
     } finally {
+      this.#journal.close();
       this.#lock.release();
     }
   }
@@ -171,24 +183,20 @@ class LevelStore implements Datastore {
 
   #write(operations: readonly Encoded[], signal: AbortSignal | undefined): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ operations, signal, resolve, reject });
+      const pending = { operations, signal, resolve, reject };
+      if (this.#sync || this.#journal.isFull || this.#queue.length > 0) this.#queue.push(pending);
+      else this.#accept([pending]);
       this.#writing ??= this.#drain();
     });
   }
 
-  async #drain(): Promise<void> {
-    // One turn of the microtask queue lets writes that are asked for together share the first batch.
-    await undefined;
-    while (this.#queue.length > 0) await this.#commit(this.#queue.splice(0));
-    this.#writing = undefined;
-  }
-
-  /** Writes what is waiting as one batch; each write whose condition fails is refused alone. */
-  async #commit(waiting: readonly Pending[]): Promise<void> {
+  /** Takes writes into the journal, or refuses them; each whose condition fails is refused alone. */
+  #accept(waiting: readonly Pending[]): void {
     const batch = new Batch(this.#versionOf, () => ++this.#revision);
     const accepted: { pending: Pending; outcome: Outcome }[] = [];
     for (const pending of waiting) {
       try {
+        if (this.#broken !== undefined) throw this.#failure('write', this.#broken);
         throwIfAborted(pending.signal);
         accepted.push({ pending, outcome: batch.add(pending.operations) });
       } catch (error) {
@@ -196,9 +204,9 @@ class LevelStore implements Datastore {
       }
     }
     try {
-      await this.#guard('write', () => this.#store(batch.operations));
+      this.#take(batch.writes);
     } catch (error) {
-      for (const { pending } of accepted) pending.reject(error);
+      for (const { pending } of accepted) pending.reject(this.#failure('write', error));
       return;
     }
     for (const { pending, outcome } of accepted) {
@@ -207,24 +215,57 @@ class LevelStore implements Datastore {
     }
   }
 
-  async #store(operations: BatchOperation[]): Promise<void> {
-    if (this.#revision <= this.#revisionLimit) return this.#send(operations);
+  #take(writes: readonly JournalWrite[]): void {
+    if (writes.length === 0) return;
     // The counter's next block is taken by the first batch that needs it.
-    const limit = this.#revision + REVISION_BLOCK;
-    operations.push({ type: 'put', key: REVISION_KEY, value: String(limit) });
-    await this.#send(operations);
-    this.#revisionLimit = limit;
+    const limit = this.#revision > this.#revisionLimit ? this.#revision + REVISION_BLOCK : undefined;
+    const all = limit === undefined ? writes : [...writes, [REVISION_KEY, String(limit)] as const];
+    this.#journal.append(all);
+    if (limit !== undefined) this.#revisionLimit = limit;
+    for (const [key, text] of all) this.#fresh.set(key, text);
   }
 
-  #send(operations: BatchOperation[]): Promise<void> {
-    const [first] = operations;
-    if (first === undefined) return Promise.resolve();
-    const options = this.#sync ? { sync: true } : {};
-    // A batch of one costs more than the operation itself.
-    if (operations.length > 1) return this.#db.batch(operations, options);
-    return first.type === 'put'
-      ? this.#db.put(first.key, first.value, options)
-      : this.#db.del(first.key, options);
+  /** Brings everything that is accepted into the database, and then takes those that wait. */
+  async #drain(): Promise<void> {
+    // A turn of the microtask queue lets writes that are asked for together share the first batch.
+    await undefined;
+    do {
+      await this.#flush();
+      const waiting = this.#queue.splice(0);
+      if (waiting.length === 0) continue;
+      if (this.#sync) await this.#acceptOnDisk(waiting);
+      else this.#accept(waiting);
+    } while (this.#queue.length > 0 || (this.#fresh.size > 0 && this.#broken === undefined));
+    this.#writing = undefined;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#fresh.size === 0) {
+      this.#journal.clear();
+      return;
+    }
+    const taken = [...this.#fresh];
+    try {
+      await this.#db.batch(taken.map(toBatchOperation), this.#sync ? { sync: true } : {});
+    } catch (error) {
+      this.#broken = error;
+      return;
+    }
+    for (const [key, text] of taken) if (this.#fresh.get(key) === text) this.#fresh.delete(key);
+    if (this.#fresh.size === 0) this.#journal.clear();
+  }
+
+  /** With `sync` a write has ended only when the disk has it. */
+  async #acceptOnDisk(waiting: readonly Pending[]): Promise<void> {
+    const ended: { pending: Pending; outcome: Outcome }[] = [];
+    this.#accept(
+      waiting.map((pending) => ({ ...pending, resolve: (outcome) => ended.push({ pending, outcome }) })),
+    );
+    await this.#flush();
+    for (const { pending, outcome } of ended) {
+      if (this.#broken === undefined) pending.resolve(outcome);
+      else pending.reject(this.#failure('write', this.#broken));
+    }
   }
 
   #emit(operations: readonly Encoded[], outcome: Outcome): void {
@@ -239,6 +280,8 @@ class LevelStore implements Datastore {
   }
 
   #read(key: string): string | undefined {
+    const fresh = this.#fresh.get(key);
+    if (fresh !== undefined) return fresh ?? undefined;
     try {
       return this.#db.getSync(key);
     } catch (error) {
@@ -300,7 +343,7 @@ class LevelStore implements Datastore {
 
 /** A batch under construction. Later writes see the versions of earlier ones in it. */
 class Batch {
-  readonly operations: BatchOperation[] = [];
+  readonly writes: JournalWrite[] = [];
   readonly #stored: (key: string, condition: WriteCondition) => number;
   readonly #next: () => number;
   readonly #versions = new Map<string, number>();
@@ -320,8 +363,7 @@ class Batch {
     });
     return operations.map(({ key, json }, i) => {
       const version = json === undefined ? 0 : this.#next();
-      if (json === undefined) this.operations.push({ type: 'del', key });
-      else this.operations.push({ type: 'put', key, value: `${version}${SEPARATOR}${json}` });
+      this.writes.push([key, json === undefined ? null : `${version}${SEPARATOR}${json}`]);
       this.#versions.set(key, version);
       return { version, before: befores[i] ?? 0 };
     });
