@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, type SocketOptions } from 'node:dgram';
 import { createServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { invalid, LibnetworkError } from '../../errors.ts';
@@ -6,7 +6,7 @@ import { type Address, parseAddress } from '../../ip.ts';
 import { errnoName, kernelError } from '../errno.ts';
 import type { HeldPort, PortSpec, TcpListener, UdpSocket, Waits } from '../osl.ts';
 import * as abi from './constants.ts';
-import { check, getOption, koffi, libc, setOption } from './libc.ts';
+import { check, getOption, koffi, libc, setOption, trySetOption } from './libc.ts';
 import { whenReady } from './poll.ts';
 import { encodeSocketAddress, localEndpoint, showEndpoint } from './sockaddr.ts';
 import { requireRange } from './values.ts';
@@ -15,6 +15,8 @@ import { inNamespace } from './window.ts';
 /** How long `connectTcp` waits unless told otherwise. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const BACKLOG = 511;
+/** What may wait in a UDP socket, in bytes as the kernel counts them: about 1,500 small datagrams. */
+const RECEIVE_BUFFER = 1 << 20;
 
 /**
  * A socket born in a namespace, which it belongs to for ever. Node's own sockets can't be made there: they are
@@ -36,8 +38,8 @@ export async function bindUdp(
   address: string,
   port: number,
 ): Promise<UdpSocket> {
-  const { fd, local } = bound(namespaceFd, { protocol: 'udp', address, port }, () => 0);
-  const socket = createSocket(local.address.includes(':') ? 'udp6' : 'udp4');
+  const { fd, local } = bound(namespaceFd, { protocol: 'udp', address, port }, () => 0, enlargeReceiveBuffer);
+  const socket = createSocket({ type: local.address.includes(':') ? 'udp6' : 'udp4', lookup: noLookup });
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
     socket.bind({ fd, exclusive: true }, resolve);
@@ -53,7 +55,7 @@ export async function bindUdp(
     ...local,
     onMessage: (listener) => socket.on('message', (data, from) => listener(data, from)),
     send: (data, to) => {
-      if (open) socket.send(data, to.port, to.address, ignore);
+      if (open) socket.send(data, to.port, to.address);
     },
     close: () => {
       if (open) socket.close();
@@ -194,6 +196,18 @@ function dropEverything(fd: number): void {
     'SO_ATTACH_FILTER',
   );
 }
+
+/** A burst of datagrams must not be lost while this thread is busy. Beyond the host's `net.core.rmem_max` by privilege. */
+function enlargeReceiveBuffer(fd: number): void {
+  if (trySetOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUFFORCE, RECEIVE_BUFFER) < 0)
+    setOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUF, RECEIVE_BUFFER);
+}
+
+/**
+ * For addresses only, at once: Node's own look-up would put off each send to the next tick, and ask name servers
+ * for what is no address. Such a send fails in the kernel, and is lost.
+ */
+const noLookup: SocketOptions['lookup'] = (address, _options, done) => done(null, address, 0);
 
 function requireAddress(text: string): Address {
   const address = parseAddress(text);
