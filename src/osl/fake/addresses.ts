@@ -6,16 +6,14 @@ import {
   type InterfaceAddress,
   parseAddress,
   parseCidr,
-  prefixOf,
 } from '../../ip.ts';
+import { MIN_IPV4_MTU, MIN_IPV6_MTU } from './limits.ts';
+import { forgetNeighbours } from './neighbours.ts';
 import { hasCarrier, isRunning, needLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import { addConnectedRoute, dropRoutes, removeConnectedRoute } from './routes.ts';
 import type { AddressState, LinkState, NetnsState, Scope } from './state.ts';
 import { linkSetting } from './sysctls.ts';
-
-/** RFC 8200, section 5: the least MTU that IPv6 lives with. */
-const MIN_IPV6_MTU = 1280;
 
 export function addressesOf(link: LinkState, family?: Family): readonly AddressState[] {
   return link.home.addresses.filter(
@@ -23,26 +21,11 @@ export function addressesOf(link: LinkState, family?: Family): readonly AddressS
   );
 }
 
-/** The entry of an address that is the namespace's own; those of IPv4 count on links that are down too. */
-export function localAddress(netns: NetnsState, address: Address): AddressState | undefined {
-  const own = netns.addresses.find(
-    (a) => a.address.family === address.family && a.address.value === address.value,
-  );
-  if (own !== undefined || address.family === 'ipv6') return own;
-  // The whole of an IPv4 loopback prefix is local, not only its one address (RFC 1122, 3.2.1.3).
-  return netns.addresses.find(
-    (a) => a.link.kind === 'loopback' && a.link.up && sharesPrefix(a, address) && a.address.family === 'ipv4',
-  );
-}
-
-function sharesPrefix(entry: AddressState, address: Address): boolean {
-  return prefixOf(address, entry.prefix.length).value === entry.prefix.value;
-}
-
 export function addAddress(netns: NetnsState, linkName: string, text: string): void {
   const cidr = readCidr(text);
   const link = needLink(netns, linkName);
   if (cidr.address.family === 'ipv6') checkIpv6(link, cidr.address);
+  else if (link.mtu < MIN_IPV4_MTU) throw new Refusal('ENOBUFS');
   const same = addressesOf(link, cidr.address.family).find((a) => a.address.value === cidr.address.value);
   const taken =
     same !== undefined && (cidr.address.family === 'ipv6' || same.prefix.length === cidr.prefix.length);
@@ -55,6 +38,7 @@ export function deleteAddress(netns: NetnsState, linkName: string, text: string)
   const link = needLink(netns, linkName);
   const { family, value } = cidr.address;
   if (family === 'ipv6' && !ipv6Possible(link)) throw new Refusal('ENXIO', 'IPv6 is disabled on this device');
+  if (family === 'ipv4' && link.mtu < MIN_IPV4_MTU) throw new Refusal('ENODEV');
   const entry = addressesOf(link, family).find(
     (a) => a.address.value === value && a.prefix.length === cidr.prefix.length,
   );
@@ -70,7 +54,7 @@ function readCidr(text: string): InterfaceAddress {
 
 function checkIpv6(link: LinkState, address: Address): void {
   if (!ipv6Possible(link)) throw new Refusal('EINVAL', 'IPv6 needs an MTU of at least 1280');
-  if (linkSetting(link, 'ipv6', 'disable_ipv6') !== 0 && link.kind !== 'loopback')
+  if (linkSetting(link, 'ipv6', 'disable_ipv6') !== 0)
     throw new Refusal('EACCES', 'IPv6 is disabled on this device');
   if (address.value === 0n || address.value >> 120n === 0xffn) throw new Refusal('EADDRNOTAVAIL');
   if (address.value === 1n && link.kind !== 'loopback')
@@ -167,7 +151,13 @@ function insertText(link: LinkState, text: string, scope: Scope): void {
 export function linkDown(link: LinkState): void {
   dropRoutes(link, 'ipv4');
   loseIpv6(link);
-  link.home.neighbours = link.home.neighbours.filter((n) => n.link !== link || n.family === 'bridge');
+  forgetNeighbours(link, 'ipv4');
+}
+
+/** Takes IPv4 off a link: its MTU is below 68. */
+export function loseIpv4(link: LinkState): void {
+  link.home.addresses = link.home.addresses.filter((a) => a.link !== link || a.address.family === 'ipv6');
+  dropRoutes(link, 'ipv4');
 }
 
 /** Takes IPv6 off a link, by its going down, an MTU below 1280, or `disable_ipv6`. */
@@ -175,6 +165,7 @@ export function loseIpv6(link: LinkState): void {
   link.ready = false;
   link.home.addresses = link.home.addresses.filter((a) => a.link !== link || a.address.family === 'ipv4');
   dropRoutes(link, 'ipv6');
+  forgetNeighbours(link, 'ipv6');
 }
 
 /** Gives IPv6 back to a link that is up (`disable_ipv6` 0). */

@@ -1,12 +1,11 @@
 /** Bridges and their ports: joining, leaving, and what a bridge takes from its ports. */
+import { takeFromPorts } from './inherit.ts';
 import { hasCarrier, portsOf } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState } from './state.ts';
 
 /** Port numbers 1 to 1023: number 0 is reserved (br_private.h, BR_MAX_PORTS 1024). */
 export const MAX_BRIDGE_PORTS = 1023;
-const DEFAULT_MTU = 1500;
-const NO_MAC = '00:00:00:00:00:00';
 
 /** Makes `link` a port of `bridge`, leaving the one it was in. @throws Refusal EOPNOTSUPP, ELOOP, EINVAL, EXFULL */
 export function joinBridge(link: LinkState, bridge: LinkState): void {
@@ -42,12 +41,4 @@ export function leaveBridge(link: LinkState): void {
   bridge.home.neighbours = bridge.home.neighbours.filter((n) => !(n.family === 'bridge' && n.link === link));
   takeFromPorts(bridge);
   refreshBridge(bridge);
-}
-
-/** A bridge takes its ports' least MTU and lowest MAC, unless the user chose them. */
-export function takeFromPorts(bridge: LinkState): void {
-  const ports = portsOf(bridge);
-  if (!bridge.mtuChosen)
-    bridge.mtu = Math.min(...ports.map((port) => port.mtu), ports.length === 0 ? DEFAULT_MTU : Infinity);
-  if (!bridge.macChosen) bridge.mac = ports.map((port) => port.mac ?? NO_MAC).sort()[0] ?? NO_MAC;
 }

@@ -94,13 +94,14 @@ function create(netns: NetnsState, change: CreateLink, around: Surroundings): vo
 /** In the kernel's order (do_setlink): the move first, then the link's own values, its bridge, and its state. */
 function set(netns: NetnsState, change: SetLink, around: Surroundings): void {
   const link = needLink(netns, change.name);
+  const master = typeof change.master === 'string' ? needLink(netns, change.master) : undefined;
   if (change.namespace !== undefined) moveLink(link, around.stateOf(change.namespace));
   if (change.macAddress !== undefined) setMac(link, change.macAddress);
   if (change.mtu !== undefined) setMtu(link, change.mtu);
   if (change.group !== undefined) link.group = change.group;
   if (change.rename !== undefined) renameLink(link, change.rename, around.renamesWhileUp);
   if (change.alias !== undefined) setAlias(link, change.alias);
-  if (change.master !== undefined) setMaster(link, change.master);
+  if (change.master !== undefined) setMaster(link, master);
   if (change.up === true) setUp(link);
   if (change.up === false) setDown(link);
   if (change.hairpin !== undefined) setHairpin(link, change.hairpin);

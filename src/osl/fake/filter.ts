@@ -11,8 +11,8 @@ import type {
   Rule,
   Table,
 } from '../firewall/model.ts';
-import { localAddress } from './addresses.ts';
 import { stateOf, statusOf, type Tracked } from './conntrack.ts';
+import { localAddress } from './local.ts';
 import { type Interfaces, isEcho, type Packet } from './packet.ts';
 import type { NetnsState } from './state.ts';
 

@@ -3,6 +3,13 @@
 import type { LinkKind } from '../osl.ts';
 import { Refusal } from './refusal.ts';
 
+/** What a link gets that nobody told another. */
+export const DEFAULT_MTU = 1500;
+/** RFC 791, page 13: IPv4 is off on links of a lesser MTU. */
+export const MIN_IPV4_MTU = 68;
+/** RFC 8200, section 5: IPv6 is off on links of a lesser MTU. */
+export const MIN_IPV6_MTU = 1280;
+
 /** The least and the largest MTU of each kind (`min_mtu`, `max_mtu`). */
 const mtuRange: Readonly<Record<LinkKind, readonly [number, number]>> = {
   veth: [68, 65535],

@@ -1,16 +1,14 @@
 /** Links: made, changed, moved, deleted, with the kernel's rules and errors (net/core/rtnetlink.c, dev.c). */
 import { randomBytes } from 'node:crypto';
-import type { LinkKind, LinkSpec } from '../osl.ts';
-import { carrierChanged, forgetAddresses, linkDown, linkUp, loseIpv6 } from './addresses.ts';
-import { joinBridge, leaveBridge, refreshBridge, takeFromPorts } from './bridges.ts';
-import { checkMac, checkMtu } from './limits.ts';
+import type { LinkSpec } from '../osl.ts';
+import { carrierChanged, forgetAddresses, linkDown, linkUp } from './addresses.ts';
+import { joinBridge, leaveBridge, refreshBridge } from './bridges.ts';
+import { takeMac, takeMtu, takesMac } from './inherit.ts';
+import { checkMac, checkMtu, DEFAULT_MTU } from './limits.ts';
 import { addLink, findLink, needLink, portsOf } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState, NetnsState } from './state.ts';
 import { addLinkSysctls, removeLinkSysctls, renameLinkSysctls } from './sysctls.ts';
-
-/** RFC 8200, section 5. */
-export const MIN_IPV6_MTU = 1280;
 
 /** A `CreateLink` whose namespaces are looked up already. */
 export interface LinkRequest {
@@ -28,11 +26,16 @@ export interface LinkRequest {
 /** Makes a link; at any refusal nothing of it is left. `netns` is where the request is made, parents are looked up there. */
 export function createLink(netns: NetnsState, request: LinkRequest): void {
   const { spec, target } = request;
-  if (findLink(target, request.name)) throw new Refusal('EEXIST');
+  const parent = 'parent' in spec ? lowerOf(needLink(netns, spec.parent), spec) : undefined;
+  const master = request.master === undefined ? undefined : needLink(target, request.master);
   const mac = request.macAddress === undefined ? undefined : checkMac(request.macAddress);
+  // Some kinds check their MTU, and that of their peer, before the name is looked up; others after.
+  if (spec.kind === 'veth') checkPeer(spec.peer);
+  const early = spec.kind === 'veth' || spec.kind === 'vxlan';
+  if (early && request.mtu !== undefined) checkMtu(spec.kind, request.mtu);
+  if (findLink(target, request.name)) throw new Refusal('EEXIST');
   if (request.mtu !== undefined) checkMtu(spec.kind, request.mtu);
-  const parent = 'parent' in spec ? needLink(netns, spec.parent) : undefined;
-  if (parent !== undefined) checkParent(spec, parent);
+  if (parent !== undefined) checkParent(spec, parent, request.mtu);
   if (spec.kind === 'vxlan') checkVxlan(netns, spec);
   const peer = spec.kind === 'veth' ? createPeer(request, spec) : undefined;
   const link = addLink(target, request.name, {
@@ -40,9 +43,9 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
     origin: netns,
     spec,
     parent,
-    mac: mac ?? (spec.kind === 'ipvlan' || spec.kind === 'vlan' ? parent?.mac : randomMac()),
+    mac: takesMac(spec) ? parent?.mac : (mac ?? randomMac()),
     macChosen: mac !== undefined,
-    mtu: request.mtu ?? defaultMtu(spec.kind, parent),
+    mtu: request.mtu ?? parent?.mtu ?? DEFAULT_MTU,
     group: request.group,
   });
   if (peer !== undefined) {
@@ -52,7 +55,7 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
   parent?.uppers.add(link);
   if (spec.kind === 'vxlan') netns.tunnels.add(link);
   try {
-    if (request.master !== undefined) joinBridge(link, needLink(target, request.master));
+    if (master !== undefined) joinBridge(link, master);
     if (request.up) setUp(link);
   } catch (error) {
     removeLink(link);
@@ -60,23 +63,32 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
   }
 }
 
-/** A veth's far end is registered first, so it has the lower index. */
-function createPeer(request: LinkRequest, spec: LinkSpec & { kind: 'veth' }): LinkState {
-  const { peer } = spec;
-  const mac = peer.macAddress === undefined ? undefined : checkMac(peer.macAddress);
+/** A macvlan on a macvlan is a sibling of it. */
+function lowerOf(parent: LinkState, spec: LinkSpec): LinkState {
+  return (spec.kind === parent.kind ? parent.parent : undefined) ?? parent;
+}
+
+type VethSpec = LinkSpec & { readonly kind: 'veth' };
+
+function checkPeer(peer: VethSpec['peer']): void {
+  if (peer.macAddress !== undefined) checkMac(peer.macAddress);
   if (peer.mtu !== undefined) checkMtu('veth', peer.mtu);
+}
+
+/** A veth's far end is registered first, so it has the lower index. */
+function createPeer(request: LinkRequest, { peer }: VethSpec): LinkState {
   const sameName = request.peerTarget === request.target && peer.name === request.name;
   if (sameName || findLink(request.peerTarget, peer.name)) throw new Refusal('EEXIST');
   return addLink(request.peerTarget, peer.name, {
     kind: 'veth',
-    mac: mac ?? randomMac(),
-    macChosen: mac !== undefined,
-    mtu: peer.mtu ?? 1500,
-    group: request.group,
+    mac: peer.macAddress?.toLowerCase() ?? randomMac(),
+    macChosen: peer.macAddress !== undefined,
+    mtu: peer.mtu ?? DEFAULT_MTU,
   });
 }
 
-function checkParent(spec: LinkSpec, parent: LinkState): void {
+function checkParent(spec: LinkSpec, parent: LinkState, mtu: number | undefined): void {
+  if (spec.kind !== 'ipvlan' && mtu !== undefined && mtu > parent.mtu) throw new Refusal('EINVAL');
   const children = [...parent.uppers];
   switch (spec.kind) {
     case 'vlan':
@@ -107,10 +119,6 @@ function checkVxlan(netns: NetnsState, spec: LinkSpec & { kind: 'vxlan' }): void
   }
 }
 
-function defaultMtu(kind: LinkKind, parent: LinkState | undefined): number {
-  return parent?.mtu ?? (kind === 'vxlan' ? 1450 : 1500);
-}
-
 /** A locally administered unicast address. */
 function randomMac(): string {
   const bytes = randomBytes(6);
@@ -120,10 +128,12 @@ function randomMac(): string {
 
 export function setUp(link: LinkState): void {
   if (link.up) return;
-  const { parent } = link;
-  if (parent !== undefined && !parent.up) throw new Refusal('ENETDOWN');
+  if (link.kind === 'vlan' && link.parent?.up === false) throw new Refusal('ENETDOWN');
+  if (link.kind === 'macvlan' && isMacTaken(link)) throw new Refusal('EADDRINUSE');
   link.up = true;
   linkUp(link);
+  // A vlan follows the link below it, up and down.
+  for (const vlan of vlansOn(link)) setUp(vlan);
   refreshCarriers(link);
 }
 
@@ -131,8 +141,19 @@ export function setDown(link: LinkState): void {
   if (!link.up) return;
   link.up = false;
   linkDown(link);
-  for (const upper of [...link.uppers]) setDown(upper);
+  for (const vlan of vlansOn(link)) setDown(vlan);
   refreshCarriers(link);
+}
+
+function vlansOn(link: LinkState): readonly LinkState[] {
+  return [...link.uppers].filter((upper) => upper.kind === 'vlan');
+}
+
+/** Frames are told apart by MAC: a macvlan may not have that of the link below, nor of a sibling that is up. */
+function isMacTaken(link: LinkState): boolean {
+  if (link.parent === undefined || takesMac(link.spec)) return false;
+  const others = [link.parent, ...[...link.parent.uppers].filter((other) => other !== link && other.up)];
+  return others.some((other) => other.mac === link.mac);
 }
 
 /** Carries a change of a link's carrier on: to its far end, its bridge and theirs, and what lies on top. */
@@ -148,23 +169,25 @@ function refreshCarriers(link: LinkState): void {
 export function setMtu(link: LinkState, mtu: number): void {
   checkMtu(link.kind, mtu);
   if (link.parent !== undefined && mtu > link.parent.mtu && link.kind !== 'ipvlan')
-    throw new Refusal('EINVAL');
-  link.mtu = mtu;
+    throw new Refusal(link.kind === 'vlan' ? 'ERANGE' : 'EINVAL');
   if (link.kind === 'bridge') link.mtuChosen = true;
-  if (link.master !== undefined) takeFromPorts(link.master);
-  if (mtu < MIN_IPV6_MTU) loseIpv6(link);
-  else carrierChanged(link);
+  takeMtu(link, mtu);
 }
 
 export function setMac(link: LinkState, mac: string): void {
-  link.mac = checkMac(mac);
+  const checked = checkMac(mac);
+  // In passthru mode the MAC is that of the link below.
+  if (link.kind === 'macvlan' && takesMac(link.spec) && link.parent) return setMac(link.parent, mac);
+  if (link.kind === 'macvlan' && link.up && isMacTaken({ ...link, mac: checked }))
+    throw new Refusal('EADDRINUSE');
   link.macChosen = true;
-  if (link.master !== undefined) takeFromPorts(link.master);
+  takeMac(link, checked);
 }
 
-export function setMaster(link: LinkState, master: string | null): void {
-  if (master === null) leaveBridge(link);
-  else joinBridge(link, needLink(link.home, master));
+/** Makes a link a port of a bridge, or of none. */
+export function setMaster(link: LinkState, master: LinkState | undefined): void {
+  if (master === undefined) leaveBridge(link);
+  else joinBridge(link, master);
   refreshCarriers(link);
 }
 
@@ -181,7 +204,7 @@ export function setAlias(link: LinkState, alias: string): void {
 }
 
 export function setHairpin(link: LinkState, hairpin: boolean): void {
-  if (link.master === undefined) throw new Refusal('EINVAL', 'not a port of a bridge');
+  if (link.master === undefined) throw new Refusal('EOPNOTSUPP', 'not a port of a bridge');
   link.hairpin = hairpin;
 }
 

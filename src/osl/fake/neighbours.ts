@@ -1,16 +1,20 @@
 /** Permanent neighbours, and the forwarding tables of bridges and vxlans. */
-import { parseAddress } from '../../ip.ts';
+import { type Family, parseAddress } from '../../ip.ts';
 import type { NeighbourSpec } from '../osl.ts';
-import { checkMac } from './limits.ts';
+import { checkMac, MIN_IPV6_MTU } from './limits.ts';
 import { needLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState, NeighbourState, NetnsState } from './state.ts';
+import { linkSetting } from './sysctls.ts';
 
 /** Where a vxlan sends frames that it knows no owner of; several remotes may stand under it. */
 export const ANY_MAC = '00:00:00:00:00:00';
 
 export function setNeighbour(netns: NetnsState, spec: NeighbourSpec): void {
   const entry = readNeighbour(netns, spec);
+  const { link } = entry;
+  const without = link.mtu < MIN_IPV6_MTU || linkSetting(link, 'ipv6', 'disable_ipv6') !== 0;
+  if (entry.family === 'ipv6' && without) throw new Refusal('EINVAL', 'IPv6 is disabled on this device');
   netns.neighbours = [...netns.neighbours.filter((n) => !isSame(n, entry)), entry];
 }
 
@@ -33,14 +37,18 @@ function readNeighbour(netns: NetnsState, spec: NeighbourSpec): NeighbourState {
     return { link, family: 'bridge', address, mac };
   }
   if (address === undefined) throw new Refusal('EINVAL', 'a neighbour has an address');
-  return { link, family: address.family, address, mac };
+  // Loopback has one entry for every IPv4 address (arp_constructor).
+  const one = link.kind === 'loopback' && address.family === 'ipv4';
+  return { link, family: address.family, address: one ? { family: 'ipv4', value: 0n } : address, mac };
 }
 
-/** Only a vxlan and a bridge's ports have forwarding tables; only a vxlan's entries have remotes. */
+/** Loopback has no forwarding table; only a vxlan's entries have remotes. */
 function checkTable(link: LinkState, remote: boolean): void {
-  if (link.kind === 'vxlan') return;
-  if (link.master === undefined && link.kind !== 'bridge') throw new Refusal('EOPNOTSUPP');
-  if (remote) throw new Refusal('EINVAL', 'a port of a bridge has no remote');
+  if (link.kind === 'loopback') throw new Refusal('EINVAL', 'FDB only supported for Ethernet devices');
+  if (link.spec?.kind === 'macvlan' && link.spec.mode !== 'passthru') throw new Refusal('EOPNOTSUPP');
+  const needed = link.kind === 'vxlan' && link.master === undefined;
+  if (needed && !remote) throw new Refusal('EINVAL', 'an entry of a vxlan has a remote');
+  if (remote && link.kind !== 'vxlan') throw new Refusal('EINVAL', 'only an entry of a vxlan has a remote');
 }
 
 /** A neighbour is known by its address; a forwarding entry by its MAC, the one for any MAC by its remote too. */
@@ -48,4 +56,12 @@ function isSame(a: NeighbourState, b: NeighbourState): boolean {
   if (a.link !== b.link || a.family !== b.family) return false;
   if (a.family !== 'bridge') return a.address?.value === b.address?.value;
   return a.mac === b.mac && (a.mac !== ANY_MAC || a.address?.value === b.address?.value);
+}
+
+/** Permanent ones go too: with the link's state, with IPv6 on it, and when its MAC changes (neigh_changeaddr). */
+export function forgetNeighbours(link: LinkState, family?: Family): void {
+  const { home } = link;
+  home.neighbours = home.neighbours.filter(
+    (n) => n.link !== link || n.family === 'bridge' || (family !== undefined && n.family !== family),
+  );
 }

@@ -1,7 +1,7 @@
 /** Which socket may have which port (inet_csk_bind_conflict, udp_lib_get_port). */
 import { type Address, equal, type Family, formatAddress, parseAddress } from '../../ip.ts';
 import type { Protocol } from '../osl.ts';
-import { localAddress } from './addresses.ts';
+import { localAddress } from './local.ts';
 import { Refusal } from './refusal.ts';
 import type { NetnsState, SocketState } from './state.ts';
 import { flag, readSysctl } from './sysctls.ts';

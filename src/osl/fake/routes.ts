@@ -1,6 +1,7 @@
 /** The main routing table, and the lookup that packets make (fib_semantics.c, net/ipv6/route.c). */
 import { type Address, contains, type Family, type Prefix, parseAddress, parsePrefix } from '../../ip.ts';
 import type { RouteSpec } from '../osl.ts';
+import { MIN_IPV6_MTU } from './limits.ts';
 import { needLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { AddressState, LinkState, NetnsState, RouteState, Scope } from './state.ts';
@@ -14,7 +15,8 @@ const CONNECTED_METRIC = { ipv4: 0, ipv6: 256 } as const;
 export function addConnectedRoute(entry: AddressState): void {
   const { link, address, prefix } = entry;
   const { family } = address;
-  if (link.kind === 'loopback') return;
+  // What a loopback link has by itself needs no route, and of IPv4 nothing on it does.
+  if (link.kind === 'loopback' && (family === 'ipv4' || entry.scope === 'host')) return;
   if (family === 'ipv4' && (prefix.length === 32 || entry.secondary || prefix.value >> 24n === 0n)) return;
   const { home } = link;
   if (home.routes.some((r) => r.connected && r.link === link && same(r.prefix, prefix))) return;
@@ -64,13 +66,20 @@ export function deleteRoute(netns: NetnsState, spec: RouteSpec): void {
     (r) =>
       r.family === spec.family &&
       same(r.prefix, prefix) &&
-      (spec.metric === undefined || r.metric === spec.metric) &&
+      (!spec.metric || r.metric === spec.metric) &&
       (spec.scope === undefined || r.family === 'ipv6' || r.scope === spec.scope) &&
       (gateway === undefined || r.gateway?.value === gateway.value) &&
       (link === undefined || r.link === link),
   );
-  if (found === undefined) throw new Refusal('ESRCH');
+  if (found === undefined) throw new Refusal(isVoid(netns, spec) ? 'ENOENT' : 'ESRCH');
   netns.routes = netns.routes.filter((r) => r !== found);
+}
+
+/** Without any IPv6 default route the kernel finds the place where it would be, which is `lo`'s (fib6_null_entry). */
+function isVoid(netns: NetnsState, spec: RouteSpec): boolean {
+  if (spec.family === 'ipv4' || spec.destination !== 'default' || spec.gateway || spec.metric) return false;
+  if (netns.routes.some((r) => r.family === 'ipv6' && r.prefix.length === 0)) return false;
+  return spec.link === undefined || needLink(netns, spec.link).kind === 'loopback';
 }
 
 /** Routes that a new one may not stand beside: the same prefix and metric. */
@@ -99,7 +108,8 @@ function readRoute(netns: NetnsState, spec: RouteSpec): RouteState {
     gateway,
     link,
     scope,
-    metric: spec.metric ?? USER_METRIC[family],
+    // IPv6 takes 0 for the usual metric too.
+    metric: spec.metric || USER_METRIC[family],
     connected: false,
   };
 }
@@ -132,33 +142,59 @@ function checkIpv4(
     if (!asked.up) throw new Refusal('ENETDOWN', 'Device for nexthop is not up');
     return asked;
   }
-  const own = netns.addresses.find((a) => a.address.value === gateway.value && a.address.family === 'ipv4');
   const link =
-    own?.link ??
-    bestRoute(netns, gateway, (r) => r.scope === 'link' && scope === 'global' && (!asked || r.link === asked))
-      ?.link;
-  if (link === undefined || (asked !== undefined && link !== asked))
-    throw new Refusal('ENETUNREACH', 'Nexthop has invalid gateway');
+    localLinks(netns, gateway).find((local) => asked === undefined || local === asked) ??
+    bestRoute(
+      netns,
+      gateway,
+      (r) => r.scope === 'link' && scope === 'global' && (asked === undefined || r.link === asked),
+    )?.link;
+  if (link === undefined) throw new Refusal('ENETUNREACH', 'Nexthop has invalid gateway');
   if (!link.up) throw new Refusal('ENETDOWN', 'Nexthop device is not up');
   return link;
 }
 
-/** The link of an IPv6 next hop (ip6_validate_gw): on a link, and not an address of our own. */
+/** The links that an IPv4 address is local on; on loopback a whole prefix is. */
+function localLinks(netns: NetnsState, address: Address): readonly LinkState[] {
+  return netns.addresses
+    .filter(
+      (a) =>
+        (a.address.family === 'ipv4' && a.address.value === address.value) ||
+        (a.link.kind === 'loopback' && a.link.up && contains(a.prefix, address)),
+    )
+    .map((a) => a.link);
+}
+
+/** The link of an IPv6 next hop (fib6_nh_init): its gateway must be on a link, and not an address of our own. */
 function checkIpv6(netns: NetnsState, gateway: Address | undefined, asked: LinkState | undefined): LinkState {
-  if (asked !== undefined) checkIpv6Link(asked);
-  if (gateway === undefined) {
-    if (asked === undefined) throw new Refusal('ENODEV');
-    return asked;
-  }
-  if (netns.addresses.some((a) => a.address.family === 'ipv6' && a.address.value === gateway.value))
-    throw new Refusal('EINVAL', 'Gateway can not be a local address');
+  if (asked !== undefined && asked.mtu < MIN_IPV6_MTU) throw new Refusal('ENODEV');
+  const link = gateway === undefined ? asked : checkGateway(netns, gateway, asked);
+  if (link === undefined) throw new Refusal('ENODEV');
+  checkIpv6Link(link);
+  return link;
+}
+
+/** In the kernel's order: with a link told, the gateway must be foreign first; else once its link is found. */
+function checkGateway(netns: NetnsState, gateway: Address, asked: LinkState | undefined): LinkState {
+  const own = netns.addresses.some((a) => a.address.family === 'ipv6' && a.address.value === gateway.value);
+  const foreign = (): void => {
+    if (own) throw new Refusal('EINVAL', 'Gateway can not be a local address');
+  };
+  if (asked !== undefined) foreign();
   const linkLocal = gateway.value >> 118n === 0x3fan;
-  if (linkLocal) {
-    if (asked === undefined) throw new Refusal('EINVAL', 'Egress device not specified');
-    return asked;
-  }
-  const route = bestRoute(netns, gateway, (r) => asked === undefined || r.link === asked);
-  if (route === undefined || route.gateway !== undefined) throw new Refusal('EHOSTUNREACH');
+  const link = linkLocal ? asked : onLink(netns, gateway, asked);
+  if (link === undefined) throw new Refusal('EINVAL', 'Egress device not specified');
+  if (link.kind === 'loopback')
+    throw new Refusal('EINVAL', 'Egress device can not be loopback device for this route');
+  foreign();
+  return link;
+}
+
+/** The link that an IPv6 address is reached by without a gateway. A route by loopback is one to nowhere. */
+function onLink(netns: NetnsState, address: Address, asked: LinkState | undefined): LinkState {
+  const route = bestRoute(netns, address, (r) => asked === undefined || r.link === asked);
+  if (route === undefined || route.gateway !== undefined || route.link.kind === 'loopback')
+    throw new Refusal('EHOSTUNREACH');
   return route.link;
 }
 

@@ -1,6 +1,6 @@
 /** Link layer: who answers for an address on the wires, bridges, and tunnels that a link leads to. */
 import type { Address } from '../../ip.ts';
-import { localAddress } from './addresses.ts';
+import { localAddress } from './local.ts';
 import { ANY_MAC } from './neighbours.ts';
 import { portsOf } from './netns.ts';
 import type { LinkState, NetnsState } from './state.ts';

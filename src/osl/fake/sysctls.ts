@@ -153,7 +153,7 @@ function checkKey(key: string): void {
 export function linkSetting(link: LinkState, family: 'ipv4' | 'ipv6', name: string): number {
   const of = (scope: string): number =>
     Number(link.home.sysctls.get(`net/${family}/conf/${scope}/${name}`) ?? '0');
-  const joined = family === 'ipv4' && name !== 'forwarding' && name !== 'promote_secondaries';
+  const joined = family === 'ipv4' && name !== 'forwarding';
   return joined ? Math.max(of('all'), of(link.name)) : of(link.name);
 }
 

@@ -1,10 +1,10 @@
 /** The way of a packet through namespaces: routing, hooks, forwarding, links, until it is delivered or lost. */
 import { type Address, formatAddress } from '../../ip.ts';
-import { localAddress } from './addresses.ts';
 import { type FlowTables, trial } from './conntrack.ts';
 import { nameOf } from './dump.ts';
 import { type HookName, type Passing, passHook } from './hooks.ts';
 import type { FakeKernel } from './kernel.ts';
+import { localAddress } from './local.ts';
 import { findLink } from './netns.ts';
 import { type Arrival, type Interfaces, Lost, type Packet } from './packet.ts';
 import { bestRoute } from './routes.ts';

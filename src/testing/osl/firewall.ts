@@ -16,7 +16,8 @@ export function firewallPromises(suite: OslSuite): void {
       const { web, far, hostAddress } = await lay(net, ground);
       const firewall = await ground.host.firewall({ engine: 'nftables', table: TABLE });
       await firewall.apply([{ set: network(net) }, { set: published(net) }]);
-      const get = async (port: number): Promise<unknown> => await fetched(far, hostAddress, port);
+      const get = async (port: number): Promise<unknown> =>
+        await fetched(far, hostAddress, port, port === 8080 ? PATIENT_MS : undefined);
       expect(await get(8080)).toBe(GREETING);
       expect(await get(81)).toMatchObject({ code: expect.stringMatching(/^(UNAVAILABLE|TIMEOUT)$/) });
       expect(await fetched(far, net.at(2), 81)).toMatchObject({ code: 'TIMEOUT' });
@@ -40,7 +41,7 @@ export function firewallPromises(suite: OslSuite): void {
       const intents = [network(net), published(net)];
       await firewall.sync(intents);
       await firewall.close();
-      expect(await fetched(far, hostAddress, 8080)).toBe(GREETING);
+      expect(await fetched(far, hostAddress, 8080, PATIENT_MS)).toBe(GREETING);
       const again = await ground.host.firewall({ engine: 'nftables', table: TABLE });
       expect(await again.sync(intents, { dryRun: true })).toEqual({ missing: [], orphaned: [] });
       expect((await again.sync([network(net)], { dryRun: true })).orphaned).not.toEqual([]);
@@ -109,11 +110,14 @@ function published(net: Net): Intent {
   return { kind: 'endpoint', id: 'web', network: 'front', bridge: 'br0', ports: [port] };
 }
 
+/** Long enough for a second attempt, as addresses may still be new. */
+const PATIENT_MS = 5000;
+
 /** What a server says, or how the connection fails. */
-async function fetched(from: Namespace, address: string, port: number): Promise<unknown> {
+async function fetched(from: Namespace, address: string, port: number, timeoutMs = 300): Promise<unknown> {
   let greeting = '';
   const failure = await refusal(
-    from.connectTcp(address, port, { timeoutMs: 300 }).then(async (stream) => {
+    from.connectTcp(address, port, { timeoutMs }).then(async (stream) => {
       stream.end();
       greeting = await text(stream);
     }),

@@ -40,6 +40,11 @@ export function linkPromises(suite: OslSuite): void {
       expect(await host.link('eth0')).toBeUndefined();
     });
 
+    it('of a veth have a group each, and the peer its own MTU', async ({ host }) => {
+      await host.apply([veth('v1', 'v2', undefined, { group: 7, mtu: 1400 })]);
+      expect(await host.link('v2')).toMatchObject({ group: 0, mtu: 1500 });
+    });
+
     it('are born in the namespace that is told, and stamped there', async ({ host, create }) => {
       const inside = await create('inside');
       await inside.apply([bridge('br0')]);
@@ -148,6 +153,25 @@ export function linkPromises(suite: OslSuite): void {
         await eventually(async () => await inside.link('top'), undefined);
       });
     }
+
+    it('of kind macvlan have no larger MTU than the link below, and in passthru mode its MAC', async ({
+      host,
+    }) => {
+      const below = veth('v1', 'v2', undefined, { mtu: 1400, macAddress: '02:00:00:00:00:01' });
+      const top = (name: string, parent: string, mode: 'bridge' | 'passthru', mtu?: number): CreateLink => ({
+        op: 'createLink',
+        name,
+        link: { kind: 'macvlan', parent, mode },
+        mtu,
+      });
+      await host.apply([below, top('m1', 'v1', 'bridge'), top('p1', 'v2', 'passthru')]);
+      expect(await refusal(host.apply([top('m2', 'v1', 'bridge', 1401)]))).toMatchObject({ errno: 'EINVAL' });
+      expect(await host.link('m1')).toMatchObject({ mtu: 1400 });
+      await host.apply([{ op: 'setLink', name: 'v1', mtu: 1300 }]);
+      expect(await host.link('m1')).toMatchObject({ mtu: 1300 });
+      await host.apply([{ op: 'setLink', name: 'v2', macAddress: '02:00:00:00:00:02' }]);
+      expect(await host.link('p1')).toMatchObject({ macAddress: '02:00:00:00:00:02' });
+    });
 
     for (const spec of alone) {
       if (suite.lacks?.includes(spec.kind)) continue;

@@ -18,7 +18,10 @@ export function routePromises(suite: OslSuite): void {
   const it = promisesOf(suite);
   describe.each(nets)('addresses of $family', (net) => addressPromises(it, net));
   describe.each(nets)('routes of $family', (net) => routesOf(it, net));
-  describe.each(nets)('neighbours of $family', (net) => neighboursOf(it, net));
+  describe.each(nets)('neighbours of $family', (net) => {
+    neighboursOf(it, net);
+    forgettingPromises(it, net);
+  });
   describe('forwarding tables', () => forwardingPromises(it));
 }
 
@@ -189,6 +192,28 @@ function neighboursOf(it: Promised, net: Net): void {
     const gone = host.apply([{ op: 'deleteNeighbour', ...other }]);
     expect(await refusal(gone)).toMatchObject({ code: 'NOT_FOUND', errno: 'ENOENT' });
   });
+}
+
+/** Permanent is not for ever. */
+function forgettingPromises(it: Promised, net: Net): void {
+  const entry = {
+    op: 'setNeighbour',
+    link: 'v1',
+    address: net.at(9),
+    macAddress: '02:00:00:00:00:09',
+  } as const;
+  const gone: readonly Change[] = [
+    { op: 'setLink', name: 'v1', macAddress: '02:00:00:00:00:77' },
+    { op: 'setLink', name: 'v1', up: false },
+  ];
+  for (const change of gone) {
+    it(`${net.family} neighbours are forgotten at ${JSON.stringify(change)}`, async ({ host }) => {
+      await lay(net, host);
+      await host.apply([entry, change]);
+      const left = (await host.neighbours('v1')).filter((n) => n.family === net.family && n.permanent);
+      expect(left.filter((n) => n.macAddress === entry.macAddress)).toEqual([]);
+    });
+  }
 }
 
 function forwardingPromises(it: Promised): void {
