@@ -75,6 +75,11 @@ export interface Namespace {
   holdPort(port: PortSpec): Promise<HeldPort>;
   /** One echo request (RFC 792, RFC 4443) and its answer: the round trip in milliseconds, `undefined` for none. */
   ping(address: string, options?: Waits & { readonly timeoutMs?: number }): Promise<number | undefined>;
+  /**
+   * Makes the kernel forget the tracked connections that fit one of the filters, so that their next packets are
+   * judged by the present rules: what was translated keeps its translation otherwise. Answers with how many.
+   */
+  flushConntrack(filters: readonly ConnectionFilter[]): Promise<number>;
   /** `child_process.spawn` inside this namespace. The child inherits none of our descriptors. */
   spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   /** The packet filter of this namespace. One instance per table; rules stay when it is closed. */
@@ -266,6 +271,15 @@ export interface PortSpec {
   readonly address: string;
   /** 1 to 65535; 0 lets the kernel choose from its ephemeral range. */
   readonly port: number;
+}
+
+/** Tracked connections: those that everything named here is true of. */
+export interface ConnectionFilter {
+  /** It is at either end, before or after translation. */
+  readonly address?: string | undefined;
+  readonly protocol?: Protocol | undefined;
+  /** The port that the connection was begun to. */
+  readonly port?: number | undefined;
 }
 
 /** A port that nobody else can bind until `release`. */

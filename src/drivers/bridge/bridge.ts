@@ -20,6 +20,7 @@ import { attach, bridgeFull, detach, MAX_BRIDGE_PORTS } from './attach.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
 import { checkConflicts } from './conflicts.ts';
 import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs, randomMac } from './device.ts';
+import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
 import { markOf } from './mark.ts';
@@ -148,6 +149,7 @@ class BridgeDriver implements Driver {
     const failures = outcomes.flatMap((outcome) =>
       outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
     );
+    if (published) await flush(this.#devices.host, this.#devices.logger, flowsOfEndpoint(endpoint));
     throwAll(`detach endpoint ${endpoint.name}`, failures);
     this.#networks.get(network.id)?.joined.delete(endpoint.id);
   }

@@ -5,6 +5,7 @@ import type { Firewall } from '../../osl/firewall/firewall.ts';
 import type { Namespace } from '../../osl/osl.ts';
 import { type HoldRequest, holdPorts } from '../../osl/portmap/index.ts';
 import type { BridgeConfig } from './config.ts';
+import { flowsOfChange, flush } from './flows.ts';
 import { endpointIntent } from './intents.ts';
 import { answers, type Families, type Wanted, wantedPorts } from './requests.ts';
 
@@ -51,8 +52,12 @@ export class Ports {
       throw error;
     }
     const still = new Set(after);
-    for (const port of before) if (!still.has(port)) port.release();
+    const removed = before.filter((port) => !still.has(port));
+    for (const port of removed) port.release();
     this.#set(endpoint.id, after);
+    const gone = removed.map(({ binding }) => binding);
+    const added = [...made.values()].map(({ binding }) => binding);
+    await flush(this.#host, this.#logger, flowsOfChange(endpoint, gone, added));
     return bindings;
   }
 

@@ -1,5 +1,8 @@
 /** Connections of a namespace, and their address translation (nf_conntrack_core.c, nf_nat_core.c). */
 import type { Address } from '../../ip.ts';
+import { fitsOneOf } from '../firewall/connections.ts';
+import { PROTOCOL_NUMBERS } from '../firewall/model.ts';
+import type { ConnectionFilter } from '../osl.ts';
 import { type Packet, sameTuple, turned } from './packet.ts';
 import type { Flow, NetnsState } from './state.ts';
 
@@ -63,6 +66,19 @@ export function confirm(flows: Flow[], { flow, fresh }: Tracked): void {
   if (!fresh || flows.includes(flow)) return;
   flows.push(flow);
   if (flows.length > MAX_FLOWS) flows.shift();
+}
+
+/** Forgets the connections that fit one of the filters: how many. */
+export function flushFlows(flows: Flow[], filters: readonly ConnectionFilter[]): number {
+  const fits = fitsOneOf(filters);
+  const numbers: Readonly<Record<string, number>> = PROTOCOL_NUMBERS;
+  const kept = flows.filter(({ protocol, original, reply }) => {
+    const addresses = [original.source, original.destination, reply.source, reply.destination];
+    return !fits({ protocol: numbers[protocol] ?? 0, port: original.destinationPort, addresses });
+  });
+  const flushed = flows.length - kept.length;
+  flows.splice(0, flows.length, ...kept);
+  return flushed;
 }
 
 export function translateDestination(flow: Flow, address: Address, port: number | undefined): void {

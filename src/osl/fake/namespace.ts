@@ -7,6 +7,7 @@ import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
 import { memoryBackend } from '../firewall/memory.ts';
 import type {
   Change,
+  ConnectionFilter,
   HeldPort,
   Link,
   LinkAddress,
@@ -20,6 +21,7 @@ import type {
 } from '../osl.ts';
 import { loseIpv6, regainIpv6 } from './addresses.ts';
 import { type Request, requests } from './changes.ts';
+import { flushFlows } from './conntrack.ts';
 import { type Handle, step } from './handle.ts';
 import { deleteLink } from './links.ts';
 import { findLink, needLink } from './netns.ts';
@@ -166,6 +168,10 @@ export class FakeNamespace implements Namespace {
   async ping(address: string, options: Waits = {}): Promise<number | undefined> {
     throwIfAborted(options.signal);
     return await this.#step(`ping ${address}`, () => this.#sockets.ping(address));
+  }
+
+  async flushConntrack(filters: readonly ConnectionFilter[]): Promise<number> {
+    return await this.#step('flushConntrack', () => flushFlows(this.state.flows, filters));
   }
 
   spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess {

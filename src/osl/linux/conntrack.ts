@@ -1,4 +1,6 @@
-import { type Address, equal, type Family, fromBytes } from '../../ip.ts';
+import { type Address, equal, FAMILIES, type Family, familyOf, fromBytes } from '../../ip.ts';
+import { type ConnectionFacts, fitsOneOf } from '../firewall/connections.ts';
+import type { ConnectionFilter } from '../osl.ts';
 import { familyNumber } from './netlink/address.ts';
 import { attributeMap, Writer } from './netlink/attributes.ts';
 import { NETLINK_NETFILTER, type NetlinkRequest } from './netlink/message.ts';
@@ -61,6 +63,28 @@ export async function forgetConnections(
     for (const { error } of replies) if (error && error.errno !== 'ENOENT') throw error;
     return replies.filter(({ error }) => !error).length;
   });
+}
+
+/** See `Namespace.flushConntrack`. */
+export async function flushConnections(
+  namespaceFd: number | undefined,
+  filters: readonly ConnectionFilter[],
+): Promise<number> {
+  const fits = fitsOneOf(filters);
+  let flushed = 0;
+  for (const family of FAMILIES) {
+    if (filters.some(({ address }) => address === undefined || familyOf(address) === family))
+      flushed += await forgetConnections(namespaceFd, family, (each) => fits(factsOf(each)));
+  }
+  return flushed;
+}
+
+function factsOf({ original, reply }: Connection): ConnectionFacts {
+  return {
+    protocol: original.protocol,
+    port: original.destinationPort,
+    addresses: [original.source, original.destination, reply.source, reply.destination],
+  };
 }
 
 /** True for connections with an address at either end, before or after translation. */

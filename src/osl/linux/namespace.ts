@@ -4,6 +4,7 @@ import type { Family } from '../../ip.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
 import type {
   Change,
+  ConnectionFilter,
   HeldPort,
   Link,
   LinkAddress,
@@ -17,7 +18,7 @@ import type {
 } from '../osl.ts';
 import { applyChanges, type HandleOf } from './apply.ts';
 import { explainRefusal } from './capabilities.ts';
-import { type Connection, forgetConnections, readConnections } from './conntrack.ts';
+import { type Connection, flushConnections, forgetConnections, readConnections } from './conntrack.ts';
 import { DeleteQueue, type Warner } from './deletes.ts';
 import type { Handle } from './handle.ts';
 import { type KernelEvent, watchNamespace } from './monitor.ts';
@@ -135,6 +136,10 @@ export class LinuxNamespace implements Namespace {
     } catch (error) {
       throw explainRefusal(error);
     }
+  }
+
+  async flushConntrack(filters: readonly ConnectionFilter[]): Promise<number> {
+    return flushConnections(this.#handle.fd, filters);
   }
 
   spawn(file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {

@@ -1,46 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { DriverNetwork, EndpointPlace, PortRequest } from '../../../src/driverapi/driver.ts';
-import { builtinDrivers } from '../../../src/drivers/index.ts';
 import { bridgeName, vethName } from '../../../src/ids.ts';
 import { labels } from '../../../src/labels.ts';
-import type { Namespace } from '../../../src/osl/osl.ts';
-import { silent } from '../../../src/testing/driver-fixtures.ts';
-import { canUseKernel, type TestHost, whyNot, withTestHost } from '../../support/kernel.ts';
-import { ask, endpoint, greet, isClosed, join, neighbour, network } from '../../unit/drivers/setting.ts';
-
-const BOTH = { ipv4: true, ipv6: true };
-const port = (container: number, more: Partial<PortRequest> = {}): PortRequest => ({
-  protocol: 'tcp',
-  container,
-  ...more,
-});
-
-async function bridgeOn({ osl, host }: TestHost) {
-  const make = builtinDrivers.bridge;
-  if (make === undefined) throw new Error('there is no bridge driver');
-  const firewall = await host.firewall({ engine: 'nftables', table: `libnetwork-${process.pid}` });
-  const driver = await make({ osl, firewall, instance: `test-${process.pid}`, logger: silent });
-  await driver.restore({ networks: [], endpoints: [] });
-  return { osl, host, driver, firewall };
-}
-
-/** A network with a server on port 80 in one container, a second container, and a machine beside the host. */
-async function setUp(test: TestHost, ports: readonly PortRequest[], more: Partial<DriverNetwork> = {}) {
-  const setting = await bridgeOn(test);
-  const outside = await neighbour(test.osl, test.path('neighbour'));
-  const front = network(more);
-  await setting.driver.validateNetwork?.(front);
-  await setting.driver.createNetwork(front);
-  const place: EndpointPlace = { network: front, endpoint: endpoint(front, 2, { ports }) };
-  const web = await join(setting, place, test.path('web'));
-  const other = await join(setting, { network: front, endpoint: endpoint(front, 3) }, test.path('other'));
-  await serve(web, 'web');
-  return { ...setting, outside, front, place, web, other };
-}
-
-async function serve(namespace: Namespace, name: string): Promise<void> {
-  for (const address of ['0.0.0.0', '::']) await greet(namespace, address, 80, name);
-}
+import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
+import { ask, endpoint, isClosed, join, network } from '../../unit/drivers/setting.ts';
+import { BOTH, port, setUp } from './setting.ts';
 
 describe.skipIf(!canUseKernel)(`bridge networks on the real kernel ${whyNot}`, () => {
   it('let their endpoints reach each other, the host, and what is beside it', async () => {

@@ -6,7 +6,18 @@ import type {
   PortRequest,
 } from '../../../src/driverapi/driver.ts';
 import { labels } from '../../../src/labels.ts';
-import { ask, bridgeSetting, endpoint, greet, join, neighbour, network, type Setting } from './setting.ts';
+import {
+  ask,
+  bridgeSetting,
+  endpoint,
+  greet,
+  greetUdp,
+  join,
+  neighbour,
+  network,
+  type Setting,
+  udpClient,
+} from './setting.ts';
 
 const BOTH = { ipv4: true, ipv6: true };
 const NONE = { ipv4: false, ipv6: false };
@@ -198,5 +209,36 @@ describe('after a restart', () => {
     await next.driver.reconcile(state);
     expect(await next.driver.reconcile(state)).toEqual({ missing: [], orphaned: [] });
     expect(await ask(outside, '192.0.2.1', 8080)).not.toBe('thief');
+  });
+});
+
+describe('a datagram flow that was begun before a port changed', () => {
+  const udp = (container: number): PortRequest => port(container, { protocol: 'udp', host: 5300 });
+
+  it.for(['192.0.2.1', '2001:db8::1'])('by %s goes to whoever has the port now', async (address) => {
+    const it = await served([udp(53)]);
+    await greetUdp(it.container, 53, 'first');
+    await greetUdp(it.host, 5301, 'host');
+    const client = await udpClient(it.outside, address);
+    const bindings = await publish(it, it.place);
+    expect(await client.ask(5300)).toBe('first');
+    await publish(it, record(it.place, bindings), NONE);
+    expect(await client.ask(5300, 20)).toBe('nobody');
+    const second = { network: it.front, endpoint: endpoint(it.front, 3, { ports: [udp(53)] }) };
+    await greetUdp(await join(it, second, '/run/c2'), 53, 'second');
+    await publish(it, second);
+    expect(await client.ask(5300)).toBe('second');
+    client.close();
+  });
+
+  it('ends when its endpoint leaves', async () => {
+    const it = await served([udp(53)]);
+    await greetUdp(it.container, 53, 'first');
+    const client = await udpClient(it.outside, '192.0.2.1');
+    const bindings = await publish(it, it.place);
+    expect(await client.ask(5300)).toBe('first');
+    await it.driver.leave(record(it.place, bindings));
+    expect(await it.host.flushConntrack([{ address: '10.9.0.2' }])).toBe(0);
+    client.close();
   });
 });

@@ -163,3 +163,31 @@ export async function ask(
 export async function isClosed(from: Namespace, address: string, port: number): Promise<boolean> {
   return ['UNAVAILABLE', 'TIMEOUT'].includes(await ask(from, address, port, 300));
 }
+
+/** Says its name to whoever sends a datagram. */
+export async function greetUdp(namespace: Namespace, port: number, name: string): Promise<void> {
+  for (const address of ['0.0.0.0', '::']) {
+    const socket = await namespace.bindUdp(address, port);
+    socket.onMessage((_, from) => socket.send(Buffer.from(name), from));
+  }
+}
+
+/** Sends one datagram after the other from one socket, as a client does that never looks back. */
+export async function udpClient(from: Namespace, address: string) {
+  const socket = await from.bindUdp(address.includes(':') ? '::' : '0.0.0.0', 0);
+  let hear: (said: string) => void = () => undefined;
+  socket.onMessage((data) => hear(String(data)));
+  return {
+    /** Who answers at a port; `nobody` after some time. */
+    ask: (port: number, timeoutMs = 500) =>
+      new Promise<string>((resolve) => {
+        const timer = setTimeout(() => resolve('nobody'), timeoutMs);
+        hear = (said) => {
+          clearTimeout(timer);
+          resolve(said);
+        };
+        socket.send(Buffer.from('who?'), { address, port });
+      }),
+    close: () => socket.close(),
+  };
+}
