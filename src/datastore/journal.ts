@@ -68,13 +68,17 @@ export class Journal {
 
 /** @throws an error that says corrupt, for a line that `append` did not write */
 function parseLine(line: string): readonly JournalWrite[] {
-  try {
-    const writes: unknown = JSON.parse(line);
-    if (Array.isArray(writes) && writes.every(isWrite)) return writes;
-  } catch (cause) {
-    throw new Error('corrupt journal', { cause });
-  }
+  const writes = parseJson(line);
+  if (Array.isArray(writes) && writes.every(isWrite)) return writes;
   throw new Error('corrupt journal');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isWrite(write: unknown): write is JournalWrite {

@@ -227,8 +227,9 @@ class LevelStore implements Datastore {
 
   /** Brings everything that is accepted into the database, and then takes those that wait. */
   async #drain(): Promise<void> {
-    // A turn of the microtask queue lets writes that are asked for together share the first batch.
-    await undefined;
+    // Writes that are asked for together share the first batch. What is accepted already does not have to hurry:
+    // whoever waits for it goes on first.
+    await (this.#queue.length > 0 ? undefined : new Promise(setImmediate));
     do {
       await this.#flush();
       const waiting = this.#queue.splice(0);
