@@ -74,7 +74,6 @@ async function onStage(stage: Stage): Promise<readonly Row[]> {
     sandboxId: 'bench',
     names: manyNames(),
     upstreams: () => [{ address: SERVER_ADDRESS, from: 'sandbox' }],
-    forwarding: () => true,
     firewallTable: 'libnetwork-bench',
   });
   try {

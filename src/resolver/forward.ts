@@ -25,7 +25,7 @@ type Answer = { readonly reply: Buffer } | { readonly rcode: number };
 export interface ForwarderOptions
   extends Pick<
     ResolverOptions,
-    'namespace' | 'dial' | 'upstreams' | 'forwarding' | 'onForwarded' | 'logger'
+    'namespace' | 'sandboxId' | 'names' | 'dial' | 'upstreams' | 'onForwarded' | 'logger'
   > {
   readonly limits: ResolverLimits;
   readonly counters: ResolverCounters;
@@ -117,7 +117,7 @@ export class Forwarder {
   }
 
   async #ask(question: string, message: Buffer, query: Query, transport: Transport): Promise<Answer> {
-    const servers = this.#health.order(this.#targets(), (target) => target.key);
+    const servers = this.#health.order(this.#targets(query.name), (target) => target.key);
     const answer = await this.#race(servers, message, query.end, transport);
     if (answer === undefined) {
       this.#counters.failed++;
@@ -133,21 +133,22 @@ export class Forwarder {
   }
 
   /** The servers that may be asked, at most three. */
-  #targets(): readonly Target[] {
+  #targets(name: string): readonly Target[] {
     const targets: Target[] = [];
-    const forwarding = this.#options.forwarding();
-    for (const upstream of this.#options.upstreams()) {
-      const target = this.#target(upstream, forwarding);
+    const { names, sandboxId, upstreams } = this.#options;
+    const mayAskHost = names.mayForward?.(sandboxId, name, 'host') ?? true;
+    for (const upstream of upstreams()) {
+      const target = this.#target(upstream, mayAskHost);
       if (target !== undefined && targets.length < MOST_SERVERS) targets.push(target);
     }
     return targets;
   }
 
-  /** Without `forwarding` nothing leaves by the host's network; and never do we ask ourselves. */
-  #target({ address, port = 53, from }: Upstream, forwarding: boolean): Target | undefined {
+  /** Nothing leaves by the host's network unless it may; and never do we ask ourselves. */
+  #target({ address, port = 53, from }: Upstream, mayAskHost: boolean): Target | undefined {
     const server = serverAt(address, port);
     if (from === 'host')
-      return forwarding && this.#host !== undefined
+      return mayAskHost && this.#host !== undefined
         ? { ...server, key: `host ${server.address} ${port}`, dialer: this.#host }
         : undefined;
     if (server.address === this.#options.self) return undefined;

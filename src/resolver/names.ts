@@ -1,13 +1,7 @@
 import type { Family } from '../ip.ts';
 import { formatAddress, parseAddress } from '../ip.ts';
-import {
-  type Host,
-  type Policy,
-  type ServiceTarget,
-  type StaticAddresses,
-  type StaticNames,
-  Zone,
-} from './zone.ts';
+import { isLetThrough, OPEN, type PolicyOptions, policyOf, type Way } from './policy.ts';
+import { type Host, type ServiceTarget, type StaticAddresses, type StaticNames, Zone } from './zone.ts';
 
 export type { ServiceTarget } from './zone.ts';
 
@@ -22,8 +16,8 @@ export interface NameSource {
   reverse(sandbox: string, address: string): readonly string[] | undefined;
   /** The targets of a service name, `_http._tcp.web` (RFC 2782). */
   service?(sandbox: string, name: string): readonly ServiceTarget[] | undefined;
-  /** Whether a name that is not known here may be asked of other servers. Default: it may. */
-  mayForward?(sandbox: string, name: string): boolean;
+  /** Whether a name that is not known here may be asked of servers reached that way. Default: it may. */
+  mayForward?(sandbox: string, name: string, way: Way): boolean;
 }
 
 /** One endpoint as the name table sees it. */
@@ -57,17 +51,13 @@ export interface SandboxNames {
 }
 
 /** Static names of a network, beside those of its endpoints, and what its sandboxes may ask elsewhere. */
-export interface NetworkNames {
+export interface NetworkNames extends PolicyOptions {
   readonly id: string;
   readonly name: string;
   /** Name to addresses, of both families mixed. An endpoint's name goes before a static one. */
   readonly records?: Readonly<Record<string, readonly string[]>> | undefined;
   /** Domain to addresses: `{ 'apps.example': ['10.9.0.9'] }` answers for every name below `apps.example`. */
   readonly wildcard?: Readonly<Record<string, readonly string[]>> | undefined;
-  /** `none`: this network lets no question through to other servers. Default `servers`. */
-  readonly forward?: 'none' | 'servers' | undefined;
-  /** The only names let through: `registry.example`, or `*.example` for all below. Default: all. */
-  readonly allow?: readonly string[] | undefined;
 }
 
 interface Sight {
@@ -122,7 +112,7 @@ export class NameTable implements NameSource {
     zone.name = fold(network.name);
     zone.displayName = network.name;
     zone.setStatic(staticNames(network.records), staticNames(network.wildcard));
-    zone.policy = policyOf(network);
+    zone.policy = policyOf(network, fold);
     if (zone.empty) this.#zones.delete(network.id);
   }
 
@@ -131,7 +121,7 @@ export class NameTable implements NameSource {
     const zone = this.#zones.get(id);
     if (zone === undefined) return;
     zone.setStatic(new Map(), new Map());
-    zone.policy = undefined;
+    zone.policy = OPEN;
     if (zone.empty) this.#zones.delete(id);
   }
 
@@ -161,11 +151,10 @@ export class NameTable implements NameSource {
     return targets === 'no-such-type' ? undefined : targets;
   }
 
-  /** One network of the sandbox that lets the name through is enough, as one with a way out is for packets. */
-  mayForward(sandbox: string, name: string): boolean {
+  mayForward(sandbox: string, name: string, way: Way): boolean {
     const networks = this.#sandboxes.get(sandbox)?.networks ?? [];
-    const policies = networks.map((id) => this.#zones.get(id)?.policy);
-    return policies.every((it) => it === undefined) || policies.some((it) => isAllowed(it, fold(name)));
+    const policies = networks.map((id) => this.#zones.get(id)?.policy ?? OPEN);
+    return isLetThrough(policies, fold(name), way);
   }
 
   /**
@@ -236,18 +225,6 @@ function byFamily(addresses: readonly string[]): StaticAddresses {
   const parsed = addresses.map(parseAddress).filter((address) => address !== undefined);
   const of = (family: Family) => parsed.filter((it) => it.family === family).map(formatAddress);
   return { ipv4: of('ipv4'), ipv6: of('ipv6') };
-}
-
-function policyOf({ forward = 'servers', allow }: NetworkNames): Policy | undefined {
-  if (forward === 'servers' && allow === undefined) return undefined;
-  return new Set(forward === 'none' ? [] : allow?.map(fold));
-}
-
-function isAllowed(policy: Policy | undefined, name: string): boolean {
-  if (policy === undefined || policy.has(name)) return true;
-  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
-    if (policy.has(`*${name.slice(dot)}`)) return true;
-  return false;
 }
 
 function aliasMap(aliases: SandboxNames['aliases']): ReadonlyMap<string, string> | undefined {

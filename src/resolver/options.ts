@@ -24,8 +24,6 @@ export interface ResolverOptions {
   readonly names: NameSource;
   /** Asked on every question that is forwarded; the first three that may be asked are used, in order. */
   readonly upstreams: () => readonly Upstream[];
-  /** False: servers of the host are not asked (internal networks); those reached from the sandbox still are. */
-  readonly forwarding: () => boolean;
   /** The table that holds the redirection of port 53 in the sandbox's namespace. */
   readonly firewallTable: string;
   /** Default `nftables`; `none`: port 53 itself is bound. */
@@ -37,7 +35,7 @@ export interface ResolverOptions {
    * firewall for them. The client waits for it.
    */
   readonly onForwarded?: ((answer: ForwardedAnswer) => void | Promise<void>) | undefined;
-  readonly limits?: Partial<ResolverLimits> | undefined;
+  readonly limits?: LimitOptions | undefined;
   readonly logger?: Logger | undefined;
   /** The host's namespace, that servers with `from: 'host'` are asked from; without it they are not asked. */
   readonly dial?: DialNamespace | undefined;
@@ -73,6 +71,9 @@ export interface ResolverLimits {
   readonly cacheEntries: number;
 }
 
+/** Limits to replace the defaults with. */
+export type LimitOptions = { readonly [Name in keyof ResolverLimits]?: ResolverLimits[Name] | undefined };
+
 const DEFAULTS: ResolverLimits = {
   inFlight: 4096,
   tcpConnections: 64,
@@ -83,7 +84,8 @@ const DEFAULTS: ResolverLimits = {
   cacheEntries: 0,
 };
 
-const RANGES: Readonly<Record<keyof ResolverLimits, readonly [least: number, most: number]>> = {
+/** The least and the most of each limit. */
+export const LIMIT_RANGES: Readonly<Record<keyof ResolverLimits, readonly [least: number, most: number]>> = {
   inFlight: [0, 20_000],
   tcpConnections: [0, 10_000],
   tcpIdleMs: [1, 3_600_000],
@@ -94,9 +96,10 @@ const RANGES: Readonly<Record<keyof ResolverLimits, readonly [least: number, mos
 };
 
 /** The limits with defaults filled in. @throws INVALID_ARGUMENT for one out of its range */
-export function checkLimits(given: Partial<ResolverLimits> = {}): ResolverLimits {
-  const limits = { ...DEFAULTS, ...given };
-  for (const [name, [least, most]] of Object.entries(RANGES)) {
+export function checkLimits(given: LimitOptions = {}): ResolverLimits {
+  const said = Object.entries(given).filter(([, value]) => value !== undefined);
+  const limits = { ...DEFAULTS, ...Object.fromEntries(said) };
+  for (const [name, [least, most]] of Object.entries(LIMIT_RANGES)) {
     const value: unknown = limits[name as keyof ResolverLimits];
     if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most)
       throw invalid(`limits.${name}`, value, `must be a whole number from ${least} to ${most}`);

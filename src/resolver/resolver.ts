@@ -15,6 +15,7 @@ import { type Handler, serveTcp, serveUdp } from './server.ts';
 
 export type {
   ForwardedAnswer,
+  LimitOptions,
   Logger,
   ResolverCounters,
   ResolverLimits,
@@ -143,7 +144,7 @@ class SandboxResolver implements Resolver {
     const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
     if (isAddress && !query.name.includes('.') && ndotsSet?.())
       return emptyReply(message, query.end, 0, edns);
-    if (names.mayForward?.(sandboxId, query.name) === false)
+    if (names.mayForward?.(sandboxId, query.name, 'sandbox') === false)
       return emptyReply(message, query.end, RCODE.NXDOMAIN, edns);
     return this.#forwarder.forward(message, query, transport).then(
       (reply) => shorten(reply, query.end, limit),

@@ -1,4 +1,5 @@
 import type { Family } from '../ip.ts';
+import { OPEN } from './policy.ts';
 
 /** An endpoint's share of a zone. Names are folded, addresses plain and canonical. */
 export interface Host {
@@ -29,9 +30,6 @@ export interface StaticAddresses {
   readonly ipv6: readonly string[];
 }
 
-/** The names that a network lets through to other servers, `*.domain` for all below one. */
-export type Policy = ReadonlySet<string>;
-
 /** The hosts of one name, and their addresses as last computed. */
 interface Entry {
   readonly hosts: Set<Host>;
@@ -45,8 +43,7 @@ export class Zone {
   /** The network's name, folded, and as it is written. */
   name = '';
   displayName = '';
-  /** `undefined` lets everything through. */
-  policy: Policy | undefined;
+  policy = OPEN;
   readonly #hosts = new Map<string, Host>();
   readonly #entries = new Map<string, Entry>();
   readonly #reverse = new Map<string, Set<Host>>();
@@ -56,10 +53,7 @@ export class Zone {
 
   get empty(): boolean {
     return (
-      this.#hosts.size === 0 &&
-      this.#records.size === 0 &&
-      this.#wildcards.size === 0 &&
-      this.policy === undefined
+      this.#hosts.size === 0 && this.#records.size === 0 && this.#wildcards.size === 0 && this.policy === OPEN
     );
   }
 

@@ -100,7 +100,6 @@ describe.skipIf(!canUseKernel)(`names that come and go${whyNot && `: ${whyNot}`}
         sandboxId: 's1',
         names: churn.names,
         upstreams: () => [],
-        forwarding: () => false,
         firewallTable: `libnetwork-test-${process.pid}`,
       });
       const questions = interrogate(sandbox, churn, () => churn.changes >= CHANGES);

@@ -19,7 +19,6 @@ export function optionsFor(
     sandboxId: 's1',
     names: namesOf('s1'),
     upstreams: () => [],
-    forwarding: () => true,
     firewallTable: `libnetwork-test-${process.pid}`,
     dial: test.host,
   };
@@ -102,10 +101,11 @@ export function resolverSteps(
       const outside = await serve(test.host, '127.0.0.53', '192.0.2.1');
       const inside = await serve(test.host, '10.9.0.1', '192.0.2.2');
       let upstreams: ResolverOptions['upstreams'] = () => [{ address: '127.0.0.53', from: 'host' }];
-      const forwarding = () => false;
+      const names = namesOf('s1');
+      names.setNetwork({ id: 'n1', name: 'front', internal: true });
       const resolver = await startResolver({
         ...optionsFor(test, sandbox, engine),
-        forwarding,
+        names,
         upstreams: () => upstreams(),
       });
       for (const name of ['a.example', 'alone', '1.2.0.192.in-addr.arpa'])

@@ -18,7 +18,6 @@ const resolver = await startResolver({
   names,
   sandboxId: 's1',
   upstreams: () => [],
-  forwarding: () => false,
   firewallTable: `libnetwork-test-${process.pid}`,
 });
 parentPort.postMessage('ready');

@@ -219,11 +219,11 @@ describe('the policy of a network', () => {
   it('lets all names through by default, and none when told', () => {
     const names = table(web);
     names.setSandbox({ id: 's1', networks: ['n1'] });
-    expect(names.mayForward('s1', 'a.example')).toBe(true);
+    expect(names.mayForward('s1', 'a.example', 'host')).toBe(true);
     names.setNetwork({ id: 'n1', name: 'front', forward: 'none' });
-    expect(names.mayForward('s1', 'a.example')).toBe(false);
+    expect(names.mayForward('s1', 'a.example', 'host')).toBe(false);
     names.removeNetwork('n1');
-    expect(names.mayForward('s1', 'a.example')).toBe(true);
+    expect(names.mayForward('s1', 'a.example', 'host')).toBe(true);
   });
 
   it.each([
@@ -238,17 +238,50 @@ describe('the policy of a network', () => {
     const names = table(web);
     names.setSandbox({ id: 's1', networks: ['n1'] });
     names.setNetwork({ id: 'n1', name: 'front', allow: ['Registry.example', '*.lab.example'] });
-    expect(names.mayForward('s1', name)).toBe(expected);
+    expect(names.mayForward('s1', name, 'host')).toBe(expected);
   });
 
   it('is that of the most generous of the networks', () => {
     const names = table(web, { ...web, id: 'e2', networkId: 'n2', networkName: 'back' });
     names.setNetwork({ id: 'n1', name: 'front', forward: 'none' });
     names.setSandbox({ id: 's1', networks: ['n1'] });
-    expect(names.mayForward('s1', 'a.example')).toBe(false);
+    expect(names.mayForward('s1', 'a.example', 'host')).toBe(false);
     names.setSandbox({ id: 's1', networks: ['n1', 'n2'] });
-    expect(names.mayForward('s1', 'a.example')).toBe(true);
+    expect(names.mayForward('s1', 'a.example', 'host')).toBe(true);
     names.setNetwork({ id: 'n2', name: 'back', allow: ['b.example'] });
-    expect(['a.example', 'b.example'].map((name) => names.mayForward('s1', name))).toEqual([false, true]);
+    expect(['a.example', 'b.example'].map((name) => names.mayForward('s1', name, 'host'))).toEqual([
+      false,
+      true,
+    ]);
+  });
+
+  /** Whether a name may be asked of servers of the host, and of servers that the sandbox reaches. */
+  const ways = (names: NameTable, name: string) =>
+    (['host', 'sandbox'] as const).map((way) => names.mayForward('s1', name, way));
+
+  it('of an internal network keeps questions from the host, but not from servers inside', () => {
+    const names = table();
+    names.setSandbox({ id: 's1', networks: ['n1'] });
+    names.setNetwork({ id: 'n1', name: 'front', internal: true });
+    expect(ways(names, 'a.example')).toEqual([false, true]);
+    names.setNetwork({ id: 'n1', name: 'front', internal: true, forward: 'servers' });
+    expect(ways(names, 'a.example')).toEqual([true, true]);
+    names.setNetwork({ id: 'n1', name: 'front', internal: true, forward: 'none' });
+    expect(ways(names, 'a.example')).toEqual([false, false]);
+  });
+
+  it('is not widened by an internal network that says nothing', () => {
+    const names = table();
+    names.setSandbox({ id: 's1', networks: ['n1', 'n2'] });
+    names.setNetwork({ id: 'n1', name: 'front', internal: true });
+    names.setNetwork({ id: 'n2', name: 'back', allow: ['b.example'] });
+    expect(ways(names, 'a.example')).toEqual([false, false]);
+    expect(ways(names, 'b.example')).toEqual([true, true]);
+  });
+
+  it('lets a sandbox in no network ask nobody by the host', () => {
+    const names = table();
+    names.setSandbox({ id: 's1', networks: [] });
+    expect(ways(names, 'a.example')).toEqual([false, true]);
   });
 });

@@ -17,7 +17,6 @@ async function withResolver(work: (net: Net, warned: unknown[]) => Promise<void>
     sandboxId: 's1',
     names,
     upstreams: () => [{ address: '10.0.0.1', from: 'sandbox' }],
-    forwarding: () => true,
     firewallTable: 'libnetwork-test',
     limits: { retryMs: 5, timeoutMs: 10, cacheEntries: 100 },
     logger: { warn: (_message, facts) => warned.push(facts?.error) },

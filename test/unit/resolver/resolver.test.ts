@@ -15,14 +15,12 @@ let net: Net;
 let hostNet: Net;
 let names: NameTable;
 let upstreams: Upstream[];
-let forwarding: boolean;
 const running: Resolver[] = [];
 
 beforeEach(() => {
   net = new Net();
   hostNet = new Net();
   upstreams = [];
-  forwarding = true;
   names = new NameTable();
   names.setSandbox({ id: 's1', networks: ['n1'] });
   const services = [{ name: 'http', protocol: 'tcp', port: 80 }] as const;
@@ -47,7 +45,6 @@ async function start(options: Partial<ResolverOptions> = {}): Promise<Resolver> 
     sandboxId: 's1',
     names,
     upstreams: () => upstreams,
-    forwarding: () => forwarding,
     firewallTable: 'libnetwork-test',
     ...options,
     limits: { retryMs: 20, timeoutMs: 100, ...options.limits },
@@ -324,7 +321,7 @@ describe('an internal network', () => {
   it('never asks by the host, and still asks servers inside', async () => {
     const outside = await serve(hostNet, '10.0.0.1', () => ({ answers: [record('a.example')] }));
     const inside = await serve(net, '10.0.0.2', () => ({ answers: [record('a.example', '192.0.2.2')] }));
-    forwarding = false;
+    names.setNetwork({ id: 'n1', name: 'front', internal: true });
     upstreams = [host];
     await start();
     expect(await ask(net, 'a.example')).toMatchObject({ rcode: 'SERVFAIL' });
@@ -339,10 +336,10 @@ describe('an internal network', () => {
   it('forwards as soon as a network with a way out is joined', async () => {
     await serve(hostNet, '10.0.0.1', () => ({ answers: [record('a.example')] }));
     upstreams = [host];
-    forwarding = false;
+    names.setNetwork({ id: 'n1', name: 'front', internal: true });
     await start();
     expect(await ask(net, 'a.example')).toMatchObject({ rcode: 'SERVFAIL' });
-    forwarding = true;
+    names.setSandbox({ id: 's1', networks: ['n1', 'n2'] });
     expect(await ask(net, 'a.example')).toMatchObject({ rcode: 'NOERROR' });
   });
 });
