@@ -40,7 +40,8 @@ export class NetworkController implements AsyncDisposable {
 
   /**
    * Makes a network: takes its address pools, then what the driver needs in the kernel. All or nothing.
-   * @throws INVALID_ARGUMENT naming the field, ALREADY_EXISTS (name), NOT_FOUND (driver), FORBIDDEN (overlap)
+   * @throws INVALID_ARGUMENT naming the field, ALREADY_EXISTS (name), NOT_FOUND (driver), FORBIDDEN or
+   * CONFLICT (a subnet or a bridge that overlaps another one)
    */
   createNetwork(options: NetworkOptions, waits: Waits = {}): Promise<Network> {
     return this.#core.operate(() => createNetwork(this.#core, options, waits.signal));

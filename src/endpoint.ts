@@ -1,5 +1,6 @@
 import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
 import type { Driver, PortBinding } from './driverapi/driver.ts';
+import { type EndpointChanges, updateEndpoint } from './endpointupdate.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
 import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
@@ -9,8 +10,8 @@ import { detach, leaveSandbox } from './leave.ts';
 import type { NetworkEntry } from './network.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
-import { type EndpointRecord, type HeldAddress, SCHEMA_VERSION } from './records.ts';
-import type { Sandbox, SandboxEntry } from './sandbox.ts';
+import { type EndpointRecord, type HeldAddress, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
+import { Sandbox, type SandboxEntry } from './sandbox.ts';
 import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
 export interface DeleteEndpointOptions extends Waits {
@@ -66,15 +67,24 @@ export class Endpoint {
 
   /**
    * Puts the endpoint into a sandbox: its link, addresses, routes, names and published ports.
-   * @throws FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
+   * @throws INVALID_ARGUMENT for a sandbox of another controller; FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
    */
   join(sandbox: Sandbox, options: JoinOptions = {}): Promise<void> {
-    return this.#core.operate(() => joinSandbox(this.#core, this.#entry, sandbox.id, options));
+    return this.#core.operate(async () =>
+      joinSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), options),
+    );
+  }
+
+  /** Changes its published ports in place; what stays is not touched. See `updateEndpoint`. */
+  update(changes: EndpointChanges): Promise<void> {
+    return this.#core.operate(() => updateEndpoint(this.#core, this.#entry, changes));
   }
 
   /** Takes the endpoint out of its sandbox; its addresses stay its own. @throws FORBIDDEN when not joined to it */
   leave(sandbox: Sandbox, waits: Waits = {}): Promise<void> {
-    return this.#core.operate(() => leaveSandbox(this.#core, this.#entry, sandbox.id, waits.signal));
+    return this.#core.operate(async () =>
+      leaveSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), waits.signal),
+    );
   }
 
   /**
@@ -84,6 +94,11 @@ export class Endpoint {
   delete(options: DeleteEndpointOptions = {}): Promise<void> {
     return this.#core.operate(() => deleteEndpoint(this.#core, this.#entry, options));
   }
+}
+
+function idOf(core: Core, sandbox: Sandbox): SandboxId {
+  if (Sandbox.isOf(core, sandbox)) return sandbox.id;
+  throw invalid('sandbox', sandbox, 'must be a sandbox of this controller');
 }
 
 /** An endpoint's place in the tables: its record of now. */
@@ -121,11 +136,7 @@ export async function createEndpoint(
 ): Promise<Endpoint> {
   const parsed = parseOptions('endpoint', options);
   checkNetwork(core, network);
-  for (const family of FAMILIES) {
-    if (parsed[family] !== undefined && !network.record[family]) {
-      throw invalid(family, parsed[family], `the network ${network.record.name} has no ${family}`);
-    }
-  }
+  checkAddresses(network.record, parsed);
   if (network.endpoints.has(parsed.name)) {
     throw new LibnetworkError(
       'ALREADY_EXISTS',
@@ -193,6 +204,20 @@ async function createInDriver(
   });
 }
 
+/** Wanted addresses must lie in the network's subnets: checked before any address is taken. */
+function checkAddresses(
+  { name, pools, ...network }: NetworkRecord,
+  wanted: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined },
+): void {
+  for (const family of FAMILIES) {
+    const address = wanted[family];
+    if (address === undefined) continue;
+    if (!network[family]) throw invalid(family, address, `the network ${name} has no ${family}`);
+    if (!pools.some((pool) => pool.family === family && holds(pool.subnet, address)))
+      throw invalid(family, address, `belongs to no subnet of network ${name}`);
+  }
+}
+
 function checkNetwork(core: Core, network: NetworkEntry): void {
   const { id, name, state } = network.record;
   if (core.networks.get(id) === network && state === 'ready') return;
@@ -246,8 +271,6 @@ async function requestAddress(
       full = error;
     }
   }
-  if (wanted !== undefined)
-    throw invalid(family, wanted, `belongs to no subnet of network ${network.record.name}`);
   throw new LibnetworkError(
     'UNAVAILABLE',
     `no ${family} address is left in network ${network.record.name}: ${pools.map((pool) => pool.subnet).join(', ')}`,

@@ -2,6 +2,7 @@ import { type Core, driverNetwork } from './core.ts';
 import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type NetworkId, newId } from './ids.ts';
+import { type NetworkChanges, updateNetwork } from './networkupdate.ts';
 import { type EndpointOptions, type NetworkOptions, parseOptions, type Waits } from './options.ts';
 import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
 import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
@@ -69,6 +70,11 @@ export class Network {
   /** An endpoint by id or name. */
   endpoint(idOrName: string): Endpoint | undefined {
     return this.endpoints().find((endpoint) => endpoint.id === idOrName || endpoint.name === idOrName);
+  }
+
+  /** Changes its labels and options in place, as far as its driver can. See `updateNetwork`. */
+  update(changes: NetworkChanges): Promise<void> {
+    return this.#core.operate(() => updateNetwork(this.#core, this.#entry, changes));
   }
 
   /**
@@ -144,6 +150,7 @@ export async function createNetwork(
       holder: `network ${holder.record.id}`,
     });
   }
+  throwIfAborted(signal);
   const families = usesIpam ? poolsByFamily(parsed.ipam.pools, parsed) : { ipv4: [], ipv6: [] };
   const record: NetworkRecord = {
     schema: SCHEMA_VERSION,

@@ -2,7 +2,22 @@ import * as v from 'valibot';
 import type { Datastore } from './datastore/datastore.ts';
 import type { DriverFactory, Logger, PortRequest } from './driverapi/driver.ts';
 import { invalid } from './errors.ts';
-import { contains, familyOf, parseAddress, parseCidr, parsePrefix } from './ip.ts';
+import {
+  address,
+  driverOptions,
+  hostname,
+  interfaceName,
+  labels,
+  line,
+  macAddress,
+  name,
+  path,
+  pool,
+  portRequest,
+  priority,
+  subnet,
+} from './fields.ts';
+import { familyOf } from './ip.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 
@@ -118,92 +133,6 @@ export interface SandboxOptions {
   /** An existing namespace, such as `/proc/4242/ns/net`; `'host'`: the host's own. @default a new one */
   readonly namespacePath?: string | undefined;
 }
-
-const MAX_NAME = 128;
-const name = v.pipe(
-  v.string('must be text'),
-  v.maxLength(MAX_NAME, `must have at most ${MAX_NAME} characters`),
-  v.regex(
-    /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/,
-    'must be letters, digits, "_", "." and "-", and start with a letter or digit',
-  ),
-);
-const line = v.pipe(
-  v.string('must be text'),
-  v.maxLength(4096, 'must have at most 4096 characters'),
-  // Control characters would let a value end its line in a file, or its string in the kernel.
-  v.check((text) => !hasControlCharacter(text), 'must not hold control characters'),
-);
-const path = v.pipe(line, v.check(isNormalPath, 'must be an absolute path without ".", ".." or empty parts'));
-const hostname = v.pipe(
-  v.string('must be text'),
-  v.maxLength(253, 'must have at most 253 characters'),
-  v.regex(/^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_][a-zA-Z0-9_-]{0,62})*$/, 'must be a host name'),
-);
-const address = v.pipe(
-  line,
-  v.check((text) => familyOf(text) !== undefined, 'must be an IPv4 or IPv6 address'),
-);
-const subnet = v.pipe(
-  line,
-  v.check((text) => parseCidr(text) !== undefined, 'must be a subnet such as 10.9.0.0/24'),
-  v.check((text) => parsePrefix(text) !== undefined, 'must have no host bits set'),
-);
-const labels = v.record(v.pipe(line, v.minLength(1, 'must not be empty')), line);
-const driverOptions = v.record(
-  v.pipe(line, v.minLength(1, 'must not be empty')),
-  v.union([line, v.boolean(), v.pipe(v.number(), v.finite())], 'must be text, a number or a boolean'),
-);
-const interfaceName = v.pipe(
-  v.string('must be text'),
-  v.check((text) => Buffer.byteLength(text) <= 15 && text.length > 0, 'must have 1 to 15 bytes'),
-  v.regex(/^[^\s/:\0%]+$/, 'must not hold white space, "/", ":" or "%"'),
-  v.check((text) => text !== '.' && text !== '..', 'must not be "." or ".."'),
-);
-const macAddress = v.pipe(
-  v.string('must be text'),
-  v.regex(/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/, 'must be six hex pairs such as 02:42:0a:09:00:05'),
-  v.check((text) => (Number.parseInt(text.slice(0, 2), 16) & 1) === 0, 'must not be a multicast address'),
-  v.check((text) => !/^00(:00){5}$/.test(text), 'must not be all zeros'),
-  v.toLowerCase(),
-);
-const port = v.pipe(
-  v.number('must be a number'),
-  v.integer('must be a whole number'),
-  v.minValue(1, 'must be 1 to 65535'),
-  v.maxValue(65535, 'must be 1 to 65535'),
-);
-const priority = v.pipe(v.number('must be a number'), v.safeInteger('must be a whole number'));
-
-const portRequest = v.pipe(
-  v.strictObject({
-    protocol: v.optional(v.picklist(['tcp', 'udp', 'sctp'], 'must be "tcp", "udp" or "sctp"'), 'tcp'),
-    container: port,
-    host: v.optional(port),
-    hostEnd: v.optional(port),
-    hostAddress: v.optional(address),
-  }),
-  v.check(
-    (p) => p.hostEnd === undefined || (p.host !== undefined && p.hostEnd >= p.host),
-    'hostEnd must not be below host',
-  ),
-);
-
-const pool = v.pipe(
-  v.strictObject({
-    subnet: v.optional(subnet),
-    ipRange: v.optional(subnet),
-    gateway: v.optional(address),
-    auxAddresses: v.optional(v.record(name, address), {}),
-  }),
-  v.check((p) => p.subnet !== undefined || p.ipRange === undefined, 'ipRange needs a subnet'),
-  v.check((p) => inside(p.ipRange, p.subnet), 'ipRange must lie inside the subnet'),
-  v.check((p) => inside(p.gateway, p.subnet), 'gateway must lie inside the subnet'),
-  v.check(
-    (p) => Object.values(p.auxAddresses).every((aux) => inside(aux, p.subnet)),
-    'auxAddresses must lie inside the subnet',
-  ),
-);
 
 const schemas = {
   network: v.strictObject({
@@ -326,27 +255,4 @@ function problem(issue: v.BaseIssue<unknown>): string {
   return issue.message.startsWith('Invalid ')
     ? `must be ${issue.expected ?? 'something else'}`
     : issue.message;
-}
-
-function hasControlCharacter(text: string): boolean {
-  for (let i = 0; i < text.length; i++)
-    if (text.charCodeAt(i) < 32 || text.charCodeAt(i) === 127) return true;
-  return false;
-}
-
-function isNormalPath(text: string): boolean {
-  return (
-    text.startsWith('/') &&
-    text
-      .slice(1)
-      .split('/')
-      .every((part) => part !== '' && part !== '.' && part !== '..')
-  );
-}
-
-function inside(what: string | undefined, subnetText: string | undefined): boolean {
-  if (what === undefined || subnetText === undefined) return true;
-  const outer = parsePrefix(subnetText);
-  const inner = what.includes('/') ? parsePrefix(what) : parseAddress(what);
-  return outer !== undefined && inner !== undefined && contains(outer, inner);
 }

@@ -24,6 +24,11 @@ export class Sandbox {
     this.#entry = entry;
   }
 
+  /** @internal True for a sandbox of this controller, also one that is gone. */
+  static isOf(core: Core, value: unknown): value is Sandbox {
+    return typeof value === 'object' && value !== null && #core in value && value.#core === core;
+  }
+
   get id(): SandboxId {
     return this.#entry.record.id;
   }

@@ -1,9 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Entry } from '../../../src/datastore/datastore.ts';
 import { memoryBacking, memoryStore } from '../../../src/datastore/index.ts';
 import type { Logger } from '../../../src/driverapi/driver.ts';
-import { NetworkController } from '../../../src/index.ts';
+import { vethName } from '../../../src/ids.ts';
+import { type ControllerOptions, NetworkController, type Sandbox } from '../../../src/index.ts';
 import { FakeKernel, type FakeOsl, fakeOsl } from '../../../src/osl/fake/index.ts';
 import { countingFaults, type Faults } from '../../../src/testing/faults.ts';
 import { faultyStore } from '../../../src/testing/faultystore.ts';
@@ -19,6 +21,7 @@ export class World {
   async open(
     faults: Faults = countingFaults(),
     activeSandboxes: readonly string[] = [],
+    more: ControllerOptions = {},
   ): Promise<{ controller: NetworkController; osl: FakeOsl }> {
     const osl = fakeOsl({ kernel: this.kernel, faults });
     const store = faultyStore(memoryStore({ backing: this.backing }), faults);
@@ -38,6 +41,7 @@ export class World {
       runDir: this.runDir,
       activeSandboxes,
       logger,
+      ...more,
     });
     return { controller, osl };
   }
@@ -53,12 +57,34 @@ export class World {
     };
   }
 
-  /** The keys of all records. */
-  async keys(): Promise<string[]> {
+  /** Everything that is stored. */
+  async entries(): Promise<readonly Entry[]> {
     const store = memoryStore({ backing: this.backing });
     const entries = await store.list('');
     await store.close();
-    return entries.map((entry) => entry.key);
+    return entries;
+  }
+
+  /** The keys of all records. */
+  async keys(): Promise<string[]> {
+    return (await this.entries()).map((entry) => entry.key);
+  }
+
+  /** Takes away what an endpoint consists of, behind the controller's back. */
+  async vandalise(victim: {
+    readonly endpointId: string;
+    readonly sandbox: Sandbox;
+    readonly missing: readonly ('record' | 'namespace' | 'link')[];
+  }): Promise<void> {
+    const osl = fakeOsl({ kernel: this.kernel });
+    if (victim.missing.includes('link')) await osl.host.deleteLink(vethName(victim.endpointId));
+    if (victim.missing.includes('namespace')) await osl.deleteNamespace(victim.sandbox.namespacePath);
+    await osl.close();
+    if (!victim.missing.includes('record')) return;
+    const store = memoryStore({ backing: this.backing });
+    for (const { key } of await store.list(''))
+      if (key.includes(`/${victim.endpointId}/`)) await store.delete(key);
+    await store.close();
   }
 
   remove(): void {
