@@ -3,8 +3,14 @@ import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 /** What happened, by name. Every event is emitted after its record is committed. */
 export interface ControllerEvents {
   'network:create': { readonly networkId: NetworkId; readonly name: string };
+  'network:update': { readonly networkId: NetworkId; readonly name: string };
   'network:delete': { readonly networkId: NetworkId; readonly name: string };
   'endpoint:create': {
+    readonly networkId: NetworkId;
+    readonly endpointId: EndpointId;
+    readonly name: string;
+  };
+  'endpoint:update': {
     readonly networkId: NetworkId;
     readonly endpointId: EndpointId;
     readonly name: string;

@@ -108,10 +108,12 @@ const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
 export type { Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
 export type { Endpoint } from './endpoint.ts';
+export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
 export type { ControllerEvents, EventName } from './events.ts';
 export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 export type { Network, NetworkPool } from './network.ts';
+export type { NetworkChanges } from './networkupdate.ts';
 export type {
   ControllerOptions,
   EndpointOptions,

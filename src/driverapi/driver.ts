@@ -158,6 +158,12 @@ export interface Driver {
   /** Checks options and addresses before anything is recorded or made. @throws INVALID_ARGUMENT, FORBIDDEN, CONFLICT */
   validateNetwork?(network: DriverNetwork): void | Promise<void>;
   createNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
+  /**
+   * Makes a network's options those of now, in place; flows that are allowed before and after are not disturbed.
+   * Absent: options can't be changed.
+   * @throws INVALID_ARGUMENT naming an option that is chosen when the network is made
+   */
+  updateNetwork?(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   deleteNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   /**
    * Checks a new endpoint and decides what was left open (a MAC address), before anything is recorded. Makes nothing.

@@ -59,7 +59,7 @@ function creation({ mark }: Devices, config: BridgeConfig, request: JoinRequest,
  * With br_netfilter, a container's packet to its own published port is translated while still on the bridge, and
  * has to leave by the port that it came in by.
  */
-function hairpin(name: string): Change {
+export function hairpin(name: string): Change {
   return { op: 'setLink', name, hairpin: true };
 }
 

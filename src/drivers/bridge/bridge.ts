@@ -1,5 +1,6 @@
 import type {
   Driver,
+  DriverEndpoint,
   DriverFactory,
   DriverHost,
   DriverNetwork,
@@ -16,7 +17,8 @@ import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import { type EndpointId, type NetworkId, vethName } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
 import type { Firewall, FirewallChange } from '../../osl/firewall/firewall.ts';
-import { attach, bridgeFull, detach, MAX_BRIDGE_PORTS } from './attach.ts';
+import { attach, bridgeFull, detach, hairpin, MAX_BRIDGE_PORTS } from './attach.ts';
+import { checkChange } from './change.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
 import { checkConflicts } from './conflicts.ts';
 import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs, randomMac } from './device.ts';
@@ -53,6 +55,8 @@ class BridgeDriver implements Driver {
   readonly #firewall: Firewall;
   readonly #ports: Ports;
   readonly #networks = new Map<NetworkId, BridgeNetwork>();
+  /** The endpoints whose own published ports lead back to them. */
+  readonly #hairpins = new Set<EndpointId>();
 
   constructor({ osl, firewall, instance, logger }: DriverHost) {
     this.#devices = { host: osl.host, mark: markOf(instance), logger, engine: firewall.engine };
@@ -84,6 +88,15 @@ class BridgeDriver implements Driver {
       if (known !== undefined) throw error;
       await this.#undoCreate(network, error);
     }
+  }
+
+  async updateNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
+    const { config: before, joined } = this.#network(network);
+    const config = parseConfig(network);
+    checkChange(before, config);
+    throwIfAborted(signal);
+    await this.#firewall.apply([{ set: networkIntent(config) }]);
+    this.#networks.set(network.id, { config, joined });
   }
 
   async #undoCreate(network: DriverNetwork, error: unknown): Promise<never> {
@@ -132,6 +145,7 @@ class BridgeDriver implements Driver {
     joined.add(id);
     try {
       await attach(this.#devices, config, request);
+      if (request.endpoint.ports.length > 0) this.#hairpins.add(id);
     } catch (error) {
       joined.delete(id);
       throw error;
@@ -152,6 +166,7 @@ class BridgeDriver implements Driver {
     if (published) await flush(this.#devices.host, this.#devices.logger, flowsOfEndpoint(endpoint));
     throwAll(`detach endpoint ${endpoint.name}`, failures);
     this.#networks.get(network.id)?.joined.delete(endpoint.id);
+    this.#hairpins.delete(endpoint.id);
   }
 
   async publish(
@@ -160,7 +175,16 @@ class BridgeDriver implements Driver {
     { signal }: DriverWaits = {},
   ): Promise<readonly PortBinding[]> {
     throwIfAborted(signal);
-    return this.#ports.publish(this.#config(network), endpoint, families);
+    const { config, joined } = this.#network(network);
+    if (joined.has(endpoint.id)) await this.#ensureHairpin(endpoint);
+    return this.#ports.publish(config, endpoint, families);
+  }
+
+  /** An endpoint that joined without ports may get some later. */
+  async #ensureHairpin({ id, ports }: DriverEndpoint): Promise<void> {
+    if (ports.length === 0 || this.#hairpins.has(id)) return;
+    await this.#devices.host.apply([hairpin(vethName(id))]);
+    this.#hairpins.add(id);
   }
 
   async endpointInfo({ network, endpoint }: EndpointPlace): Promise<Readonly<Record<string, unknown>>> {
@@ -181,6 +205,7 @@ class BridgeDriver implements Driver {
       const known = this.#networks.get(network.id);
       if (known === undefined || !joined) continue;
       known.joined.add(endpoint.id);
+      if (endpoint.ports.length > 0) this.#hairpins.add(endpoint.id);
       await this.#ports.follow(known.config, endpoint);
     }
   }

@@ -1,0 +1,90 @@
+/** Changes to an endpoint in place: what stays as it was is not touched, and its flows go on. */
+import { type Core, driverEndpoint, driverNetwork } from './core.ts';
+import { gatewaysOf } from './defaultroutes.ts';
+import type { PortRequest } from './driverapi/driver.ts';
+import type { EndpointEntry } from './endpoint.ts';
+import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import { publishedFamilies } from './gateway.ts';
+import { withBothLocks } from './leave.ts';
+import { parseOptions, type Waits } from './options.ts';
+import type { EndpointRecord } from './records.ts';
+import { allOrNothing } from './undo.ts';
+
+/** What can be changed of an endpoint in place. What is not named stays. */
+export interface EndpointChanges extends Waits {
+  /** All the ports to publish from now on. Those that were published before keep their host ports. */
+  readonly ports?: readonly PortRequest[] | undefined;
+}
+
+type Changes = Pick<EndpointRecord, 'ports'>;
+
+/**
+ * Makes the changes, or none of them.
+ * @throws INVALID_ARGUMENT for what can't be changed in place; CONFLICT when a port is taken, naming its holder;
+ * NOT_FOUND when the endpoint is gone
+ */
+export async function updateEndpoint(
+  core: Core,
+  entry: EndpointEntry,
+  { signal, ...changes }: EndpointChanges,
+): Promise<void> {
+  const parsed = parseChanges(entry.record, changes);
+  for (let done = false; !done; ) {
+    const sandboxId = entry.record.join?.sandboxId;
+    const update = async () => {
+      // It joined or left while the lock was waited for: other locks are needed.
+      done = entry.record.join?.sandboxId === sandboxId;
+      if (done) await updateLocked(core, entry, parsed, signal);
+    };
+    if (sandboxId === undefined) await core.locks.with('endpoint', entry.record.id, signal, update);
+    else await withBothLocks(core, sandboxId, entry, signal, update);
+  }
+  const { networkId, id: endpointId, name } = entry.record;
+  core.events.emit('endpoint:update', { networkId, endpointId, name });
+}
+
+function parseChanges(record: EndpointRecord, changes: Omit<EndpointChanges, 'signal'>): Changes {
+  for (const [field, value] of Object.entries(changes)) {
+    if (field === 'ports') continue;
+    throw invalid(
+      field,
+      value,
+      'is nothing that can be changed in place: delete the endpoint, and make it anew',
+    );
+  }
+  const { ports = record.ports } = changes;
+  return { ports: parseOptions('endpoint', { name: record.name, ports }).ports };
+}
+
+async function updateLocked(
+  core: Core,
+  entry: EndpointEntry,
+  changes: Changes,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { record } = entry;
+  if (core.endpoints.get(record.id) !== entry || !['ready', 'joined'].includes(record.state)) {
+    throw new LibnetworkError(
+      'NOT_FOUND',
+      `endpoint ${record.name} (${record.id.slice(0, 12)}) does not exist or is being deleted`,
+    );
+  }
+  throwIfAborted(signal);
+  const changed: EndpointRecord = { ...record, ...changes };
+  const network = driverNetwork(entry.network.record);
+  const driver = core.driver(entry.network.record.driver);
+  driver.decideEndpoint?.({ network, endpoint: driverEndpoint(changed) });
+  const { join } = record;
+  const sandbox = join && core.sandboxes.get(join.sandboxId);
+  if (!join || !sandbox || !driver.publish) return core.save(entry, changed);
+  const families = publishedFamilies(record.id, gatewaysOf(sandbox));
+  const publish = async (wanted: EndpointRecord) =>
+    (await driver.publish?.({ network, endpoint: driverEndpoint(wanted) }, families)) ?? [];
+  // Until the record is written it names the former ports, which a restart brings back.
+  await allOrNothing(async (undo) => {
+    const bindings = await publish(changed);
+    undo.push('publish the former ports', () => publish({ ...record, join: { ...join, bindings } }));
+    throwIfAborted(signal);
+    await core.save(entry, { ...changed, join: { ...join, bindings } });
+  });
+}

@@ -1,0 +1,70 @@
+/** Changes to a network in place: its labels, and the options that its driver can change. */
+import { type Core, driverNetwork } from './core.ts';
+import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import type { NetworkEntry } from './network.ts';
+import { parseOptions, type Waits } from './options.ts';
+import type { NetworkRecord } from './records.ts';
+import { allOrNothing } from './undo.ts';
+
+/** What can be changed of a network in place. What is not named stays. */
+export interface NetworkChanges extends Waits {
+  /** All its labels from now on. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** The driver's options to set; `undefined` takes one away. Those that are not named stay. */
+  readonly options?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
+}
+
+/**
+ * Makes the changes, or none of them. Flows that are allowed before and after go on undisturbed.
+ * @throws INVALID_ARGUMENT for what can't be changed in place; NOT_IMPLEMENTED for options of a driver that can
+ * change none; NOT_FOUND when the network is gone
+ */
+export async function updateNetwork(
+  core: Core,
+  entry: NetworkEntry,
+  { signal, ...changes }: NetworkChanges,
+): Promise<void> {
+  await core.locks.with('network', entry.record.id, signal, async () => {
+    const { record } = entry;
+    if (core.networks.get(record.id) !== entry || record.state !== 'ready') {
+      throw new LibnetworkError(
+        'NOT_FOUND',
+        `network ${record.name} (${record.id.slice(0, 12)}) does not exist or is being deleted`,
+      );
+    }
+    throwIfAborted(signal);
+    const changed: NetworkRecord = { ...record, ...parseChanges(record, changes) };
+    if (changes.options === undefined) return core.save(entry, changed);
+    const driver = core.driver(record.driver);
+    if (driver.updateNetwork === undefined) {
+      throw new LibnetworkError(
+        'NOT_IMPLEMENTED',
+        `the driver ${record.driver} can't change a network's options: make a new network with them`,
+        { field: 'options' },
+      );
+    }
+    // Until the record is written it names the former options, which a restart brings back.
+    await allOrNothing(async (undo) => {
+      undo.push('bring the former options back', async () => driver.updateNetwork?.(driverNetwork(record)));
+      await driver.updateNetwork?.(driverNetwork(changed), { signal });
+      throwIfAborted(signal);
+      await core.save(entry, changed);
+    });
+  });
+  core.events.emit('network:update', { networkId: entry.record.id, name: entry.record.name });
+}
+
+function parseChanges(
+  record: NetworkRecord,
+  changes: Omit<NetworkChanges, 'signal'>,
+): Pick<NetworkRecord, 'labels' | 'options'> {
+  for (const [field, value] of Object.entries(changes)) {
+    if (field === 'labels' || field === 'options') continue;
+    throw invalid(field, value, 'is nothing that can be changed in place: make a new network');
+  }
+  const merged = Object.entries({ ...record.options, ...changes.options });
+  const options = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
+  const { labels = record.labels } = changes;
+  const parsed = parseOptions('network', { name: record.name, labels, options });
+  return { labels: parsed.labels, options: parsed.options };
+}
