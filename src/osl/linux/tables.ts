@@ -80,11 +80,16 @@ export async function readNeighbours(socket: NetlinkSocket, link?: string): Prom
     ),
   );
   const names = await namesOf(socket, link, index);
+  // A bridge that knows VLANs has an entry for each VLAN of the port.
+  const known = new Set<string>();
   return dumps.flat().flatMap((payload) => {
     const found = decodeNeighbour(payload);
     const name = found && names.get(found.index);
     if (!found || name === undefined) return [];
     const { family, address, macAddress, permanent } = found;
+    const key = `${name} ${family} ${address} ${macAddress}`;
+    if (family === 'bridge' && known.has(key)) return [];
+    known.add(key);
     return { link: name, family, address, macAddress, permanent };
   });
 }
