@@ -11,7 +11,8 @@ import type { NetworkEntry } from './network.ts';
 import type { Firewall } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord, type StoredRecord } from './records.ts';
-import { NameTable } from './resolver/names.ts';
+import type { NameTable } from './resolver/names.ts';
+import type { NameServers } from './resolver/servers.ts';
 import type { SandboxEntry } from './sandbox.ts';
 
 export interface CoreParts {
@@ -22,6 +23,8 @@ export interface CoreParts {
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly ipams: ReadonlyMap<string, Ipam>;
   readonly firewall: Firewall;
+  readonly names: NameTable;
+  readonly nameServers: NameServers;
   readonly logger: Logger;
 }
 
@@ -37,7 +40,8 @@ export class Core {
   readonly events: Events;
   readonly locks = new Locks({ checked: process.env.LIBNETWORK_CHECK_LOCKS === '1' });
   readonly gate = new Gate();
-  readonly names = new NameTable();
+  readonly names: NameTable;
+  readonly nameServers: NameServers;
   readonly networks = new Map<NetworkId, NetworkEntry>();
   readonly networksByName = new Map<string, NetworkEntry>();
   readonly endpoints = new Map<EndpointId, EndpointEntry>();
@@ -51,6 +55,8 @@ export class Core {
     this.runDir = parts.runDir;
     this.store = parts.store;
     this.firewall = parts.firewall;
+    this.names = parts.names;
+    this.nameServers = parts.nameServers;
     this.logger = parts.logger;
     this.drivers = parts.drivers;
     this.ipams = parts.ipams;

@@ -3,7 +3,7 @@ import type { Core } from './core.ts';
 import { placeOf } from './core.ts';
 import type { Driver, PortBinding } from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
-import { chooseGateways, type Gateways, publishedFamilies } from './gateway.ts';
+import { chooseGateways, type GatewayCandidate, type Gateways, publishedFamilies } from './gateway.ts';
 import { FAMILIES, type Family } from './ip.ts';
 import type { Change } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
@@ -13,22 +13,25 @@ export const NO_FAMILY = { ipv4: false, ipv6: false } as const;
 
 /** Which endpoints give a sandbox's default routes now. */
 export function gatewaysOf(sandbox: SandboxEntry): Gateways {
-  return chooseGateways(
-    [...sandbox.endpoints.values()].flatMap(({ record, network }) =>
-      record.join === undefined
-        ? []
-        : [
-            {
-              endpointId: record.id,
-              priority: record.join.priority,
-              internal: network.record.internal,
-              networkName: network.record.name,
-              order: record.join.order,
-              ipv4: record.ipv4 !== undefined && gives(record.join, 'ipv4'),
-              ipv6: record.ipv6 !== undefined && gives(record.join, 'ipv6'),
-            },
-          ],
-    ),
+  return chooseGateways(candidatesOf(sandbox));
+}
+
+/** The joined endpoints of a sandbox, with what decides about its gateways. */
+export function candidatesOf(sandbox: SandboxEntry): readonly GatewayCandidate[] {
+  return [...sandbox.endpoints.values()].flatMap(({ record, network }) =>
+    record.join === undefined
+      ? []
+      : [
+          {
+            endpointId: record.id,
+            priority: record.join.priority,
+            internal: network.record.internal,
+            networkName: network.record.name,
+            order: record.join.order,
+            ipv4: record.ipv4 !== undefined && gives(record.join, 'ipv4'),
+            ipv6: record.ipv6 !== undefined && gives(record.join, 'ipv6'),
+          },
+        ],
   );
 }
 

@@ -23,11 +23,16 @@ export interface Gateways {
  * (the order of current upstream).
  */
 export function chooseGateways(candidates: readonly GatewayCandidate[]): Gateways {
-  const ranked = [...candidates].sort(compare);
+  const ranked = inOrderOfGateways(candidates);
   return {
     ipv4: ranked.find((candidate) => candidate.ipv4)?.endpointId,
     ipv6: ranked.find((candidate) => candidate.ipv6)?.endpointId,
   };
+}
+
+/** Candidates, the best first. */
+export function inOrderOfGateways(candidates: readonly GatewayCandidate[]): readonly GatewayCandidate[] {
+  return [...candidates].sort(compare);
 }
 
 function compare(a: GatewayCandidate, b: GatewayCandidate): number {

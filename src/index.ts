@@ -10,6 +10,8 @@ import { createIpam, nullIpam } from './ipam/index.ts';
 import { type ControllerOptions, parseOptions } from './options.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Osl } from './osl/osl.ts';
+import { NameTable } from './resolver/names.ts';
+import { nameServersHere } from './resolver/servers.ts';
 
 /** The entry point: owns drivers, IPAM, the stores and every object. */
 export class NetworkController extends CoreController {
@@ -52,6 +54,7 @@ async function assemble(
     firewall: engine,
     defaultAddressPools,
     activeSandboxes,
+    dns: { worker: _, ...limits },
   } = parseOptions('controller', plain);
   const own = <T extends { close(): Promise<void> }>(part: T): T => {
     opened.push(() => part.close());
@@ -60,6 +63,8 @@ async function assemble(
   const store = givenStore ?? own(await openStore(dataDir));
   const osl = givenOsl ?? own(linuxOsl({ logger }));
   const firewall = own(await osl.host.firewall({ engine, table: `libnetwork-${instance}` }));
+  const names = new NameTable();
+  const nameServers = own(nameServersHere({ host: osl.host, names, limits, logger }));
   const drivers = await makeDrivers({ osl, firewall, instance, logger }, more);
   const ipam = createIpam({ store, globalStore, defaultAddressPools });
   const parts: ControllerParts = {
@@ -68,6 +73,8 @@ async function assemble(
     runDir: `${runDir ?? defaultRunDir(osl)}/${instance}`,
     store,
     firewall,
+    names,
+    nameServers,
     logger,
     drivers,
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
@@ -106,6 +113,7 @@ const drop = (): void => {
 };
 const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
+export type { DnsOptions, NetworkDnsOptions } from './dnsoptions.ts';
 export type { Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
 export type { Endpoint } from './endpoint.ts';
 export type { EndpointChanges } from './endpointupdate.ts';
@@ -126,4 +134,5 @@ export type {
 export { kernelAvailability } from './osl/linux/availability.ts';
 export { linuxOsl } from './osl/linux/index.ts';
 export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
+export type { DnsCounters } from './resolver/servers.ts';
 export type { Sandbox } from './sandbox.ts';

@@ -1,7 +1,9 @@
 import { type Core, driverNetwork } from './core.ts';
+import type { NetworkDnsOptions } from './dnsoptions.ts';
 import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type NetworkId, newId } from './ids.ts';
+import { publicDns, showNetworkNames } from './networknames.ts';
 import { type NetworkChanges, updateNetwork } from './networkupdate.ts';
 import { type EndpointOptions, type NetworkOptions, parseOptions, type Waits } from './options.ts';
 import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
@@ -45,6 +47,10 @@ export class Network {
   get ipam(): { readonly driver: string; readonly pools: readonly NetworkPool[] } {
     const { ipam, pools } = this.#entry.record;
     return Object.freeze({ driver: ipam.driver, pools: Object.freeze(pools.map(publicPool)) });
+  }
+  /** Its static names, and which other names its sandboxes may ask for; `undefined` what was not given. */
+  get dns(): NetworkDnsOptions {
+    return publicDns(this.#entry.record);
   }
   get createdAt(): Date {
     return new Date(this.#entry.record.createdAt);
@@ -129,6 +135,7 @@ export function addNetwork(core: Core, record: NetworkRecord): NetworkEntry {
 
 function removeNetwork(core: Core, entry: NetworkEntry): void {
   core.networks.delete(entry.record.id);
+  core.names.removeNetwork(entry.record.id);
   if (core.networksByName.get(entry.record.name) === entry) core.networksByName.delete(entry.record.name);
 }
 
@@ -172,6 +179,7 @@ export async function createNetwork(
       requested: parsed.ipam.pools,
     },
     pools: [],
+    dns: parsed.dns,
     createdAt: new Date().toISOString(),
   };
   // In the table from here on, so that no second network takes the name while this one waits.
@@ -192,6 +200,7 @@ export async function createNetwork(
     await driver.createNetwork(driverNetwork(planned), { signal });
     throwIfAborted(signal);
     await core.save(entry, { ...planned, state: 'ready' });
+    showNetworkNames(core, entry.record);
     core.events.emit('network:create', { networkId: record.id, name: record.name });
     return entry.handle;
   });

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Datastore } from './datastore/datastore.ts';
+import { controllerDns, type DnsOptions, type NetworkDnsOptions, networkDns } from './dnsoptions.ts';
 import type { DriverFactory, Logger, PortRequest } from './driverapi/driver.ts';
 import { invalid } from './errors.ts';
 import {
@@ -48,6 +49,8 @@ export interface ControllerOptions {
   readonly activeSandboxes?: readonly string[] | undefined;
   /** Controllers of different instances never touch each other's objects. @default 'default' */
   readonly instance?: string | undefined;
+  /** How the name servers of the sandboxes run, and their limits. */
+  readonly dns?: DnsOptions | undefined;
   /** @default silent */
   readonly logger?: Logger | undefined;
 }
@@ -82,6 +85,8 @@ export interface NetworkOptions {
         readonly pools?: readonly PoolOptions[] | undefined;
       }
     | undefined;
+  /** Static names, and which other names its sandboxes may ask for. */
+  readonly dns?: NetworkDnsOptions | undefined;
   /** The driver's options, with Docker's keys. */
   readonly options?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
@@ -128,6 +133,8 @@ export interface SandboxOptions {
         readonly servers?: readonly string[] | undefined;
         readonly search?: readonly string[] | undefined;
         readonly options?: readonly string[] | undefined;
+        /** Names that only this sandbox knows (links): `{ db: 'postgres-1' }`, or `'postgres-1.back'`. */
+        readonly aliases?: Readonly<Record<string, string>> | undefined;
       }
     | undefined;
   /** An existing namespace, such as `/proc/4242/ns/net`; `'host'`: the host's own. @default a new one */
@@ -150,6 +157,7 @@ const schemas = {
       }),
       {},
     ),
+    dns: v.optional(networkDns),
     options: v.optional(driverOptions, {}),
   }),
   endpoint: v.strictObject({
@@ -202,6 +210,7 @@ const schemas = {
         servers: v.optional(v.array(address)),
         search: v.optional(v.array(v.union([hostname, v.literal('.')], 'must be a domain name'))),
         options: v.optional(v.array(v.pipe(line, v.regex(/^\S+$/, 'must be one word')))),
+        aliases: v.optional(v.record(hostname, hostname)),
       }),
       {},
     ),
@@ -223,6 +232,7 @@ const schemas = {
       'nftables',
     ),
     activeSandboxes: v.optional(v.array(name), []),
+    dns: v.optional(controllerDns, {}),
     instance: v.optional(
       v.pipe(
         v.string('must be text'),

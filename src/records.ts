@@ -6,6 +6,7 @@ import type { PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import type { Family } from './ip.ts';
+import type { NetworkNames } from './resolver/names.ts';
 
 export const SCHEMA_VERSION = 1;
 export const ROOT = 'docker/network/v1.0/';
@@ -50,6 +51,7 @@ export interface NetworkRecord {
   };
   /** As given. */
   readonly pools: readonly PoolRecord[];
+  readonly dns?: Pick<NetworkNames, 'records' | 'wildcard' | 'forward' | 'allow'> | undefined;
   readonly createdAt: string;
 }
 
@@ -114,6 +116,7 @@ export interface SandboxRecord {
     readonly servers?: readonly string[] | undefined;
     readonly search?: readonly string[] | undefined;
     readonly options?: readonly string[] | undefined;
+    readonly aliases?: Readonly<Record<string, string>> | undefined;
   };
   readonly createdAt: string;
 }

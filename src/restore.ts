@@ -5,6 +5,7 @@ import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoin
 import { LibnetworkError } from './errors.ts';
 import { finishLeave } from './leave.ts';
 import { addNetwork, finishNetworkDeletion } from './network.ts';
+import { showNetworkNames } from './networknames.ts';
 import { type EndpointRecord, type NetworkRecord, ROOT, readRecord, type SandboxRecord } from './records.ts';
 import { addSandbox, finishSandboxDeletion, reopenSandbox, type SandboxEntry } from './sandbox.ts';
 import { showNames } from './sandboxnames.ts';
@@ -12,7 +13,10 @@ import { allOfThem } from './undo.ts';
 
 /** Reads every record into the tables. @throws INTERNAL for a record that can't be read */
 export async function loadRecords(core: Core): Promise<void> {
-  for (const record of await load<NetworkRecord>(core, 'network')) addNetwork(core, record);
+  for (const record of await load<NetworkRecord>(core, 'network')) {
+    addNetwork(core, record);
+    showNetworkNames(core, record);
+  }
   for (const record of await load<SandboxRecord>(core, 'sandbox')) addSandbox(core, record);
   for (const record of await load<EndpointRecord>(core, 'endpoint')) {
     const network = core.networks.get(record.networkId);

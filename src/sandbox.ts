@@ -9,8 +9,9 @@ import { setIpv6 } from './ipv6.ts';
 import { parseOptions, type SandboxOptions, type Waits } from './options.ts';
 import type { LinkStatistics, Namespace } from './osl/osl.ts';
 import { type SandboxRecord, SCHEMA_VERSION } from './records.ts';
-import { type Resolver, startResolver } from './resolver/resolver.ts';
+import type { DnsCounters, NameServer } from './resolver/servers.ts';
 import { adoptHosts, removeFiles, resolvConfOf, sandboxFiles, writeNewFiles } from './sandboxfiles.ts';
+import { showSight } from './sandboxnames.ts';
 import { allOfThem, allOrNothing, together } from './undo.ts';
 
 /** One container's network stack. Made by `controller.createSandbox`. */
@@ -77,6 +78,11 @@ export class Sandbox {
     );
   }
 
+  /** What its name server has done since it started; `undefined` on the host's own namespace, which has none. */
+  async dnsCounters(): Promise<DnsCounters | undefined> {
+    return this.#entry.resolver?.counters();
+  }
+
   /**
    * Leaves every network, deletes the endpoints that were joined, and the namespace, if it was made here.
    * @throws NOT_FOUND when it is gone; what could not be removed, all of it
@@ -99,7 +105,7 @@ export class SandboxEntry {
   readonly endpoints = new Map<EndpointId, EndpointEntry>();
   readonly handle: Sandbox;
   namespace: Namespace | undefined;
-  resolver: Resolver | undefined;
+  resolver: NameServer | undefined;
   nextOrder = 1;
   /** The sandbox's own lines in its `/etc/hosts`, as last written. */
   hostLines: readonly HostEntry[] = [];
@@ -196,26 +202,13 @@ async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespa
 async function startNames(core: Core, entry: SandboxEntry, conf: Generated): Promise<void> {
   const { namespace, record } = entry;
   if (!namespace || record.namespace.kind === 'host') return;
-  core.names.setSandbox({
-    id: record.id,
-    networks: [...entry.endpoints.values()].map((e) => e.network.record.id),
-  });
-  entry.resolver = await startResolver({
+  showSight(core, entry);
+  const { upstreams, ndotsSet } = conf;
+  const firewallTable = `libnetwork-dns-${core.instance}`;
+  entry.resolver = await core.nameServers.start(
+    { sandboxId: record.id, upstreams, ndotsSet, firewallTable },
     namespace,
-    sandboxId: record.id,
-    names: core.names,
-    upstreams: () => conf.upstreams,
-    ndotsSet: () => conf.ndotsSet,
-    forwarding: () => mayForward(entry),
-    firewallTable: `libnetwork-dns-${core.instance}`,
-    logger: core.logger,
-    dial: core.osl.host,
-  });
-}
-
-/** A sandbox that is in no network, or only in internal ones, sends no question outside. */
-function mayForward(entry: SandboxEntry): boolean {
-  return [...entry.endpoints.values()].some(({ network }) => !network.record.internal);
+  );
 }
 
 /** Takes up a sandbox whose container outlived the last controller. @throws NOT_FOUND when its namespace is gone */

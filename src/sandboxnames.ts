@@ -1,6 +1,8 @@
 /** The names of endpoints and what each sandbox sees of them: a projection of the records. */
 import type { Core } from './core.ts';
+import { candidatesOf } from './defaultroutes.ts';
 import type { EndpointEntry } from './endpoint.ts';
+import { inOrderOfGateways } from './gateway.ts';
 import type { EndpointRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 
@@ -24,11 +26,12 @@ export function forgetNames(core: Core, entry: EndpointEntry, sandbox: SandboxEn
   if (sandbox) showSight(core, sandbox, entry);
 }
 
-function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEntry): void {
-  const networks = [...sandbox.endpoints.values()]
-    .filter((e) => e !== except)
-    .map((e) => e.network.record.id);
-  core.names.setSandbox({ id: sandbox.record.id, networks });
+/** What a sandbox sees: the networks in the order of their gateways' priority, as upstream asks them. */
+export function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEntry): void {
+  const networks = inOrderOfGateways(candidatesOf(sandbox))
+    .map(({ endpointId }) => sandbox.endpoints.get(endpointId))
+    .flatMap((entry) => (entry === undefined || entry === except ? [] : [entry.network.record.id]));
+  core.names.setSandbox({ id: sandbox.record.id, networks, aliases: sandbox.record.dns.aliases });
 }
 
 function namesOf(record: EndpointRecord, sandbox: SandboxEntry): string[] {
