@@ -24,12 +24,21 @@ export const labels = {
       ipv4: 'com.docker.network.bridge.gateway_mode_ipv4',
       ipv6: 'com.docker.network.bridge.gateway_mode_ipv6',
     },
+    /** Interfaces of the host, between colons, from which published ports are reached at the container's address too. */
+    trustedHostInterfaces: 'com.docker.network.bridge.trusted_host_interfaces',
+    /** The bridge tells VLANs apart (ours; Docker has no such option). */
+    vlanFiltering: 'com.docker.network.bridge.vlan_filtering',
     /** Docker's older spelling of `hostAddress`. */
     hostAddress: { ipv4: 'com.docker.network.bridge.host_ipv4', ipv6: 'com.docker.network.bridge.host_ipv6' },
   },
   /** The source address of what leaves the host, instead of the outgoing interface's. */
   hostAddress: { ipv4: 'com.docker.network.host_ipv4', ipv6: 'com.docker.network.host_ipv6' },
   driver: { mtu: 'com.docker.network.driver.mtu' },
+  /** How often, and how many milliseconds apart, a new interface tells its neighbours its addresses. */
+  advertise: {
+    count: 'com.docker.network.advertise_addr_nmsgs',
+    intervalMs: 'com.docker.network.advertise_addr_ms',
+  },
   /** `eth` in `eth0`: the start of interface names in a container. The core reads it. */
   containerInterfacePrefix: 'com.docker.network.container_iface_prefix',
   endpoint: {

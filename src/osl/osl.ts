@@ -189,7 +189,11 @@ export interface CreateLink {
 }
 
 export type LinkSpec =
-  | { readonly kind: 'bridge' }
+  | {
+      readonly kind: 'bridge';
+      /** It tells VLANs apart. Default false. @throws NOT_IMPLEMENTED where the kernel can't */
+      readonly vlanFiltering?: boolean | undefined;
+    }
   | {
       readonly kind: 'veth';
       readonly peer: {

@@ -26,6 +26,7 @@ import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
 import { markOf } from './mark.ts';
+import { withMtu } from './mtu.ts';
 import { Ports } from './ports.ts';
 import { reconcileBridges } from './reconcile.ts';
 import { checkPorts } from './requests.ts';
@@ -73,14 +74,17 @@ class BridgeDriver implements Driver {
   }
 
   async createNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
-    const config = parseConfig(network);
-    checkWhole(config);
-    checkConflicts(config, this.#configs());
+    const parsed = parseConfig(network);
+    checkWhole(parsed);
+    checkConflicts(parsed, this.#configs());
     throwIfAborted(signal);
     const known = this.#networks.get(network.id);
+    const joined = known?.joined ?? new Set();
     // Known from here on, so that no second network takes its name or subnet while this one waits.
-    this.#networks.set(network.id, { config, joined: known?.joined ?? new Set() });
+    this.#networks.set(network.id, { config: parsed, joined });
     try {
+      const config = await withMtu(this.#devices.host, parsed);
+      this.#networks.set(network.id, { config, joined });
       await ensureForwarding(this.#devices.host, this.#devices.logger, config);
       await ensureBridge(this.#devices, config);
       await this.#firewall.apply([{ set: networkIntent(config) }]);
@@ -92,8 +96,8 @@ class BridgeDriver implements Driver {
 
   async updateNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
     const { config: before, joined } = this.#network(network);
-    const config = parseConfig(network);
-    checkChange(before, config);
+    const config = { ...parseConfig(network), mtu: before.mtu };
+    checkChange(before, config, network.options);
     throwIfAborted(signal);
     await this.#firewall.apply([{ set: networkIntent(config) }]);
     this.#networks.set(network.id, { config, joined });
@@ -198,8 +202,10 @@ class BridgeDriver implements Driver {
 
   async restore(state: DriverState): Promise<void> {
     for (const network of state.networks) {
-      const config = this.#parseRecorded(network);
-      if (config !== undefined) this.#networks.set(network.id, { config, joined: new Set() });
+      const parsed = this.#parseRecorded(network);
+      if (parsed === undefined) continue;
+      const config = await withMtu(this.#devices.host, parsed);
+      this.#networks.set(network.id, { config, joined: new Set() });
     }
     for (const { network, endpoint, joined } of state.endpoints) {
       const known = this.#networks.get(network.id);

@@ -1,7 +1,8 @@
 /** Which options of a network can be changed while it is in use. Pure. */
+import type { DriverOptions } from '../../driverapi/driver.ts';
 import { invalid } from '../../errors.ts';
 import { FAMILIES, type Family } from '../../ip.ts';
-import { labels } from '../../labels.ts';
+import { integerOption, labels } from '../../labels.ts';
 import type { BridgeConfig, FamilyConfig } from './config.ts';
 
 /**
@@ -9,9 +10,11 @@ import type { BridgeConfig, FamilyConfig } from './config.ts';
  * be changed, as can the address that later ports are published on. All else is in links, addresses and held ports.
  * @throws INVALID_ARGUMENT naming the option
  */
-export function checkChange(before: BridgeConfig, after: BridgeConfig): void {
+export function checkChange(before: BridgeConfig, after: BridgeConfig, options: DriverOptions): void {
   refuseUnlessSame(labels.bridge.name, before.bridge, after.bridge);
-  refuseUnlessSame(labels.driver.mtu, before.mtu, after.mtu);
+  const mtu = integerOption(options, labels.driver.mtu, { min: 0, max: 65_535 });
+  if (mtu) refuseUnlessSame(labels.driver.mtu, before.mtu, mtu);
+  refuseUnlessSame(labels.bridge.vlanFiltering, before.vlanFiltering, after.vlanFiltering);
   for (const family of FAMILIES) {
     const [was, is] = [before[family], after[family]];
     refuseUnlessSame(labels.bridge.inhibitIpv4, was?.address, is?.address);

@@ -20,7 +20,13 @@ export interface BridgeConfig {
   readonly name: string;
   /** The bridge's interface name. */
   readonly bridge: string;
+  /** `undefined`: that of the bridge where it is there, else of the host's default route (`withMtu`). */
   readonly mtu: number | undefined;
+  /** It is the default bridge under another name than the default's: made by hand, never by us. */
+  readonly byHand: boolean;
+  readonly vlanFiltering: boolean;
+  /** Interfaces of the host from which published ports are reached directly. */
+  readonly trusted: readonly string[];
   readonly internal: boolean;
   /** Containers of the network may talk to each other. */
   readonly icc: boolean;
@@ -46,6 +52,7 @@ export function nameOf({ name, id }: BridgeConfig): string {
 }
 
 const MODES: readonly FamilyIntent['mode'][] = ['nat', 'nat-unprotected', 'routed', 'isolated'];
+const DEFAULT_BRIDGE = 'docker0';
 const LINK_LOCAL = 'fe80::/64';
 const ANY: Readonly<Record<Family, string>> = { ipv4: '0.0.0.0', ipv6: '::' };
 /** IPv6 asks this of every link (RFC 8200, section 5), IPv4 that (RFC 791). */
@@ -65,6 +72,10 @@ export function parseConfig(network: DriverNetwork): BridgeConfig {
     name: network.name,
     bridge: parseName(network),
     mtu: parseMtu(options, ipv6 === undefined ? 'ipv4' : 'ipv6'),
+    byHand:
+      (flagOption(options, labels.bridge.defaultBridge) ?? false) && bridgeNameOf(network) !== DEFAULT_BRIDGE,
+    vlanFiltering: flagOption(options, labels.bridge.vlanFiltering) ?? false,
+    trusted: parseTrusted(options),
     internal,
     icc: flagOption(options, labels.bridge.enableIcc) ?? true,
     ipv4,
@@ -76,19 +87,31 @@ export function parseConfig(network: DriverNetwork): BridgeConfig {
 export function bridgeNameOf({ id, options }: DriverNetwork): string {
   const chosen = options[labels.bridge.name];
   if (chosen !== undefined && chosen !== '') return String(chosen);
-  return flagOption(options, labels.bridge.defaultBridge) ? 'docker0' : bridgeName(id);
+  return flagOption(options, labels.bridge.defaultBridge) ? DEFAULT_BRIDGE : bridgeName(id);
 }
 
 function parseName(network: DriverNetwork): string {
   textOption(network.options, labels.bridge.name);
   const name = bridgeNameOf(network);
-  const fits = /^[A-Za-z0-9_.@+-]{1,15}$/.test(name) && !/^[-.]/.test(name);
-  if (!fits)
+  if (!isInterfaceName(name))
     throw invalid(labels.bridge.name, name, 'must be an interface name of 1 to 15 letters, digits and _.@+-');
   // The kernel has sysctls for all links and for new ones under these two names.
   if (['all', 'default', 'lo'].includes(name))
     throw invalid(labels.bridge.name, name, 'is a name of the kernel');
   return name;
+}
+
+function isInterfaceName(name: string): boolean {
+  return /^[A-Za-z0-9_.@+-]{1,15}$/.test(name) && !/^[-.]/.test(name);
+}
+
+/** Docker's list has colons between its names; empty places mean nothing. */
+function parseTrusted(options: DriverOptions): readonly string[] {
+  const key = labels.bridge.trustedHostInterfaces;
+  const names = (textOption(options, key) ?? '').split(':').filter((name) => name !== '');
+  for (const name of names)
+    if (!isInterfaceName(name)) throw invalid(key, name, 'must be interface names with colons between them');
+  return [...new Set(names)];
 }
 
 const KNOWN = new Set<string>([
@@ -97,6 +120,8 @@ const KNOWN = new Set<string>([
   labels.bridge.enableIcc,
   labels.bridge.enableIpMasquerade,
   labels.bridge.inhibitIpv4,
+  labels.bridge.trustedHostInterfaces,
+  labels.bridge.vlanFiltering,
   ...Object.values(labels.bridge.hostBinding),
   ...Object.values(labels.bridge.gatewayMode),
   ...Object.values(labels.bridge.hostAddress),
@@ -141,11 +166,18 @@ function parseFamily(network: DriverNetwork, family: Family): FamilyConfig | und
     );
   const subnet = parseSubnet(pool, family);
   const inhibited = family === 'ipv4' && (flagOption(options, labels.bridge.inhibitIpv4) ?? false);
-  const address = mode === 'isolated' || inhibited ? undefined : parseGateway(pool, subnet);
+  const gateway = parseGateway(pool, subnet);
+  const other = auxGateway(pool, family, subnet);
+  if (internal && other !== undefined)
+    throw invalid(
+      `ipam.pools.auxAddresses.${labels.auxGateway[family]}`,
+      other,
+      'is for containers that have a way out: those of an internal network have no gateway',
+    );
   return {
     subnet,
-    address,
-    gateway: internal ? undefined : (auxGateway(pool, family, subnet) ?? withoutLength(pool.gateway)),
+    address: mode === 'isolated' || inhibited ? undefined : gateway,
+    gateway: internal ? undefined : (other ?? withoutLength(pool.gateway)),
     mode,
     masquerade: !internal && masquerade,
     hostBinding,

@@ -23,13 +23,37 @@ export interface Devices {
  * @throws CONFLICT when there is a link of that name that can't be used, saying why and what to do
  */
 export async function ensureBridge(devices: Devices, config: BridgeConfig): Promise<void> {
-  const { host, mark } = devices;
+  const { host } = devices;
   const found = await host.link(config.bridge);
   if (found !== undefined && !isOurs(devices, config, found)) return checkAdoptable(devices, config, found);
-  if (found === undefined) await host.apply([creation(config, mark)]);
+  if (found === undefined) await create(devices, config);
   await setSysctls(devices, config);
   const changes = await remaining(devices, config, found);
   if (changes.length > 0) await host.apply(changes);
+}
+
+async function create({ host, mark }: Devices, config: BridgeConfig): Promise<void> {
+  if (config.byHand)
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      `the default bridge ${config.bridge} must be made by hand, as it has not the default's name: ip link add ${config.bridge} type bridge`,
+      { field: labels.bridge.name, value: config.bridge },
+    );
+  try {
+    await host.apply([creation(config, mark)]);
+  } catch (cause) {
+    if (!config.vlanFiltering || !LibnetworkError.is(cause, 'NOT_IMPLEMENTED')) throw cause;
+    throw new LibnetworkError(
+      'NOT_IMPLEMENTED',
+      `this kernel's bridges can't tell VLANs apart (${cause.message}): it needs CONFIG_BRIDGE_VLAN_FILTERING; leave ${labels.bridge.vlanFiltering} away`,
+      {
+        field: labels.bridge.vlanFiltering,
+        value: true,
+        ...(cause.errno ? { errno: cause.errno } : {}),
+        cause,
+      },
+    );
+  }
 }
 
 /** Deletes the bridge of a network, if it is one that we made. */
@@ -74,7 +98,7 @@ function creation(config: BridgeConfig, mark: Mark): Change {
   return {
     op: 'createLink',
     name: config.bridge,
-    link: { kind: 'bridge' },
+    link: config.vlanFiltering ? { kind: 'bridge', vlanFiltering: true } : { kind: 'bridge' },
     // A MAC of its own: else the bridge takes its lowest port's, and changes it as ports come and go.
     macAddress: randomMac(),
     group: mark.group,

@@ -13,6 +13,7 @@ export function networkIntent(config: BridgeConfig): NetworkIntent {
     ipv6: familyIntent(config.ipv6),
     internal: config.internal,
     icc: config.icc,
+    ...(config.trusted.length === 0 ? {} : { trusted: config.trusted }),
   };
 }
 

@@ -24,6 +24,7 @@ export function checkIntent(intent: Intent): void {
 
 function checkNetwork(intent: NetworkIntent): void {
   checkBridge(intent.bridge);
+  for (const name of intent.trusted ?? []) checkInterface('trusted', name);
   for (const family of FAMILIES) {
     const settings = intent[family];
     if (settings !== undefined) checkFamily(family, settings);
@@ -66,11 +67,15 @@ function checkNumber(field: string, port: number): void {
     throw invalid(field, port, 'expected a port from 1 to 65535');
 }
 
-/** Names that the kernel takes as an interface's, less those that would need quoting in a ruleset's text. */
 function checkBridge(name: string): void {
+  checkInterface('bridge', name);
+}
+
+/** Names that the kernel takes as an interface's, less those that would need quoting in a ruleset's text. */
+function checkInterface(field: string, name: string): void {
   if (!/^[A-Za-z0-9_.:@+-]+$/.test(name) || name.length > MAX_INTERFACE_NAME)
     throw invalid(
-      'bridge',
+      field,
       name,
       `expected an interface name of 1 to ${MAX_INTERFACE_NAME} letters, digits or _.:@+-`,
     );

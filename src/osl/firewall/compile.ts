@@ -122,6 +122,15 @@ function incomingRules(network: NetworkIntent): Rule[] {
     ...of('nat', 'nat-unprotected').map((family) =>
       rule(`published ${family} ports, by the host's address`, [translated, open(family)], ACCEPT),
     ),
+    ...(network.trusted ?? []).flatMap((name) =>
+      of('nat').map((family) =>
+        rule(
+          `published ${family} ports, directly from a trusted interface`,
+          [is('iifname', name), open(family)],
+          ACCEPT,
+        ),
+      ),
+    ),
     icc,
     ...of('routed').flatMap((family) => [
       rule(`published ${family} ports`, [open(family)], ACCEPT),
@@ -188,12 +197,12 @@ function resolverParts({ address, udpPort, tcpPort }: ResolverIntent): Part[] {
 }
 
 /** The one text of an address, so that equal ones are the same element. */
-function canonical(text: string): string {
+export function canonical(text: string): string {
   const address = parseAddress(text);
   return address === undefined ? text : formatAddress(address);
 }
 
-function canonicalPrefix(text: string): string {
+export function canonicalPrefix(text: string): string {
   const prefix = parsePrefix(text);
   return prefix === undefined ? text : formatPrefix(prefix);
 }

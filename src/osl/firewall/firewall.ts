@@ -67,6 +67,8 @@ export interface NetworkIntent {
   readonly internal: boolean;
   /** Containers of the network may talk to each other. */
   readonly icc: boolean;
+  /** Interfaces from which published ports are reached at the container's own address too. Default: none. */
+  readonly trusted?: readonly string[] | undefined;
 }
 
 export interface FamilyIntent {

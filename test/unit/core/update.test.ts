@@ -64,7 +64,7 @@ describe('endpoint.update', () => {
 
   it('refuses what can only be chosen when the endpoint is made, by name', async () => {
     const it = await published([]);
-    const changes = { ipv4: '10.0.0.9' };
+    const changes: object = { ipv4: '10.0.0.9' };
     expect(await refusal(it.endpoint.update(changes))).toMatchObject({
       code: 'INVALID_ARGUMENT',
       field: 'ipv4',

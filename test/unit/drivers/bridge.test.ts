@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MAX_BRIDGE_PORTS } from '../../../src/drivers/bridge/attach.ts';
 import { bridgeName, vethName } from '../../../src/ids.ts';
 import { labels } from '../../../src/labels.ts';
+import type { Change } from '../../../src/osl/osl.ts';
 import { bridgeSetting, endpoint, join, network } from './setting.ts';
 
 describe('the bridge of a network', () => {
@@ -61,6 +62,80 @@ describe('the bridge of a network', () => {
     await driver.createNetwork(network({ internal: true }));
     expect(await host.sysctl('net/ipv4/ip_forward')).toBe('0');
     expect(await host.sysctl('net/ipv6/conf/all/forwarding')).toBe('0');
+  });
+});
+
+describe('the MTU of a network without one', () => {
+  async function joined(defaults: Readonly<Record<string, number>>, more: readonly Change[] = []) {
+    const setting = await bridgeSetting();
+    for (const [name, mtu] of Object.entries(defaults))
+      await setting.host.apply([
+        { op: 'createLink', name, link: { kind: 'dummy' }, mtu, up: true },
+        {
+          op: 'addAddress',
+          link: name,
+          address: name === 'up4' ? '192.0.2.1/24' : '2001:db8::1/64',
+          noDad: true,
+        },
+      ]);
+    if ('up4' in defaults)
+      await setting.host.apply([
+        { op: 'addRoute', destination: 'default', family: 'ipv4', gateway: '192.0.2.2' },
+      ]);
+    if ('up6' in defaults)
+      await setting.host.apply([
+        { op: 'addRoute', destination: 'default', family: 'ipv6', gateway: '2001:db8::2' },
+      ]);
+    await setting.host.apply(more);
+    const front = network({ options: { [labels.bridge.name]: 'br0' } });
+    await setting.driver.createNetwork(front);
+    const inside = await join(setting, { network: front, endpoint: endpoint(front) }, '/run/c1');
+    return {
+      ...setting,
+      front,
+      mtus: [(await setting.host.link('br0'))?.mtu, (await inside.link('eth0'))?.mtu],
+    };
+  }
+
+  it('is that of the interface that the default route leaves by', async () => {
+    expect((await joined({ up4: 1450 })).mtus).toEqual([1450, 1450]);
+  });
+
+  it('is the lesser one where the families leave by two', async () => {
+    expect((await joined({ up4: 9000, up6: 1420 })).mtus).toEqual([1420, 1420]);
+  });
+
+  it('is the usual one where the host has no default route', async () => {
+    expect((await joined({})).mtus).toEqual([1500, 1500]);
+  });
+
+  it('is that of a bridge that was made by hand', async () => {
+    const { mtus } = await joined({ up4: 1450 }, [
+      { op: 'createLink', name: 'br0', link: { kind: 'bridge' }, mtu: 1400, up: true },
+      { op: 'addAddress', link: 'br0', address: '10.9.0.1/24' },
+      { op: 'addAddress', link: 'br0', address: 'fd00:9::1/64', noDad: true },
+    ]);
+    expect(mtus).toEqual([1400, 1400]);
+  });
+
+  it('stays when the default route moves, also for the next process', async () => {
+    const it = await joined({ up4: 1450 });
+    await it.host.apply([{ op: 'setLink', name: 'up4', mtu: 1300 }]);
+    const next = await bridgeSetting(it.osl.kernel);
+    await next.driver.restore({ networks: [it.front], endpoints: [] });
+    const inside = await join(next, { network: it.front, endpoint: endpoint(it.front, 3) }, '/run/c2');
+    expect((await inside.link('eth0'))?.mtu).toBe(1450);
+  });
+});
+
+describe('a default bridge of another name', () => {
+  it('must be made by hand', async () => {
+    const { driver, host } = await bridgeSetting();
+    const front = network({
+      options: { [labels.bridge.defaultBridge]: true, [labels.bridge.name]: 'test0' },
+    });
+    await expect(driver.createNetwork(front)).rejects.toMatchObject({ code: 'FORBIDDEN', value: 'test0' });
+    expect(await host.link('test0')).toBeUndefined();
   });
 });
 

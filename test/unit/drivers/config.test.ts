@@ -70,8 +70,31 @@ describe('the options of a bridge network', () => {
     [labels.bridge.name, '-x'],
     [labels.bridge.name, 'all'],
     [labels.bridge.name, 'lo'],
+    [labels.bridge.vlanFiltering, 'perhaps'],
+    [labels.bridge.trustedHostInterfaces, 'eth0:a b'],
   ])('are refused by name: %s=%s', (key, value) => {
     expect(() => withOptions({ [key]: value })).toThrow(refused(key));
+  });
+
+  it('list the interfaces that are trusted between colons, where empty places mean nothing', () => {
+    expect(withOptions({ [labels.bridge.trustedHostInterfaces]: ':foo0::bar1:foo0:' }).trusted).toEqual([
+      'foo0',
+      'bar1',
+    ]);
+    expect(withOptions({}).trusted).toEqual([]);
+  });
+
+  it('name an address of the host for what leaves, for each family by itself', () => {
+    const config = withOptions({
+      [labels.hostAddress.ipv4]: '192.0.2.9',
+      [labels.bridge.hostAddress.ipv6]: '2001:db8::9',
+    });
+    expect([config.ipv4?.masquerade, config.ipv6?.masquerade]).toEqual(['192.0.2.9', '2001:db8::9']);
+    const off = withOptions({
+      [labels.hostAddress.ipv4]: '192.0.2.9',
+      [labels.bridge.enableIpMasquerade]: 'false',
+    });
+    expect([off.ipv4?.masquerade, off.ipv6?.masquerade]).toEqual([false, false]);
   });
 
   it('are refused with the list of the known ones', () => {
@@ -110,6 +133,15 @@ describe('the pools of a bridge network', () => {
       network({ ipv4: [{ subnet: '10.9.0.0/24', gateway: '10.9.0.1/24', auxAddresses }] }),
     );
     expect(config.ipv4).toMatchObject({ address: '10.9.0.1/24', gateway: '10.9.0.254' });
+  });
+
+  it('let none choose a gateway where the containers have none', () => {
+    const auxAddresses = { DefaultGatewayIPv4: '10.9.0.254' };
+    const internal = network({
+      internal: true,
+      ipv4: [{ subnet: '10.9.0.0/24', gateway: undefined, auxAddresses }],
+    });
+    expect(() => parseConfig(internal)).toThrow(refused('ipam.pools.auxAddresses.DefaultGatewayIPv4'));
   });
 
   it('are one for each family', () => {

@@ -21,6 +21,7 @@ const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_BRPORT_MODE = 4;
+const IFLA_BR_VLAN_FILTERING = 7;
 const VETH_INFO_PEER = 1;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 0x1;
@@ -45,7 +46,8 @@ export interface LinkFields {
 
 /** The kind of a new link with its own data, by index and bytes. */
 export type LinkInfo =
-  | { readonly kind: 'bridge' | 'dummy' | 'ifb' }
+  | { readonly kind: 'bridge'; readonly vlanFiltering?: boolean | undefined }
+  | { readonly kind: 'dummy' | 'ifb' }
   | { readonly kind: 'veth'; readonly peer: LinkFields }
   | { readonly kind: 'vlan'; readonly parent: number; readonly id: number }
   | { readonly kind: 'macvlan'; readonly parent: number; readonly mode: number }
@@ -75,6 +77,8 @@ export function encodeNewLink(fields: LinkFields, info: LinkInfo): Buffer {
   if ('parent' in info) writer.attrU32(IFLA_LINK, info.parent);
   writer.nest(IFLA_LINKINFO, (w) => {
     w.attrString(IFLA_INFO_KIND, info.kind);
+    if (info.kind === 'bridge' && info.vlanFiltering)
+      w.nest(IFLA_INFO_DATA, () => w.attrU8(IFLA_BR_VLAN_FILTERING, 1));
     if (hasData(info)) w.nest(IFLA_INFO_DATA, () => writeData(w, info));
   });
   return writer.finish();
