@@ -1,7 +1,7 @@
 import { invalid } from '../../errors.ts';
 import { max, min } from '../bigint.ts';
-import { PAGE_BITS, Page } from './page.ts';
-import { Tree } from './tree.ts';
+import { PAGE_BITS } from './page.ts';
+import { type Place, Tree } from './tree.ts';
 
 /** Ordinals `start` to `end`, both included. */
 export type Run = readonly [start: bigint, end: bigint];
@@ -10,7 +10,9 @@ export type Run = readonly [start: bigint, end: bigint];
 export const MAX_BITS = 1n << 64n;
 
 const SHIFT = 12n;
-const MASK = BigInt(PAGE_BITS - 1);
+/** Ordinals that a number holds exactly are split, and put together, as numbers: bigints cost more. */
+const SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+const SAFE_PAGES = Math.floor(Number.MAX_SAFE_INTEGER / PAGE_BITS) - 1;
 
 /**
  * A set of ordinals from 0 to `size - 1`. Ordinals are bigints at the edge, page and bit numbers inside. Finding
@@ -20,7 +22,7 @@ export class Bitseq {
   /** How many ordinals there are, taken or not: up to 2^64. */
   readonly size: bigint;
   readonly #tree: Tree;
-  #cursor = 0n;
+  #given = -1n;
 
   /** @throws INVALID_ARGUMENT for a size below 1 or above 2^64 */
   constructor(size: bigint) {
@@ -41,35 +43,35 @@ export class Bitseq {
 
   /** Where the next serial search begins: one after the last ordinal that `takeAny` gave. */
   get cursor(): bigint {
-    return this.#cursor;
+    const next = this.#given + 1n;
+    return next < this.size ? next : 0n;
   }
 
   /** True when the ordinal is taken; false also for one out of range. */
   has(ordinal: bigint): boolean {
     if (ordinal < 0n || ordinal >= this.size) return false;
-    return this.#tree.has(Number(ordinal >> SHIFT), Number(ordinal & MASK));
+    const page = pageOf(ordinal);
+    return this.#tree.has(page, bitOf(ordinal, page));
   }
 
   /** Takes an ordinal; false when it was taken already. @throws INVALID_ARGUMENT out of range */
   take(ordinal: bigint): boolean {
     this.#check(ordinal);
-    return this.#tree.take(Number(ordinal >> SHIFT), Number(ordinal & MASK));
+    const page = pageOf(ordinal);
+    return this.#tree.take(page, bitOf(ordinal, page));
   }
 
   /** Frees an ordinal; false when it was free already: the count stays right. @throws INVALID_ARGUMENT out of range */
   release(ordinal: bigint): boolean {
     this.#check(ordinal);
-    return this.#tree.release(Number(ordinal >> SHIFT), Number(ordinal & MASK));
+    const page = pageOf(ordinal);
+    return this.#tree.release(page, bitOf(ordinal, page));
   }
 
   /** The lowest free ordinal from `from` to `to`. @throws INVALID_ARGUMENT for a range that is none */
-  firstFree(from = 0n, to: bigint = this.size - 1n): bigint | undefined {
-    this.#checkRange(from, to);
-    const page = Number(from >> SHIFT);
-    const found = this.#tree.nextFree(page, Number(from & MASK));
-    if (found === undefined) return undefined;
-    const ordinal = (BigInt(found.page) << SHIFT) | BigInt(found.bit);
-    return ordinal <= to ? ordinal : undefined;
+  firstFree(from?: bigint, to?: bigint): bigint | undefined {
+    const found = this.#find(from, to);
+    return found && this.#within(found, to);
   }
 
   /**
@@ -78,28 +80,33 @@ export class Bitseq {
    * @returns undefined when the range is full
    * @throws INVALID_ARGUMENT for a range that is none
    */
-  takeAny(
-    from = 0n,
-    to: bigint = this.size - 1n,
-    options: { readonly serial?: boolean } = {},
-  ): bigint | undefined {
-    const found = options.serial === true ? this.nextFree(from, to) : this.firstFree(from, to);
-    if (found === undefined) return undefined;
-    this.take(found);
-    this.moveCursor(found + 1n);
-    return found;
+  takeAny(from?: bigint, to?: bigint, options?: { readonly serial?: boolean }): bigint | undefined {
+    if (options?.serial === true) {
+      const next = this.nextFree(from, to);
+      if (next !== undefined) this.take(next);
+      this.#given = next ?? this.#given;
+      return next;
+    }
+    const anywhere = from === undefined && to === undefined;
+    const found = anywhere ? this.#tree.takeFirst() : this.#find(from, to);
+    const ordinal = found && this.#within(found, to);
+    if (found === undefined || ordinal === undefined) return undefined;
+    if (!anywhere) this.#tree.take(found.page, found.bit);
+    this.#given = ordinal;
+    return ordinal;
   }
 
   /** The free ordinal that a serial `takeAny` would take. */
   nextFree(from = 0n, to: bigint = this.size - 1n): bigint | undefined {
     this.#checkRange(from, to);
-    if (this.#cursor <= from || this.#cursor > to) return this.firstFree(from, to);
-    return this.firstFree(this.#cursor, to) ?? this.firstFree(from, this.#cursor - 1n);
+    const { cursor } = this;
+    if (cursor <= from || cursor > to) return this.firstFree(from, to);
+    return this.firstFree(cursor, to) ?? this.firstFree(from, cursor - 1n);
   }
 
   /** Moves the cursor of serial searches; past the end it turns to 0. */
   moveCursor(ordinal: bigint): void {
-    this.#cursor = ordinal >= this.size ? 0n : ordinal;
+    this.#given = ordinal - 1n;
   }
 
   /** How many ordinals of the range are taken. @throws INVALID_ARGUMENT for a range that is none */
@@ -149,10 +156,25 @@ export class Bitseq {
     return this.#tree.nodes;
   }
 
+  /** The first free bit from `from` on, in whatever page. */
+  #find(from: bigint | undefined, to: bigint | undefined): Place | undefined {
+    if (from === undefined && to === undefined) return this.#tree.nextFree(0, 0);
+    this.#checkRange(from ?? 0n, to ?? this.size - 1n);
+    if (from === undefined) return this.#tree.nextFree(0, 0);
+    const page = pageOf(from);
+    return this.#tree.nextFree(page, bitOf(from, page));
+  }
+
+  #within({ page, bit }: Place, to: bigint | undefined): bigint | undefined {
+    const ordinal =
+      page <= SAFE_PAGES ? BigInt(page * PAGE_BITS + bit) : (BigInt(page) << SHIFT) | BigInt(bit);
+    return to === undefined || ordinal <= to ? ordinal : undefined;
+  }
+
   #fill(from: bigint, to: bigint, taken: boolean): void {
     this.#checkRange(from, to);
-    const [first, last] = [Number(from >> SHIFT), Number(to >> SHIFT)];
-    const [firstBit, lastBit] = [Number(from & MASK), Number(to & MASK)];
+    const [first, last] = [pageOf(from), pageOf(to)];
+    const [firstBit, lastBit] = [bitOf(from, first), bitOf(to, last)];
     if (first === last) {
       this.#tree.fillBits(first, firstBit, lastBit, taken);
       return;
@@ -163,16 +185,16 @@ export class Bitseq {
   }
 
   *#pieces(from: bigint, to: bigint): Generator<Run> {
-    const last = Number(to >> SHIFT);
-    for (const part of this.#tree.parts(Number(from >> SHIFT), last)) {
+    const last = pageOf(to);
+    for (const part of this.#tree.parts(pageOf(from), last)) {
       const base = BigInt(part.page) << SHIFT;
       if (part.node === undefined) {
         const end = (BigInt(part.page + part.pages) << SHIFT) - 1n;
         yield [max(base, from), min(min(end, to), this.size - 1n)];
         continue;
       }
-      const low = base < from ? Number(from & MASK) : 0;
-      const high = part.page === last ? Number(to & MASK) : PAGE_BITS - 1;
+      const low = base < from ? bitOf(from, part.page) : 0;
+      const high = part.page === last ? bitOf(to, last) : PAGE_BITS - 1;
       for (const [start, end] of part.node.runs(low, Math.min(high, part.node.capacity - 1)))
         yield [base + BigInt(start), base + BigInt(end)];
     }
@@ -193,4 +215,10 @@ export class Bitseq {
   }
 }
 
-export { PAGE_BITS, Page };
+function pageOf(ordinal: bigint): number {
+  return ordinal <= SAFE ? Math.floor(Number(ordinal) / PAGE_BITS) : Number(ordinal >> SHIFT);
+}
+
+function bitOf(ordinal: bigint, page: number): number {
+  return ordinal <= SAFE ? Number(ordinal) - page * PAGE_BITS : Number(ordinal & BigInt(PAGE_BITS - 1));
+}

@@ -1,5 +1,10 @@
 import { PAGE_BITS, Page } from './page.ts';
 
+export interface Place {
+  readonly page: number;
+  readonly bit: number;
+}
+
 /** A page with some bits taken and some free, or a stretch of `pages` pages that are all taken. */
 export type Part =
   | { readonly page: number; readonly pages: 0; readonly node: Page }
@@ -15,12 +20,20 @@ export type Part =
  * ordinals taken. What a node summarises is "something is free below", nothing else.
  */
 export class Tree {
-  /** For each level the nodes that are partly taken, by number. */
+  /** For each level the nodes that are partly taken, by number; the pages are the first. */
   readonly #levels: Map<number, Page>[];
+  readonly #pages: Map<number, Page>;
   /** For each level how many nodes there are, kept or not. */
   readonly #counts: number[];
   readonly #size: bigint;
-  #taken = 0n;
+  /** How many ordinals are taken: a large part that changes seldom, and a small one that is quick to change. */
+  #takenBase = 0n;
+  #takenMore = 0;
+  /** No page below it has anything free. */
+  #low = 0;
+  /** That page, where it is kept and was looked up since anything happened to it. */
+  #lowNode: Page | undefined;
+  #isFull = false;
 
   constructor(size: bigint) {
     this.#size = size;
@@ -30,11 +43,12 @@ export class Tree {
       count = Math.ceil(count / PAGE_BITS);
       this.#counts.push(count);
     }
-    this.#levels = this.#counts.map(() => new Map());
+    this.#pages = new Map();
+    this.#levels = this.#counts.map((_, level) => (level === 0 ? this.#pages : new Map()));
   }
 
   get taken(): bigint {
-    return this.#taken;
+    return this.#takenBase + BigInt(this.#takenMore);
   }
 
   get nodes(): number {
@@ -42,42 +56,64 @@ export class Tree {
   }
 
   has(page: number, bit: number): boolean {
-    const node = this.#level(0).get(page);
+    const node = this.#pages.get(page);
     return node ? !node.isFree(bit) : this.#absentIsTaken(0, page);
   }
 
   take(page: number, bit: number): boolean {
-    let node = this.#level(0).get(page);
+    let node = this.#pages.get(page);
     if (node === undefined) {
       if (this.#absentIsTaken(0, page)) return false;
       node = this.#keepFree(0, page);
     }
     if (!node.take(bit)) return false;
-    this.#taken++;
+    this.#takenMore++;
     if (node.free === 0) this.#becameTaken(0, page);
     return true;
   }
 
   release(page: number, bit: number): boolean {
-    let node = this.#level(0).get(page);
+    let node = this.#pages.get(page);
     if (node === undefined) {
       if (!this.#absentIsTaken(0, page)) return false;
       node = this.#keepTaken(0, page);
     }
     if (!node.release(bit)) return false;
-    this.#taken--;
-    if (node.taken === 0) this.#level(0).delete(page);
+    this.#takenMore--;
+    if (page <= this.#low) this.#setLow(page);
+    if (node.taken === 0) this.#pages.delete(page);
     return true;
   }
 
   /** The first free bit at or after the given one. */
-  nextFree(page: number, bit: number): { readonly page: number; readonly bit: number } | undefined {
-    const node = this.#level(0).get(page);
+  nextFree(page: number, bit: number): Place | undefined {
+    if (page < this.#low) return this.#low < this.#count(0) ? this.nextFree(this.#low, 0) : undefined;
+    const node = this.#pages.get(page);
     const here = node ? node.firstFree(bit) : this.#absentIsTaken(0, page) ? -1 : bit;
     if (here >= 0) return { page, bit: here };
     const next = this.#nextWithFree(0, page + 1);
+    if (page === this.#low && bit === 0) this.#setLow(next < 0 ? this.#count(0) : next);
     if (next < 0) return undefined;
-    return { page: next, bit: this.#level(0).get(next)?.firstFree(0) ?? 0 };
+    return { page: next, bit: this.#pages.get(next)?.firstFree(0) ?? 0 };
+  }
+
+  /** Takes the first free bit of all. */
+  takeFirst(): Place | undefined {
+    const page = this.#low;
+    this.#lowNode ??= this.#pages.get(page);
+    const node = this.#lowNode;
+    if (node === undefined) {
+      const place = this.nextFree(page, 0);
+      if (place) this.take(place.page, place.bit);
+      return place;
+    }
+    const bit = node.takeFirst();
+    this.#takenMore++;
+    if (node.free === 0) {
+      this.#becameTaken(0, page);
+      this.#moveLow(page + 1);
+    }
+    return { page, bit };
   }
 
   /** Takes or frees the bits `from` to `to` of one page. */
@@ -96,16 +132,17 @@ export class Tree {
   /** Takes or frees all bits of the pages `first` to `last`. */
   fillPages(first: number, last: number, taken: boolean): void {
     this.#clear(first, last);
+    this.#setLow(Math.min(first, this.#low));
     if (!taken) return;
     this.#markTaken(0, first, last);
-    this.#taken += this.#ordinals(first, last);
+    this.#takenBase += this.#ordinals(first, last);
   }
 
   /** What is taken in the pages `first` to `last`, in ascending order. */
   parts(first: number, last: number): Part[] {
-    if (this.#taken === this.#size) return [{ page: 0, pages: this.#count(0) }];
+    if (this.#isFull) return [{ page: 0, pages: this.#count(0) }];
     const parts: Part[] = [];
-    for (const [page, node] of this.#level(0))
+    for (const [page, node] of this.#pages)
       if (page >= first && page <= last) parts.push({ page, pages: 0, node });
     let span = 1;
     for (const level of this.#levels.slice(1)) {
@@ -120,6 +157,17 @@ export class Tree {
       span *= PAGE_BITS;
     }
     return parts.sort((a, b) => a.page - b.page);
+  }
+
+  /** Nothing before this page is free: the lowest is the first after it that has anything. */
+  #moveLow(page: number): void {
+    const next = this.#nextWithFree(0, page);
+    this.#setLow(next < 0 ? this.#count(0) : next);
+  }
+
+  #setLow(page: number): void {
+    this.#low = page;
+    this.#lowNode = undefined;
   }
 
   #level(level: number): Map<number, Page> {
@@ -150,7 +198,7 @@ export class Tree {
       if (node) return !node.isFree(child - parent * PAGE_BITS);
       child = parent;
     }
-    return this.#taken === this.#size;
+    return this.#isFull;
   }
 
   #keepFree(level: number, index: number): Page {
@@ -163,18 +211,24 @@ export class Tree {
   #keepTaken(level: number, index: number): Page {
     const node = Page.allTaken(this.#capacity(level, index));
     this.#level(level).set(index, node);
-    if (level < this.#top) {
-      const parent = Math.floor(index / PAGE_BITS);
-      const above = this.#level(level + 1).get(parent) ?? this.#keepTaken(level + 1, parent);
-      above.release(index - parent * PAGE_BITS);
-      if (above.taken === 0) this.#level(level + 1).delete(parent);
+    if (level === this.#top) {
+      this.#isFull = false;
+      return node;
     }
+    const parent = Math.floor(index / PAGE_BITS);
+    const above = this.#level(level + 1).get(parent) ?? this.#keepTaken(level + 1, parent);
+    above.release(index - parent * PAGE_BITS);
+    if (above.taken === 0) this.#level(level + 1).delete(parent);
     return node;
   }
 
   #becameTaken(level: number, index: number): void {
     this.#level(level).delete(index);
-    if (level === this.#top) return;
+    if (level === 0) this.#lowNode = undefined;
+    if (level === this.#top) {
+      this.#isFull = true;
+      return;
+    }
     const parent = Math.floor(index / PAGE_BITS);
     const above = this.#level(level + 1).get(parent) ?? this.#keepFree(level + 1, parent);
     above.take(index - parent * PAGE_BITS);
@@ -184,7 +238,7 @@ export class Tree {
   /** The first node of the level at or after `index` that has something free, or -1. */
   #nextWithFree(level: number, index: number): number {
     if (index >= this.#count(level)) return -1;
-    if (level === this.#top) return this.#taken < this.#size ? index : -1;
+    if (level === this.#top) return this.#isFull ? -1 : index;
     const parent = Math.floor(index / PAGE_BITS);
     const above = this.#level(level + 1).get(parent);
     const here = above ? above.firstFree(index - parent * PAGE_BITS) : -1;
@@ -204,20 +258,23 @@ export class Tree {
   #clear(first: number, last: number): void {
     for (const part of this.parts(first, last)) {
       if (part.node) {
-        this.#taken -= BigInt(part.node.taken);
-        this.#level(0).delete(part.page);
+        this.#takenMore -= part.node.taken;
+        this.#pages.delete(part.page);
         continue;
       }
       const from = Math.max(part.page, first);
       const to = Math.min(part.page + part.pages - 1, last);
       this.#markFree(0, from, to);
-      this.#taken -= this.#ordinals(from, to);
+      this.#takenBase -= this.#ordinals(from, to);
     }
   }
 
   /** Makes nodes that are all free, and so not kept, all taken. Parents covered whole are marked in their parents. */
   #markTaken(level: number, first: number, last: number): void {
-    if (level === this.#top) return;
+    if (level === this.#top) {
+      this.#isFull = true;
+      return;
+    }
     const parents = parentsOf(first, last);
     for (const { parent, from, to } of parents.ends) {
       const node = this.#level(level + 1).get(parent) ?? this.#keepFree(level + 1, parent);
@@ -229,7 +286,10 @@ export class Tree {
 
   /** Makes nodes that are all taken, and so not kept, all free. */
   #markFree(level: number, first: number, last: number): void {
-    if (level === this.#top) return;
+    if (level === this.#top) {
+      this.#isFull = false;
+      return;
+    }
     const parents = parentsOf(first, last);
     for (const { parent, from, to } of parents.ends) {
       const node = this.#level(level + 1).get(parent) ?? this.#keepTaken(level + 1, parent);

@@ -34,6 +34,8 @@ export interface AnyOptions {
 }
 
 const SHIFT = 12n;
+/** A page is stored with rests rounded up to this part of the longest one. */
+const REST_STEPS = 16;
 const MASK = BigInt(PAGE_BITS - 1);
 
 /**
@@ -309,7 +311,16 @@ export class Ledger {
     if (writer === undefined) {
       const { clock } = this.#options;
       const onReload = (before: Int32Array) => this.#reindex(page, before);
-      writer = new PageWriter({ store, key: this.#key(page), page, shared: this.#shared, clock, onReload });
+      const restStep = () => Math.max(1, Math.ceil(this.#rules.restMs / REST_STEPS));
+      writer = new PageWriter({
+        store,
+        key: this.#key(page),
+        page,
+        shared: this.#shared,
+        clock,
+        restStep,
+        onReload,
+      });
       this.#writers.set(page, writer);
     }
     return writer;

@@ -6,9 +6,6 @@ import { formatBits, parseBits } from './bits.ts';
 
 /** The schema version of a stored page. */
 const SCHEMA = 1;
-/** Rest times are stored to a sixteenth of the longest one left, so that a page has few different ones. */
-const REST_STEPS = 16;
-
 const pageRecord = v.object({
   v: v.literal(SCHEMA),
   owners: v.record(v.string(), v.string()),
@@ -92,10 +89,13 @@ export class LedgerPage {
     return all;
   }
 
-  /** The page as JSON data. Rests that are over by `now` are left out. */
-  encode(now: number): object {
+  /**
+   * The page as JSON data. Rests that are over by `now` are left out; the ends of the others are rounded up to
+   * multiples of `step` milliseconds, so that a page has few different ones.
+   */
+  encode(now: number, step: number): object {
     const owners = Object.fromEntries([...this.#owners].map(([owner, bits]) => [owner, formatBits(bits)]));
-    const resting = this.#encodeResting(now);
+    const resting = this.#encodeResting(now, step);
     return resting.length === 0 ? { v: SCHEMA, owners } : { v: SCHEMA, owners, resting };
   }
 
@@ -124,14 +124,12 @@ export class LedgerPage {
     return page;
   }
 
-  #encodeResting(now: number): [number, string][] {
+  #encodeResting(now: number, step: number): [number, string][] {
     if (this.#resting.size === 0) return [];
-    const longest = Math.max(...this.#resting.values()) - now;
-    const step = Math.max(1, Math.ceil(longest / REST_STEPS));
     const groups = new Map<number, Page>();
     for (const [bit, until] of this.#resting) {
       if (until <= now) continue;
-      const rounded = now + Math.ceil((until - now) / step) * step;
+      const rounded = Math.ceil(until / step) * step;
       const group = groups.get(rounded) ?? Page.allFree(this.capacity);
       group.take(bit);
       groups.set(rounded, group);

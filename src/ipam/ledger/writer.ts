@@ -22,6 +22,8 @@ export interface WriterOptions {
   /** Others write the page too: every write names the version it builds on. */
   readonly shared: boolean;
   readonly clock: () => number;
+  /** To how many milliseconds the ends of rests are rounded up. */
+  readonly restStep: () => number;
   /** Called after the page was read again; `before` are its words until then. */
   readonly onReload: (before: Int32Array) => void;
 }
@@ -81,15 +83,15 @@ export class PageWriter {
         if (!this.#options.shared || !LibnetworkError.is(error, 'CONFLICT')) throw error;
         if (conflicts >= MAX_CONFLICTS) throw this.#tooMany(error);
       }
-      if (conflicts >= PATIENCE) await sleep(Math.random() * 2 ** Math.min(conflicts - PATIENCE, 6));
+      if (conflicts >= PATIENCE) await sleep(Math.random() * 2 ** Math.min(conflicts - PATIENCE, 4));
       await this.#reload(batch);
     }
   }
 
   async #put(): Promise<number> {
-    const { store, key, page, shared, clock } = this.#options;
+    const { store, key, page, shared, clock, restStep } = this.#options;
     const condition = shared ? { ifVersion: page.version } : {};
-    if (!page.isEmpty) return store.put(key, page.encode(clock()), condition);
+    if (!page.isEmpty) return store.put(key, page.encode(clock(), restStep()), condition);
     await store.delete(key, condition);
     return 0;
   }

@@ -70,6 +70,10 @@ export class PoolModel {
     return (this.#restsUntil.get(ordinal)?.least ?? 0) > now;
   }
 
+  forgetRests(): void {
+    this.#restsUntil.clear();
+  }
+
   /** Addresses may rest of which the model does not know. */
   unsure(now: number): void {
     this.#unsureUntil = now + REST_MS + ROUNDING_MS;

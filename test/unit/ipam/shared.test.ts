@@ -151,18 +151,13 @@ describe('controllers that share a store', () => {
     const { ipam, store } = controller(backing, 'a');
     const id = await pool(ipam);
     await ipam.requestAddress({ poolId: id });
-    vi.useFakeTimers({ toFake: ['setTimeout'] });
-    try {
-      const put = store.put.bind(store);
-      vi.spyOn(store, 'put').mockImplementation(async (key, value, options) => {
-        if (key.includes('/pages/')) await put(key, value);
-        return put(key, value, options);
-      });
-      const error = await fails('CONFLICT', ipam.requestAddress({ poolId: id, address: '10.0.0.77' }));
-      expect(error.limit).toBe('MAX_CONFLICTS');
-    } finally {
-      vi.useRealTimers();
-    }
+    const put = store.put.bind(store);
+    vi.spyOn(store, 'put').mockImplementation(async (key, value, options) => {
+      if (key.includes('/pages/')) await put(key, value);
+      return put(key, value, options);
+    });
+    const error = await fails('CONFLICT', ipam.requestAddress({ poolId: id, address: '10.0.0.77' }));
+    expect(error.limit).toBe('MAX_CONFLICTS');
   });
 });
 

@@ -17,7 +17,7 @@ it(
     expect(outcome.operations).toBeGreaterThanOrEqual(OPERATIONS);
     // A run without faults, restarts and full pools would show little.
     expect(outcome.faults).toBeGreaterThan(OPERATIONS / 200);
-    expect(outcome.restarts).toBeGreaterThan(OPERATIONS / 5000);
+    expect(outcome.restarts).toBeGreaterThan(OPERATIONS / 10_000);
     for (const answer of [
       'request any: UNAVAILABLE',
       'request certain: FORBIDDEN',

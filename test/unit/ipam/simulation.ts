@@ -28,7 +28,7 @@ const SUBNETS = [
   'fd05::/40',
   'fd06::/127',
 ];
-const FAULTS: Odds = { fail: 0.01, landed: 0.01, crash: 0.002 };
+const FAULTS: Odds = { fail: 0.01, landed: 0.01, crash: 0.001 };
 const NO_FAULTS: Odds = { fail: 0, landed: 0, crash: 0 };
 
 export interface Outcome {
@@ -88,6 +88,8 @@ export class Simulation {
     const roll = this.#random.next();
     if (pool === undefined || roll < 0.01) return this.#requestPool();
     if (roll < 0.014) return this.#releasePool(pool);
+    // Pools that could fill for ever are kept small, so that a repair stays quick; the one of a page fills up.
+    if (pool.held.size > (pool.size === 4096n ? 5000 : 300)) return this.#release(pool);
     if (roll < 0.45) return this.#requestAny(pool);
     if (roll < 0.6) return this.#requestCertain(pool);
     return this.#release(pool);
@@ -117,6 +119,8 @@ export class Simulation {
     if (this.#together) return;
     const answer = await this.#call('release pool', this.#process.ipam.releasePool(model.pool.id));
     if (!answer.failed) this.#pools.delete(model.pool.id);
+    // Half a release may have taken the stored rests with it; a repair restores only what is held.
+    else model.forgetRests();
   }
 
   async #requestAny(model: PoolModel): Promise<void> {
