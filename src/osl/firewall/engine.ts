@@ -21,13 +21,13 @@ import { Turns } from './turns.ts';
 /**
  * The firewall over a backend. With `engine: 'none'` hand in a `memoryBackend()`: everything is computed, nothing
  * reaches a kernel.
- * @throws NOT_IMPLEMENTED for the iptables engine; INVALID_ARGUMENT for a table name that can't be
+ * @throws NOT_IMPLEMENTED for the engine iptables, which has no tables; INVALID_ARGUMENT for a table name that can't be
  */
 export function createFirewall(backend: RulesetBackend, options: FirewallOptions): Firewall {
   if (options.engine === 'iptables')
     throw new LibnetworkError(
       'NOT_IMPLEMENTED',
-      'the iptables engine is not there yet: use the engine nftables, whose table works beside iptables rules',
+      'there is no iptables here: use the engine nftables, which lets the same packets pass',
       { field: 'firewall', value: options.engine },
     );
   if (!/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/.test(options.table))

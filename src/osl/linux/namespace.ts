@@ -21,6 +21,7 @@ import { explainRefusal } from './capabilities.ts';
 import { type Connection, flushConnections, forgetConnections, readConnections } from './conntrack.ts';
 import { DeleteQueue, type Warner } from './deletes.ts';
 import type { Handle } from './handle.ts';
+import { openIptables } from './iptables/index.ts';
 import { type KernelEvent, watchNamespace } from './monitor.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
@@ -147,7 +148,8 @@ export class LinuxNamespace implements Namespace {
   }
 
   async firewall(options: FirewallOptions): Promise<Firewall> {
-    return openNftables(this.#handle.fd, options);
+    const open = options.engine === 'iptables' ? openIptables : openNftables;
+    return open(this.#handle.fd, options);
   }
 
   async close(): Promise<void> {

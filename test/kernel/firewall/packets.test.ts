@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Intent } from '../../../src/osl/firewall/firewall.ts';
 import { canUseKernel, whyNot } from '../../support/kernel.ts';
-import { endpoint, port } from '../../unit/firewall/intents.ts';
+import { port } from '../../unit/firewall/intents.ts';
+import { ENGINES, type Engine, whyNotEngine } from './support.ts';
 import {
   addressOf,
   HOST,
@@ -9,6 +10,7 @@ import {
   networkIntents,
   OUTSIDE,
   openWorld,
+  published,
   type World,
   withWorld,
 } from './world.ts';
@@ -20,17 +22,17 @@ const ANY = { ipv4: '0.0.0.0', ipv6: '::' } as const;
 /** Host ports: 8080 to nat-2, 8443 on one address to nat-3, 8081 on loopback to nat-3, and one for each other mode. */
 const INTENTS: readonly Intent[] = [
   ...networkIntents(),
-  endpoint('nat-2', ...publish('nat', 2, 8080)),
-  endpoint(
+  published('nat-2', ...publish('nat', 2, 8080)),
+  published(
     'nat-3',
     ...FAMILIES.map((family) =>
       port({ hostAddress: HOST[family], hostPort: 8443, address: addressOf(family, 'nat', 3) }),
     ),
     port({ hostAddress: '127.0.0.1', hostPort: 8081, address: addressOf('ipv4', 'nat', 3), port: 81 }),
   ),
-  endpoint('quiet-2', ...publish('quiet', 2, 8090)),
-  endpoint('routed-2', ...publish('routed', 2, undefined)),
-  endpoint('open-2', ...publish('open', 2, 8095)),
+  published('quiet-2', ...publish('quiet', 2, 8090)),
+  published('routed-2', ...publish('routed', 2, undefined)),
+  published('open-2', ...publish('open', 2, 8095)),
 ];
 
 function publish(network: string, host: number, hostPort: number | undefined) {
@@ -52,13 +54,21 @@ async function expectAll(world: World, probes: readonly Probe[]): Promise<void> 
   expect(answers).toEqual(probes);
 }
 
-describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, () => {
+describe.each(ENGINES)('packets with the engine %s', (engine) => {
+  const why = whyNot || whyNotEngine(engine);
+  describe.skipIf(!canUseKernel || why !== '')(why && `(skipped: ${why})`, () => packetPromises(engine));
+});
+
+function packetPromises(engine: Engine): void {
+  const inWorld = <T>(intents: readonly Intent[], work: (world: World) => Promise<T>) =>
+    withWorld(intents, work, engine);
+
   for (const netfilter of [true, false])
     describe(`with bridged packets ${netfilter ? 'seen by' : 'hidden from'} the IP hooks`, () => {
       let world: Awaited<ReturnType<typeof openWorld>>;
       let possible = false;
       beforeAll(async () => {
-        world = await openWorld(INTENTS);
+        world = await openWorld(INTENTS, engine);
         possible = await world.setBridgeNetfilter(netfilter);
       });
       afterAll(() => world.close());
@@ -145,7 +155,7 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
     });
 
   it('from 127.0.0.1 reach published ports, and from ::1 are left to a proxy', async () => {
-    await withWorld(INTENTS, (world) =>
+    await inWorld(INTENTS, (world) =>
       expectAll(world, [
         ['host', '127.0.0.1', 8080, `nat-2 sees ${addressOf('ipv4', 'nat', 1)}`],
         ['host', '127.0.0.1', 8081, `nat-3 sees ${addressOf('ipv4', 'nat', 1)}`],
@@ -155,7 +165,7 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
   });
 
   it('to a port published on 127.0.0.1 come from the host alone, also when a neighbour forges the address', async () => {
-    await withWorld(INTENTS, async (world) => {
+    await inWorld(INTENTS, async (world) => {
       for (const [name, gateway] of [
         ['outside', HOST.ipv4],
         ['other-2', addressOf('ipv4', 'other', 1)],
@@ -178,7 +188,7 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
   });
 
   it('of echo requests pass where they should: within, out, and to routed networks', async () => {
-    await withWorld(INTENTS, async (world) => {
+    await inWorld(INTENTS, async (world) => {
       const echo = async (from: string, address: string, timeoutMs?: number) =>
         (await world.at(from).ping(address, timeoutMs === undefined ? {} : { timeoutMs })) !== undefined;
       for (const family of FAMILIES) {
@@ -194,7 +204,7 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
 
   it('of UDP reach a published port, and the answer comes from the address that was asked', async () => {
     const udp = port({ protocol: 'udp', hostPort: 8053, address: addressOf('ipv4', 'nat', 2), port: 53 });
-    await withWorld([...networkIntents(), endpoint('dns', udp)], async (world) => {
+    await inWorld([...networkIntents(), published('nat-2', udp)], async (world) => {
       const server = await world.at('nat-2').bindUdp('0.0.0.0', 53);
       server.onMessage((data, from) => server.send(Buffer.from(`${data} from ${from.address}`), from));
       const client = await world.at('outside').bindUdp('0.0.0.0', 0);
@@ -211,7 +221,7 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
   it.each(FAMILIES)(
     'never leave an internal network, not even those that expect no answer: %s',
     async (family) => {
-      await withWorld(INTENTS, async (world) => {
+      await inWorld(INTENTS, async (world) => {
         const listener = await world.at('outside').bindUdp(ANY[family], 9000);
         const heard: string[] = [];
         const last = new Promise<void>((resolve) => {
@@ -232,7 +242,7 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
   );
 
   it('of other bridges are not judged', async () => {
-    await withWorld(INTENTS, async (world) => {
+    await inWorld(INTENTS, async (world) => {
       await world.firewall.apply([{ remove: { kind: 'network', id: 'other' } }]);
       await expectAll(world, [
         ['outside', addressOf('ipv4', 'other', 2), 81, `other-2 sees ${OUTSIDE.ipv4}`],
@@ -241,4 +251,4 @@ describe.skipIf(!canUseKernel)(`packets${whyNot && ` (skipped: ${whyNot})`}`, ()
       ]);
     });
   });
-});
+}

@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Firewall, FirewallOptions } from '../../../src/osl/firewall/firewall.ts';
+import { openIptables } from '../../../src/osl/linux/iptables/index.ts';
+import type { IptablesVariant } from '../../../src/osl/linux/iptables/programs.ts';
 import { openNftables } from '../../../src/osl/linux/nftables/index.ts';
 import { inNamespace, inNewNamespace } from '../../../src/osl/linux/window.ts';
 
@@ -35,13 +37,31 @@ export async function nowhere<T>(work: (place: Nowhere) => Promise<T>): Promise<
   }
 }
 
+/** The engines that let the same packets pass. */
+export type Engine = 'nftables' | `iptables-${IptablesVariant}`;
+export const ENGINES: readonly Engine[] = ['nftables', 'iptables-nft', 'iptables-legacy'];
+
+export function openFirewall(fd: number, engine: Engine, table = TABLE): Promise<Firewall> {
+  if (engine === 'nftables') return openNftables(fd, { engine, table });
+  const variant = engine === 'iptables-nft' ? 'nft' : 'legacy';
+  return openIptables(fd, { engine: 'iptables', table, variant });
+}
+
+/** Why an engine cannot be tested here; empty when it can. */
+export const whyNotEngine = (engine: Engine): string =>
+  engine === 'nftables' || hasProgram(`${engine.replace('iptables', 'ip6tables')}-save`)
+    ? ''
+    : `there is no ${engine}: install the package iptables`;
+
 /** The `nft` program is an oracle for tests; the package does not need it. */
-export const hasNft: boolean = (() => {
+export const hasNft: boolean = hasProgram('nft');
+
+function hasProgram(name: string): boolean {
   try {
-    execFileSync('nft', ['--version'], { stdio: 'ignore' });
+    execFileSync(name, ['--version'], { stdio: 'ignore' });
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     throw error;
   }
-})();
+}

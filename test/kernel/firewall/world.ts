@@ -6,12 +6,17 @@ import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { LibnetworkError } from '../../../src/errors.ts';
-import type { Firewall, Intent, NetworkIntent } from '../../../src/osl/firewall/firewall.ts';
-import { openNftables } from '../../../src/osl/linux/nftables/index.ts';
+import type {
+  EndpointIntent,
+  Firewall,
+  Intent,
+  NetworkIntent,
+  PublishedPort,
+} from '../../../src/osl/firewall/firewall.ts';
 import type { Change, Namespace } from '../../../src/osl/osl.ts';
 import { type TestHost, withTestHost } from '../../support/kernel.ts';
-import { family, network } from '../../unit/firewall/intents.ts';
-import { TABLE } from './support.ts';
+import { endpoint, family, network } from '../../unit/firewall/intents.ts';
+import { type Engine, openFirewall } from './support.ts';
 
 /** The networks: the number is in all of their addresses, and in the names of their containers. */
 const NETWORKS: Readonly<
@@ -51,6 +56,12 @@ export function networkIntents(): NetworkIntent[] {
   });
 }
 
+/** The published ports of a container, by its name: `nat-2`. */
+export function published(container: string, ...ports: readonly PublishedPort[]): EndpointIntent {
+  const name = container.replace(/-\d+$/, '');
+  return { ...endpoint(container, ...ports), network: name, bridge: `br-${name}` };
+}
+
 export interface World {
   readonly host: Namespace;
   /** `outside`, or a container: `nat-2`, `nat-3`, `other-2`. */
@@ -72,11 +83,12 @@ export interface World {
 export async function withWorld<T>(
   intents: readonly Intent[],
   work: (world: World) => Promise<T>,
+  engine: Engine = 'nftables',
 ): Promise<T> {
   return withTestHost(async (test) => {
     const places = await build(test);
     const hostFd = openSync(test.host.path, 'r');
-    const open = () => openNftables(hostFd, { engine: 'nftables', table: TABLE });
+    const open = () => openFirewall(hostFd, engine);
     const firewalls = [await open()];
     try {
       const firewall = firewalls[0] as Firewall;
@@ -102,20 +114,24 @@ export async function withWorld<T>(
 }
 
 /** A world that several tests look at; `close` takes it down. */
-export async function openWorld(intents: readonly Intent[]): Promise<World & { close(): Promise<void> }> {
+export async function openWorld(
+  intents: readonly Intent[],
+  engine: Engine = 'nftables',
+): Promise<World & { close(): Promise<void> }> {
   let release: () => void = () => undefined;
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
   return new Promise((resolve, reject) => {
-    const ended = withWorld(intents, async (world) => {
+    const work = async (world: World) => {
       const close = async () => {
         release();
         await ended;
       };
       resolve({ ...world, close });
       await released;
-    });
+    };
+    const ended = withWorld(intents, work, engine);
     ended.catch(reject);
   });
 }

@@ -8,7 +8,7 @@ import { netlinkBackend } from './backend.ts';
  * The firewall of the network namespace that a descriptor stands for, by default of this thread's; the descriptor may
  * be closed afterwards.
  * With `engine: 'none'` nothing reaches the kernel.
- * @throws NOT_IMPLEMENTED for the iptables engine; FORBIDDEN without the capabilities; kernel errors
+ * @throws NOT_IMPLEMENTED for the engine iptables, which `openIptables` opens; FORBIDDEN without the capabilities; kernel errors
  */
 export async function openNftables(
   namespaceFd: number | undefined,

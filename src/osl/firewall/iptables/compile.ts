@@ -1,0 +1,216 @@
+/**
+ * From intents to the rules of iptables, in the chains and the order of Docker 28, as with its userland proxy off.
+ * Where a rule differs from Docker's, it is so that both of our engines let the same packets pass; the comment of
+ * each such place says which.
+ */
+import { invalid } from '../../../errors.ts';
+import { FAMILIES, type Family, familyOf } from '../../../ip.ts';
+import { canonical, canonicalPrefix } from '../compile.ts';
+import type { EndpointIntent, Intent, NetworkIntent, PublishedPort, ResolverIntent } from '../firewall.ts';
+import {
+  type ChainKey,
+  OWN_CHAINS,
+  USER_CHAIN,
+  USER_JUMP,
+  type WantedRule,
+  type WantedRules,
+} from './rules.ts';
+
+const WORDS = {
+  ipv4: { host: '/32', icmp: 'icmp', loopback: '' },
+  ipv6: { host: '/128', icmp: 'ipv6-icmp', loopback: '! -d ::1/128 ' },
+} as const;
+
+export interface CompileOptions {
+  /** The comment that tells our rules from others'. */
+  readonly stamp: string;
+  /** Makes Docker's chains also when no network asks for them: somebody else's rules are in them. */
+  readonly chains?: boolean;
+}
+
+/** The rules of these intents. @throws INVALID_ARGUMENT for a bridge that iptables would take for several */
+export function compileIptables(intents: readonly Intent[], options: CompileOptions): WantedRules {
+  return new Map(
+    FAMILIES.map((family) => {
+      const rules = new Rules(options.stamp);
+      const networks = new Map<string, NetworkIntent>();
+      for (const intent of intents) if (intent.kind === 'network') networks.set(intent.id, intent);
+      if (options.chains || intents.some(({ kind }) => kind !== 'resolver')) addLayout(rules, family);
+      for (const intent of intents) {
+        rules.owner = `${intent.kind} ${intent.id}`;
+        if (intent.kind === 'resolver') addResolver(rules, family, intent);
+        else refuseWildcard(intent.bridge);
+        if (intent.kind === 'endpoint') addEndpoint(rules, family, intent, networks.get(intent.network));
+        if (intent.kind === 'network') addNetwork(rules, family, intent);
+      }
+      return [family, rules.chains] as const;
+    }),
+  );
+}
+
+function refuseWildcard(bridge: string): void {
+  if (bridge.endsWith('+'))
+    throw invalid('bridge', bridge, 'iptables takes a name that ends in + for all that begin so');
+}
+
+/** Collects rules by chain; equal ones of several owners are there once. */
+class Rules {
+  readonly chains = new Map<ChainKey, WantedRule[]>();
+  readonly #seen = new Set<string>();
+  readonly #stamp: string;
+  owner = 'layout';
+
+  constructor(stamp: string) {
+    this.#stamp = stamp;
+  }
+
+  chain(key: ChainKey): WantedRule[] {
+    const rules = this.chains.get(key) ?? [];
+    this.chains.set(key, rules);
+    return rules;
+  }
+
+  /** @param match what packets it is for, as iptables-save orders it; empty for all */
+  add(key: ChainKey, match: string, target: string, rank = LATE): void {
+    const comment = `-m comment --comment ${this.#stamp}`;
+    this.addText(key, [match, comment, `-j ${target}`].filter((part) => part !== '').join(' '), rank);
+  }
+
+  addText(key: ChainKey, text: string, rank: number): void {
+    if (this.#seen.has(`${key} ${text}`)) return;
+    this.#seen.add(`${key} ${text}`);
+    this.chain(key).push({ text, rank, owner: this.owner });
+  }
+}
+
+/** Ranks of what comes before the rest of a chain. */
+const EARLY = 0;
+const LATE = 9;
+
+/** What all networks share. `DOCKER-USER` comes first, so that what the user says goes. */
+function addLayout(rules: Rules, family: Family): void {
+  for (const key of OWN_CHAINS) if (!key.includes('_')) rules.chain(key);
+  rules.chain(USER_CHAIN);
+  rules.addText(USER_JUMP.chain, USER_JUMP.text, EARLY);
+  rules.add('filter FORWARD', '', 'DOCKER-FORWARD');
+  for (const [rank, chain] of ['DOCKER-CT', 'DOCKER-INTERNAL', 'DOCKER-BRIDGE'].entries())
+    rules.add('filter DOCKER-FORWARD', '', chain, rank);
+  const local = '-m addrtype --dst-type LOCAL';
+  rules.add('nat PREROUTING', local, 'DOCKER');
+  // Answers to ::1 cannot come from another interface.
+  rules.add('nat OUTPUT', `${WORDS[family].loopback}${local}`, 'DOCKER');
+}
+
+/** True when nothing passes between the bridge and another interface. */
+function isClosed(network: NetworkIntent, family: Family): boolean {
+  return network.internal || network[family]?.mode === 'isolated';
+}
+
+function addNetwork(rules: Rules, family: Family, network: NetworkIntent): void {
+  const { bridge } = network;
+  // Docker has no such rule; its bridges route no loopback addresses unless its proxy is off.
+  if (family === 'ipv4') rules.add('raw PREROUTING', `-d 127.0.0.0/8 -i ${bridge}`, 'DROP');
+  if (isClosed(network, family)) addClosed(rules, network);
+  else addOpen(rules, family, network);
+}
+
+function addClosed(rules: Rules, { bridge, icc }: NetworkIntent): void {
+  // By interface alone: by subnet, as Docker does it for IPv4, a forged source address gets in.
+  rules.add('filter DOCKER-INTERNAL', `! -i ${bridge} -o ${bridge}`, 'DROP');
+  rules.add('filter DOCKER-INTERNAL', `-i ${bridge} ! -o ${bridge}`, 'DROP');
+  rules.add('filter DOCKER-FORWARD', `-i ${bridge} -o ${bridge}`, icc ? 'ACCEPT' : 'DROP');
+}
+
+/** A family that the network does not have is judged too: its containers have link-local addresses all the same. */
+function addOpen(rules: Rules, family: Family, network: NetworkIntent): void {
+  const { bridge } = network;
+  const inside = `-i ${bridge} -o ${bridge}`;
+  const mode = network[family]?.mode ?? 'nat';
+  rules.add('filter DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED`, 'ACCEPT');
+  rules.add('filter DOCKER-BRIDGE', `-o ${bridge}`, 'DOCKER');
+  if (mode === 'routed') rules.add('filter DOCKER', `-o ${bridge} -p ${WORDS[family].icmp}`, 'ACCEPT');
+  rules.add('filter DOCKER', `! -i ${bridge} -o ${bridge}`, mode === 'nat-unprotected' ? 'ACCEPT' : 'DROP');
+  if (network.icc) rules.add('filter DOCKER-FORWARD', `-i ${bridge}`, 'ACCEPT');
+  else {
+    // Published ports are reached from their own network too, by the host's address. Docker leaves that to its proxy.
+    rules.add('filter DOCKER-FORWARD', `${inside} -m conntrack --ctstate DNAT`, 'ACCEPT');
+    rules.add('filter DOCKER-FORWARD', inside, 'DROP');
+    rules.add('filter DOCKER-FORWARD', `-i ${bridge} ! -o ${bridge}`, 'ACCEPT');
+  }
+  if (mode !== 'routed') addNat(rules, family, network);
+}
+
+function addNat(rules: Rules, family: Family, { bridge, ...network }: NetworkIntent): void {
+  const settings = network[family];
+  if (settings === undefined) return;
+  const source = `-s ${canonicalPrefix(settings.subnet)}`;
+  const { masquerade } = settings;
+  if (masquerade !== false) {
+    const target = masquerade === true ? 'MASQUERADE' : `SNAT --to-source ${canonical(masquerade)}`;
+    rules.add('nat POSTROUTING', `${source} ! -o ${bridge}`, target);
+  }
+  // Docker has one such rule for each published port, for the container itself alone.
+  rules.add('nat POSTROUTING', `${source} -o ${bridge} -m conntrack --ctstate DNAT`, 'MASQUERADE');
+  if (family === 'ipv4') rules.add('nat POSTROUTING', `-s 127.0.0.0/8 -o ${bridge}`, 'MASQUERADE');
+}
+
+function addEndpoint(
+  rules: Rules,
+  family: Family,
+  { bridge, ports }: EndpointIntent,
+  network: NetworkIntent | undefined,
+): void {
+  if (network !== undefined && isClosed(network, family)) return;
+  const { mode = 'nat', masquerade = true } = network?.[family] ?? {};
+  for (const port of ports) {
+    if ((familyOf(port.hostAddress) ?? 'ipv4') !== family) continue;
+    const container = `-d ${canonical(port.address)}${WORDS[family].host}`;
+    const protocol = (number: number) => `-p ${port.protocol} -m ${port.protocol} --dport ${number}`;
+    // Where addresses are not hidden, answers come to them: there only what was translated is let in, instead.
+    const direct = mode === 'nat' && masquerade === false;
+    if (mode === 'nat' && !direct) rules.add('raw PREROUTING', `${container} ! -i ${bridge}`, 'DROP');
+    if (mode !== 'nat-unprotected')
+      rules.add(
+        'filter DOCKER',
+        `${container} ! -i ${bridge} -o ${bridge} ${protocol(port.port)}${direct ? ' -m conntrack --ctstate DNAT' : ''}`,
+        'ACCEPT',
+        EARLY,
+      );
+    if (port.hostPort !== undefined) addTranslation(rules, family, port, protocol(port.hostPort));
+  }
+}
+
+function addTranslation(rules: Rules, family: Family, port: PublishedPort, protocol: string): void {
+  const host = canonical(port.hostAddress);
+  const anywhere = host === '0.0.0.0' || host === '::';
+  const address = anywhere ? '' : `-d ${host}${WORDS[family].host} `;
+  // A link-local source cannot be routed.
+  const routable = family === 'ipv6' ? '! -s fe80::/10 ' : '';
+  const to = canonical(port.address);
+  const target = `DNAT --to-destination ${family === 'ipv6' ? `[${to}]` : to}:${port.port}`;
+  rules.add('nat DOCKER', `${routable}${address}${protocol}`, target, anywhere ? LATE : EARLY);
+  if (host.startsWith('127.')) rules.add('raw PREROUTING', `${address}! -i lo ${protocol}`, 'DROP');
+}
+
+function addResolver(rules: Rules, family: Family, { address, udpPort, tcpPort }: ResolverIntent): void {
+  if (familyOf(address) !== family) return;
+  const host = canonical(address);
+  const self = `${host}${WORDS[family].host}`;
+  const shown = family === 'ipv6' ? `[${host}]` : host;
+  rules.add('nat OUTPUT', `-d ${self}`, 'DOCKER_OUTPUT');
+  if (family === 'ipv4') rules.add('nat POSTROUTING', `-d ${self}`, 'DOCKER_POSTROUTING');
+  for (const [protocol, port] of [
+    ['tcp', tcpPort],
+    ['udp', udpPort],
+  ] as const) {
+    const dns = `-d ${self} -p ${protocol} -m ${protocol} --dport 53`;
+    rules.add('nat DOCKER_OUTPUT', dns, `DNAT --to-destination ${shown}:${port}`);
+    // Answers find back by connection tracking; these are here as Docker has them. IPv6 knows no address without one.
+    if (family === 'ipv4')
+      rules.add(
+        'nat DOCKER_POSTROUTING',
+        `-s ${self} -p ${protocol} -m ${protocol} --sport ${port}`,
+        'SNAT --to-source :53',
+      );
+  }
+}
