@@ -14,6 +14,7 @@ import { attachBench } from './attach.ts';
 import { dnsBench } from './dns.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, onGround } from './ground.ts';
+import { ipamBench } from './ipam.ts';
 import { portBench } from './port.ts';
 import { type Row, table } from './row.ts';
 import { sandboxBench } from './sandbox.ts';
@@ -25,7 +26,7 @@ const onKernel: Readonly<Record<string, (ground: Ground) => Promise<readonly Row
   port: portBench,
   getlink: getlinkBench,
 };
-const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = { dns: dnsBench };
+const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = { ipam: ipamBench, dns: dnsBench };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
