@@ -1,9 +1,10 @@
 import { LibnetworkError } from '../../errors.ts';
+import { kernelError } from '../errno.ts';
 import type { Change, Namespace, Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type KnownLink, type Message, type Plan, plan, type Resolved } from './changes.ts';
 import type { Handle } from './handle.ts';
-import { decodeLink, encodeGetLink, RTM_GETLINK } from './netlink/link.ts';
+import { decodeLink, encodeDeleteLink, encodeGetLink, RTM_DELLINK, RTM_GETLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
 import type { NetlinkSocket, Reply, RequestOptions } from './netlink/socket.ts';
 
@@ -28,7 +29,7 @@ export async function applyChanges(
   };
   const mode = plans.some(({ slow }) => slow) ? ('async' as const) : undefined;
   try {
-    await new Application(handle.socket, plans, places, { ...options, mode }).run();
+    await new Application(handle, plans, places, { ...options, mode }).run();
   } finally {
     // A caller who gave up leaves messages under way, and these name descriptors.
     if (options.signal?.aborted) void handle.socket.idle().then(releaseAll, releaseAll);
@@ -58,6 +59,7 @@ function placesOf(change: Change, at: string, handleOf: HandleOf): Places {
  * on links that exist costs two sends, however long it is.
  */
 class Application {
+  readonly #handle: Handle;
   readonly #socket: NetlinkSocket;
   readonly #plans: readonly Plan[];
   readonly #places: readonly Places[];
@@ -66,29 +68,49 @@ class Application {
   readonly #failures = new Map<number, LibnetworkError>();
   #gathered: { readonly index: number; readonly message: Message }[] = [];
 
-  constructor(
-    socket: NetlinkSocket,
-    plans: readonly Plan[],
-    places: readonly Places[],
-    options: RequestOptions,
-  ) {
-    this.#socket = socket;
+  constructor(handle: Handle, plans: readonly Plan[], places: readonly Places[], options: RequestOptions) {
+    this.#handle = handle;
+    this.#socket = handle.socket;
     this.#plans = plans;
     this.#places = places;
     this.#options = options;
   }
 
   async run(): Promise<void> {
+    this.#takeExpected();
     for (const [index, each] of this.#plans.entries()) {
       if (each.needs.some((name) => !this.#links.has(name))) await this.#send(this.#unknownFrom(index));
       await this.#gather(index, each);
       for (const name of each.touches) this.#links.delete(name);
       if (each.afterBirth) await this.#complete(index, each.afterBirth);
+      if (each.proof && each.change.op === 'createLink')
+        await this.#prove(index, each.change.name, each.proof);
     }
     await this.#send([]);
+    this.#tellExpected();
     const first = Math.min(...this.#failures.keys());
     const failure = this.#failures.get(first);
     if (failure) throw explainRefusal(describe(failure, first, this.#plans[first]?.change));
+  }
+
+  /** Links that were just born here need no look-up, unless these changes make or rename them. */
+  #takeExpected(): void {
+    for (const { needs } of this.#plans) {
+      for (const name of needs) {
+        const index = this.#handle.takeExpected(name);
+        if (index !== undefined) this.#links.set(name, { index, master: undefined });
+      }
+    }
+  }
+
+  /** Whatever else is born or moved to a namespace under a name makes an older expectation void. */
+  #tellExpected(): void {
+    for (const [at, { change, indexes }] of this.#plans.entries()) {
+      const places = this.#places[at];
+      if (change.op === 'createLink' || change.op === 'setLink') places?.own?.takeExpected(change.name);
+      if (change.op !== 'createLink' || change.link.kind !== 'veth' || !places?.peer) continue;
+      if (indexes && !this.#failures.has(at)) places.peer.expect(change.link.peer.name, indexes.peer);
+    }
   }
 
   async #gather(index: number, each: Plan): Promise<void> {
@@ -115,6 +137,21 @@ class Application {
     const socket = this.#places[index]?.own?.socket ?? this.#socket;
     const [reply] = await socket.request([{ ...message, operation: 'set the alias' }], this.#options);
     if (reply?.error) this.#failures.set(index, reply.error);
+  }
+
+  /** Deletes a link again that is not what was asked for. */
+  async #prove(index: number, name: string, proof: NonNullable<Plan['proof']>): Promise<void> {
+    await this.#send([]);
+    if (this.#failures.has(index)) return;
+    const socket = this.#places[index]?.own?.socket ?? this.#socket;
+    const [found] = await socket.request([lookup(name)], this.#options);
+    const { index: born } = known(linkOf(found), name);
+    const [reply] = await socket.request([{ ...proof(born), operation: 'prove a link' }], this.#options);
+    if (!reply?.error) return;
+    const text = 'this kernel was built without a part of what is asked for';
+    this.#failures.set(index, kernelError('createLink', reply.error.errno ?? 'EOPNOTSUPP', text));
+    const remove = { type: RTM_DELLINK, flags: 0, payload: encodeDeleteLink({ name }) };
+    await socket.request([{ ...remove, operation: `delete ${name} again` }], { mode: 'async' });
   }
 
   async #birthplaceLink({ needsAtBirthplace: name }: Plan, place: Handle | undefined) {
@@ -192,6 +229,9 @@ function subject(change: Change): readonly string[] {
     case 'setNeighbour':
     case 'deleteNeighbour':
       return [change.address ?? change.macAddress, 'on', change.link];
+    case 'addBridgeVlan':
+    case 'deleteBridgeVlan':
+      return ['VLAN', `${change.id}`, 'on', change.link];
     default:
       return [change.family, change.destination, ...(change.gateway ? ['via', change.gateway] : [])];
   }

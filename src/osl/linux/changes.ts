@@ -7,8 +7,10 @@ import {
   parsePrefix,
   toBytes,
 } from '../../ip.ts';
-import type { Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec, SetLink } from '../osl.ts';
+import type { BridgeSpec, Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec, SetLink } from '../osl.ts';
+import { newVethIndexes, type VethIndexes } from './indexes.ts';
 import { encodeAddress, RTM_DELADDR, RTM_NEWADDR } from './netlink/address.ts';
+import { type BridgeVlan, encodeBridgeVlan } from './netlink/bridge.ts';
 import {
   encodeHairpin,
   encodeNewLink,
@@ -18,6 +20,7 @@ import {
   type LinkFields,
   type LinkInfo,
   MACVLAN_MODES,
+  RTM_DELLINK,
   RTM_NEWLINK,
   RTM_SETLINK,
 } from './netlink/link.ts';
@@ -62,11 +65,19 @@ export interface Plan {
   /** True when the kernel waits for a grace period. */
   readonly slow: boolean;
   encode(resolved: Resolved): readonly Message[];
+  /** The indexes that the two ends of a new veth will have. */
+  readonly indexes?: VethIndexes | undefined;
   /** A message to the namespace that the link was born in, sent once it was. */
   readonly afterBirth?: Message | undefined;
+  /**
+   * A message about the link that was born, by its index, that the kernel refuses where it has ignored a part of
+   * the request: then the link is deleted again.
+   */
+  readonly proof?: ((index: number) => Message) | undefined;
 }
 
 const NOTHING = { needs: [], needsAtBirthplace: undefined, touches: [], slow: false } as const;
+const MAX_VLAN = 4094;
 const CREATE = NLM_F_CREATE | NLM_F_EXCL;
 
 /** Validates a change. @throws INVALID_ARGUMENT, naming the field as `changes[2].address` */
@@ -86,6 +97,9 @@ export function plan(change: Change, at: string): Plan {
     case 'setNeighbour':
     case 'deleteNeighbour':
       return planNeighbour(change, change.op, at);
+    case 'addBridgeVlan':
+    case 'deleteBridgeVlan':
+      return planBridgeVlan(change, at);
     default:
       throw invalid(at, change, 'no such change');
   }
@@ -95,14 +109,17 @@ function planCreate(change: CreateLink, at: string): Plan {
   const { name, link, master, alias } = change;
   requireLinkName(name, `${at}.name`);
   if (master !== undefined) requireLinkName(master, `${at}.master`);
-  const own = fields(change, at);
-  const info = linkInfo(link, at);
+  const elsewhere = change.namespace !== undefined;
+  const indexes = link.kind === 'veth' ? newVethIndexes() : undefined;
+  const own = { ...fields(change, at), index: indexes?.own };
+  const info = linkInfo(link, at, indexes);
   const parent = 'parent' in link ? [link.parent] : [];
   const peer = link.kind === 'veth' ? link.peer : undefined;
-  const elsewhere = change.namespace !== undefined;
+  const byIndex = indexes !== undefined && alias !== undefined && !elsewhere;
   return {
     ...NOTHING,
     change,
+    indexes,
     needs: master === undefined || elsewhere ? parent : [...parent, master],
     needsAtBirthplace: elsewhere ? master : undefined,
     touches: [...(elsewhere ? [] : [name]), ...(peer && !peer.namespace ? [peer.name] : [])],
@@ -115,29 +132,36 @@ function planCreate(change: CreateLink, at: string): Plan {
             : resolved.link(master);
       const given = { ...own, master: bridge?.index, namespaceFd: resolved.namespaceFd };
       const create = { type: RTM_NEWLINK, flags: CREATE, payload: encodeNewLink(given, info(resolved)) };
-      return [create];
+      return byIndex ? [create, setLink(indexes.own, { alias })] : [create];
     },
     // Apart, since sent along it would stamp a foreign link of that name when the creation is refused.
-    afterBirth: alias === undefined ? undefined : setLink(0, { name, alias }),
+    afterBirth: alias === undefined || byIndex ? undefined : setLink(0, { name, alias }),
+    proof: link.kind === 'bridge' && link.vlanFiltering ? proofOfVlanFiltering : undefined,
   };
 }
 
 /** The link's own data, with what is known only later left open. */
-function linkInfo(link: LinkSpec, at: string): (resolved: Resolved) => LinkInfo {
+function linkInfo(
+  link: LinkSpec,
+  at: string,
+  indexes: VethIndexes | undefined,
+): (resolved: Resolved) => LinkInfo {
   const where = `${at}.link`;
   if ('parent' in link) requireLinkName(link.parent, `${where}.parent`);
   switch (link.kind) {
     case 'bridge':
+      validateBridge(link, where);
+      return () => link;
     case 'dummy':
     case 'ifb':
       return () => link;
     case 'veth': {
       requireLinkName(link.peer.name, `${where}.peer.name`);
-      const peer = fields(link.peer, `${where}.peer`);
+      const peer = { ...fields(link.peer, `${where}.peer`), index: indexes?.peer };
       return (resolved) => ({ kind: 'veth', peer: { ...peer, namespaceFd: resolved.peerNamespaceFd } });
     }
     case 'vlan':
-      requireRange(link.id, 1, 4094, `${where}.id`);
+      requireRange(link.id, 1, MAX_VLAN, `${where}.id`);
       return (resolved) => ({ kind: 'vlan', parent: resolved.link(link.parent).index, id: link.id });
     case 'macvlan': {
       const mode = choice(MACVLAN_MODES, link.mode, `${where}.mode`);
@@ -158,6 +182,42 @@ function linkInfo(link: LinkSpec, at: string): (resolved: Resolved) => LinkInfo 
     default:
       throw invalid(`${where}.kind`, link, 'no such kind of link');
   }
+}
+
+function validateBridge({ forwardDelay, stp }: BridgeSpec, at: string): void {
+  if (forwardDelay === undefined) return;
+  const [low, high] = stp ? [2, 30] : [0, 30];
+  if (!(forwardDelay >= low && forwardDelay <= high))
+    throw invalid(`${at}.forwardDelay`, forwardDelay, `must be ${low} to ${high} seconds`);
+}
+
+/** A kernel without VLAN filtering ignores that it is asked for, but no VLAN of a port. This one is there anyway. */
+function proofOfVlanFiltering(index: number): Message {
+  return bridgeVlanMessage({ index, master: undefined }, { id: 1, pvid: true, untagged: true }, RTM_SETLINK);
+}
+
+function planBridgeVlan(
+  change: Extract<Change, { op: 'addBridgeVlan' | 'deleteBridgeVlan' }>,
+  at: string,
+): Plan {
+  const { op, link, id, end = id } = change;
+  requireLinkName(link, `${at}.link`);
+  requireRange(id, 1, MAX_VLAN, `${at}.id`);
+  requireRange(end, id, MAX_VLAN, `${at}.end`);
+  if (op === 'addBridgeVlan' && change.pvid && end !== id)
+    throw invalid(`${at}.pvid`, change.pvid, 'must be of one VLAN, not of a range');
+  const type = op === 'addBridgeVlan' ? RTM_SETLINK : RTM_DELLINK;
+  return {
+    ...NOTHING,
+    change,
+    needs: [link],
+    encode: (resolved) => [bridgeVlanMessage(resolved.link(link), change, type)],
+  };
+}
+
+function bridgeVlanMessage({ index, master }: KnownLink, vlan: BridgeVlan, type: number): Message {
+  const payload = encodeBridgeVlan(index, vlan, master === undefined ? 'bridge' : 'port');
+  return { type, flags: 0, payload };
 }
 
 function planSet(change: SetLink, at: string): Plan {

@@ -29,6 +29,9 @@ export class Gate {
   }
 }
 
+/** How many requests must go without a wait until a contended lock counts as free. */
+const QUICK_IN_A_ROW = 3;
+
 /**
  * The kernel has one lock for all link, address and route changes of the machine (rtnl). Some requests hold it
  * through an RCU grace period of 20 ms and more (deleting a link, moving one), and a synchronous request beside
@@ -39,6 +42,7 @@ export class Gate {
  */
 class RtnlGate extends Gate {
   #contendedUntil = 0;
+  #quick = 0;
 
   constructor() {
     super(1);
@@ -51,6 +55,12 @@ class RtnlGate extends Gate {
   /** Someone else (another process, the kernel's own clean-up) is known to hold the lock for about `ms`. */
   contended(ms: number): void {
     this.#contendedUntil = Math.max(this.#contendedUntil, performance.now() + ms);
+    this.#quick = 0;
+  }
+
+  /** A request was answered without a wait. After a few in a row the lock counts as free again. */
+  quick(): void {
+    if (this.#contendedUntil > 0 && ++this.#quick >= QUICK_IN_A_ROW) this.#contendedUntil = 0;
   }
 
   #stillContended(): boolean {

@@ -4,6 +4,9 @@ import { NETLINK_ROUTE } from './netlink/message.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
 import { hostNamespaceFd } from './window.ts';
 
+/** How long the index of a new link is believed without asking. */
+const BORN_MS = 1000;
+
 /**
  * What an open namespace consists of: its descriptor and one rtnetlink socket, both made when first needed.
  * Whoever has given the descriptor's number to the kernel holds the handle, so that closing it meanwhile can't
@@ -12,6 +15,7 @@ import { hostNamespaceFd } from './window.ts';
 export class Handle {
   readonly path: string;
   readonly #fd: number | undefined;
+  readonly #born = new Map<string, { readonly index: number; readonly until: number }>();
   #socket: NetlinkSocket | undefined;
   #holders = 0;
   readonly #onClose: () => void;
@@ -39,6 +43,19 @@ export class Handle {
     this.#assertOpen();
     this.#socket ??= NetlinkSocket.open(NETLINK_ROUTE, this.#fd);
     return this.#socket;
+  }
+
+  /** Notes the index of a link that was just born here, for whoever configures it next. */
+  expect(name: string, index: number): void {
+    this.#born.set(name, { index, until: performance.now() + BORN_MS });
+  }
+
+  /** The index of a link that was just born here: told once, as later it may be another's. */
+  takeExpected(name: string): number | undefined {
+    if (this.#born.size === 0) return undefined;
+    const born = this.#born.get(name);
+    this.#born.delete(name);
+    return born && performance.now() < born.until ? born.index : undefined;
   }
 
   /** Keeps the descriptor open until the function it returns is called. */

@@ -1,5 +1,6 @@
 import type { Link, LinkKind, LinkStatistics } from '../../osl.ts';
 import { eachAttribute, readNumber, readString, requireLength, Writer } from './attributes.ts';
+import { type BridgeOptions, hasBridgeOptions, writeBridgeOptions } from './bridge.ts';
 
 /** linux/rtnetlink.h, linux/if_link.h, linux/if.h */
 export const RTM_NEWLINK = 16;
@@ -21,7 +22,6 @@ const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_BRPORT_MODE = 4;
-const IFLA_BR_VLAN_FILTERING = 7;
 const VETH_INFO_PEER = 1;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 0x1;
@@ -32,6 +32,8 @@ const HEADER = 16;
 
 /** What an interface can be given at birth or later; numbers where the contract has names. */
 export interface LinkFields {
+  /** The index that a new link shall have; default: the kernel's next. */
+  readonly index?: number | undefined;
   readonly name?: string | undefined;
   readonly macAddress?: Uint8Array | undefined;
   readonly mtu?: number | undefined;
@@ -46,7 +48,7 @@ export interface LinkFields {
 
 /** The kind of a new link with its own data, by index and bytes. */
 export type LinkInfo =
-  | { readonly kind: 'bridge'; readonly vlanFiltering?: boolean | undefined }
+  | ({ readonly kind: 'bridge' } & BridgeOptions)
   | { readonly kind: 'dummy' | 'ifb' }
   | { readonly kind: 'veth'; readonly peer: LinkFields }
   | { readonly kind: 'vlan'; readonly parent: number; readonly id: number }
@@ -73,12 +75,10 @@ export const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
 /** The payload of RTM_NEWLINK that makes a link. */
 export function encodeNewLink(fields: LinkFields, info: LinkInfo): Buffer {
   const writer = new Writer();
-  writeFields(writer, 0, fields);
+  writeFields(writer, fields.index ?? 0, fields);
   if ('parent' in info) writer.attrU32(IFLA_LINK, info.parent);
   writer.nest(IFLA_LINKINFO, (w) => {
     w.attrString(IFLA_INFO_KIND, info.kind);
-    if (info.kind === 'bridge' && info.vlanFiltering)
-      w.nest(IFLA_INFO_DATA, () => w.attrU8(IFLA_BR_VLAN_FILTERING, 1));
     if (hasData(info)) w.nest(IFLA_INFO_DATA, () => writeData(w, info));
   });
   return writer.finish();
@@ -186,15 +186,21 @@ function writeFields(writer: Writer, index: number, fields: LinkFields): void {
   if (fields.namespaceFd !== undefined) writer.attrU32(IFLA_NET_NS_FD, fields.namespaceFd);
 }
 
-function hasData(info: LinkInfo): info is Exclude<LinkInfo, { kind: 'bridge' | 'dummy' | 'ifb' }> {
-  return info.kind !== 'bridge' && info.kind !== 'dummy' && info.kind !== 'ifb';
+type InfoWithData = Exclude<LinkInfo, { kind: 'dummy' | 'ifb' }>;
+
+function hasData(info: LinkInfo): info is InfoWithData {
+  if (info.kind === 'bridge') return hasBridgeOptions(info);
+  return info.kind !== 'dummy' && info.kind !== 'ifb';
 }
 
 /** IFLA_INFO_DATA: each kind numbers its attributes for itself (linux/if_link.h, linux/veth.h). */
-function writeData(writer: Writer, info: Exclude<LinkInfo, { kind: 'bridge' | 'dummy' | 'ifb' }>): void {
+function writeData(writer: Writer, info: InfoWithData): void {
   switch (info.kind) {
+    case 'bridge':
+      writeBridgeOptions(writer, info);
+      return;
     case 'veth':
-      writer.nest(VETH_INFO_PEER, () => writeFields(writer, 0, info.peer));
+      writer.nest(VETH_INFO_PEER, () => writeFields(writer, info.peer.index ?? 0, info.peer));
       return;
     case 'vlan':
       writer.attrU16(1, info.id);

@@ -40,6 +40,8 @@ const ANSWER_COST = 16 * 1024;
 /** A send that took longer than this has waited for a lock. */
 const SLOW_MS = 4;
 const CONTENDED_MS = 50;
+/** A send that took less has waited for nobody, also where another thread sent it. */
+const QUICK_MS = 1.5;
 
 /** Dumps come in pieces of at most 32 KiB, single answers are smaller; a larger one makes this grow. */
 let scratch = Buffer.allocUnsafeSlow(128 * 1024);
@@ -229,7 +231,10 @@ export class NetlinkSocket {
 
   /** A send that took long has waited, and so would the next; where nobody else does, nothing says so. */
   #learn(start: number): void {
-    if (this.#route && performance.now() - start > SLOW_MS) rtnl.contended(CONTENDED_MS);
+    if (!this.#route) return;
+    const took = performance.now() - start;
+    if (took > SLOW_MS) rtnl.contended(CONTENDED_MS);
+    else if (took < QUICK_MS) rtnl.quick();
   }
 
   /** Takes answers until all are there, or the kernel has no more. */
