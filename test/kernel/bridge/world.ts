@@ -12,6 +12,8 @@ const machines = new Map<DriverWorld, string>();
 
 export async function openKernelWorld({ after }: OpenWorld): Promise<DriverWorld> {
   const known = after && machines.get(after);
+  // A process that has ended watches its rules no more.
+  await after?.firewall.close();
   const directory = known ?? (await mkdtemp(join(tmpdir(), `libnetwork-driver-${process.pid}-`)));
   const kernel = linuxOsl();
   const path = (name: string) => join(directory, name);
