@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type Endpoint,
@@ -26,17 +24,19 @@ export interface Attached {
   readonly endpoint: Endpoint;
 }
 
-/** Opens the ground, works on it, and clears it away. */
-export async function onGround<T>(work: (ground: Ground) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-'));
+const INSTANCE = 'bench';
+
+/** Where the ground's sandboxes keep their namespaces. */
+export function namespacesIn(directory: string): string {
+  return join(directory, 'run', INSTANCE, 'netns');
+}
+
+/** Opens the ground in a directory of the caller's, works on it, and closes it. */
+export async function onGround<T>(directory: string, work: (ground: Ground) => Promise<T>): Promise<T> {
   const osl = linuxOsl();
   try {
-    const controller = await NetworkController.open({
-      dataDir: join(directory, 'data'),
-      runDir: join(directory, 'run'),
-      osl,
-      instance: `bench-${process.pid}`,
-    });
+    const [dataDir, runDir] = [join(directory, 'data'), join(directory, 'run')];
+    const controller = await NetworkController.open({ dataDir, runDir, osl, instance: INSTANCE });
     try {
       const network = await controller.createNetwork({
         name: 'bench',
@@ -50,7 +50,6 @@ export async function onGround<T>(work: (ground: Ground) => Promise<T>): Promise
     }
   } finally {
     await osl.close();
-    await rm(directory, { recursive: true, force: true });
   }
 }
 

@@ -13,7 +13,7 @@ import { kernelAvailability, linuxOsl } from 'libnetwork';
 import { attachBench } from './attach.ts';
 import { dnsBench } from './dns.ts';
 import { getlinkBench } from './getlink.ts';
-import { type Ground, onGround } from './ground.ts';
+import { type Ground, namespacesIn, onGround } from './ground.ts';
 import { ipamBench } from './ipam.ts';
 import { portBench } from './port.ts';
 import { type Row, table } from './row.ts';
@@ -30,7 +30,7 @@ const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = { ipam
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, inside: { type: 'boolean', default: false } },
+  options: { json: { type: 'boolean', default: false }, inside: { type: 'string' } },
 });
 const known = [...Object.keys(onKernel), ...Object.keys(anywhere)];
 const unknown = positionals.find((group) => !known.includes(group));
@@ -41,27 +41,32 @@ const { available: canUseKernel, reason: whyNot } = kernelAvailability();
 if (unknown !== undefined) {
   console.error(`there is no group ${unknown}: name some of ${known.join(', ')}, or none for all`);
   process.exitCode = 2;
-} else if (needsKernel && canUseKernel && !values.inside) {
+} else if (needsKernel && canUseKernel && values.inside === undefined) {
   process.exitCode = await inScratchNamespace();
 } else {
   await measure();
 }
 
 async function inScratchNamespace(): Promise<number> {
-  const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-ns-'));
+  const directory = await mkdtemp(join(tmpdir(), 'libnetwork-bench-'));
   const osl = linuxOsl();
   const path = join(directory, 'host');
+  // An interruption ends the child, which has the terminal too; what it made is removed here.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
   try {
     const namespace = await osl.createNamespace(path);
-    const self = fileURLToPath(import.meta.url);
-    const child = namespace.spawn(process.execPath, [self, '--inside', ...process.argv.slice(2)], {
-      stdio: 'inherit',
-    });
+    const args = [fileURLToPath(import.meta.url), '--inside', directory, ...process.argv.slice(2)];
+    const child = namespace.spawn(process.execPath, args, { stdio: 'inherit' });
     const [code] = await once(child, 'exit');
     await namespace.close();
     return code ?? 1;
   } finally {
-    await osl.deleteNamespace(path);
+    for (const left of [
+      path,
+      ...(await osl.listNamespaces(namespacesIn(directory))),
+      ...(await osl.listNamespaces(directory)),
+    ])
+      await osl.deleteNamespace(left);
     await osl.close();
     await rm(directory, { recursive: true, force: true });
   }
@@ -70,8 +75,8 @@ async function inScratchNamespace(): Promise<number> {
 async function measure(): Promise<void> {
   const rows: Row[] = [];
   const notes: string[] = [];
-  if (needsKernel && canUseKernel) {
-    await onGround(async (ground) => {
+  if (values.inside !== undefined) {
+    await onGround(values.inside, async (ground) => {
       if (ground.floors.missing !== undefined) notes.push(ground.floors.missing);
       for (const [name, bench] of Object.entries(onKernel))
         if (isWanted(name)) rows.push(...(await bench(ground)));
