@@ -88,7 +88,15 @@ export const rooms: readonly Room[] = [
   {
     name: 'core',
     holds: /^[a-z0-9-]+$/,
-    sees: [words, tools, contracts, errno, /^[a-z0-9-]+$/, /^driverapi\/registry$/, /^(resolver|hostfiles)\//],
+    sees: [
+      words,
+      tools,
+      contracts,
+      errno,
+      /^[a-z0-9-]+$/,
+      /^driverapi\/registry$/,
+      /^(resolver|hostfiles)\//,
+    ],
     packages: ['valibot', 'uuid'],
   },
 ];
