@@ -7,7 +7,8 @@ import {
   parseAddress,
   parseCidr,
 } from '../../ip.ts';
-import { MIN_IPV4_MTU, MIN_IPV6_MTU } from './limits.ts';
+import { MIN_IPV4_MTU, MIN_IPV6_MTU, takesIpv6 } from './limits.ts';
+import { isLinkLocal } from './local.ts';
 import { forgetNeighbours } from './neighbours.ts';
 import { hasCarrier, isRunning, needLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
@@ -26,9 +27,12 @@ export function addAddress(netns: NetnsState, linkName: string, text: string): v
   const link = needLink(netns, linkName);
   if (cidr.address.family === 'ipv6') checkIpv6(link, cidr.address);
   else if (link.mtu < MIN_IPV4_MTU) throw new Refusal('ENOBUFS');
-  const same = addressesOf(link, cidr.address.family).find((a) => a.address.value === cidr.address.value);
-  const taken =
-    same !== undefined && (cidr.address.family === 'ipv6' || same.prefix.length === cidr.prefix.length);
+  // The same IPv4 address may stand there with several prefixes.
+  const taken = addressesOf(link, cidr.address.family).some(
+    ({ address, prefix }) =>
+      address.value === cidr.address.value &&
+      (address.family === 'ipv6' || prefix.length === cidr.prefix.length),
+  );
   if (taken) throw new Refusal('EEXIST', `${cidr.address.family}: Address already assigned`);
   insert(link, cidr, scopeOf(cidr.address));
 }
@@ -37,7 +41,7 @@ export function deleteAddress(netns: NetnsState, linkName: string, text: string)
   const cidr = readCidr(text);
   const link = needLink(netns, linkName);
   const { family, value } = cidr.address;
-  if (family === 'ipv6' && !ipv6Possible(link)) throw new Refusal('ENXIO', 'IPv6 is disabled on this device');
+  if (family === 'ipv6' && !takesIpv6(link)) throw new Refusal('ENXIO', 'IPv6 is disabled on this device');
   if (family === 'ipv4' && link.mtu < MIN_IPV4_MTU) throw new Refusal('ENODEV');
   const entry = addressesOf(link, family).find(
     (a) => a.address.value === value && a.prefix.length === cidr.prefix.length,
@@ -53,7 +57,7 @@ function readCidr(text: string): InterfaceAddress {
 }
 
 function checkIpv6(link: LinkState, address: Address): void {
-  if (!ipv6Possible(link)) throw new Refusal('EINVAL', 'IPv6 needs an MTU of at least 1280');
+  if (!takesIpv6(link)) throw new Refusal('EINVAL', 'IPv6 needs an MTU of at least 1280');
   if (linkSetting(link, 'ipv6', 'disable_ipv6') !== 0)
     throw new Refusal('EACCES', 'IPv6 is disabled on this device');
   if (address.value === 0n || address.value >> 120n === 0xffn) throw new Refusal('EADDRNOTAVAIL');
@@ -61,17 +65,13 @@ function checkIpv6(link: LinkState, address: Address): void {
     throw new Refusal('EADDRNOTAVAIL', 'Cannot assign loopback address on this device');
 }
 
-function ipv6Possible(link: LinkState): boolean {
-  return link.mtu >= MIN_IPV6_MTU;
-}
-
 function scopeOf(address: Address): Scope {
   if (address.family === 'ipv4') return address.value >> 24n === 127n ? 'host' : 'global';
   if (address.value === 1n) return 'host';
-  return address.value >> 118n === 0x3fan ? 'link' : 'global';
+  return isLinkLocal(address) ? 'link' : 'global';
 }
 
-function insert(link: LinkState, cidr: InterfaceAddress, scope: Scope): AddressState {
+function insert(link: LinkState, cidr: InterfaceAddress, scope: Scope): void {
   const first = addressesOf(link, 'ipv4').some(
     (a) => a.prefix.length === cidr.prefix.length && a.prefix.value === cidr.prefix.value && !a.secondary,
   );
@@ -81,10 +81,10 @@ function insert(link: LinkState, cidr: InterfaceAddress, scope: Scope): AddressS
     prefix: cidr.prefix,
     scope,
     secondary: cidr.address.family === 'ipv4' && first,
+    wholePrefix: false,
   };
   link.home.addresses.push(entry);
-  if (link.up) addConnectedRoute(entry);
-  return entry;
+  if (link.up) connect(entry);
 }
 
 /** Removes an address with its prefix's route; an IPv4 primary takes its secondaries along, or is succeeded by one. */
@@ -108,12 +108,19 @@ function samePrefix(a: AddressState, b: AddressState): boolean {
   return a.prefix.length === b.prefix.length && a.prefix.value === b.prefix.value;
 }
 
+/** The prefix of an address on a link that is up: a route by the link, or local as a whole. */
+function connect(entry: AddressState): void {
+  if (entry.link.kind === 'loopback' && entry.address.family === 'ipv4') entry.wholePrefix = true;
+  else addConnectedRoute(entry);
+}
+
 /** What a link's coming up does: loopback gets its addresses, every address its prefix's route. */
 export function linkUp(link: LinkState): void {
   const had4 = addressesOf(link, 'ipv4').length > 0;
   if (link.kind === 'loopback' && !had4) insertText(link, '127.0.0.1/8', 'host');
-  if (link.kind === 'loopback' && !ipv6Off(link) && !owns(link, '::1')) insertText(link, '::1/128', 'host');
-  for (const entry of addressesOf(link)) addConnectedRoute(entry);
+  if (link.kind === 'loopback' && link.mtu >= MIN_IPV6_MTU && !ipv6Off(link) && !owns(link, '::1'))
+    insertText(link, '::1/128', 'host');
+  for (const entry of addressesOf(link)) connect(entry);
   carrierChanged(link);
 }
 
@@ -126,7 +133,7 @@ export function carrierChanged(link: LinkState): void {
 }
 
 function ipv6Off(link: LinkState): boolean {
-  return !ipv6Possible(link) || linkSetting(link, 'ipv6', 'disable_ipv6') !== 0;
+  return !takesIpv6(link) || linkSetting(link, 'ipv6', 'disable_ipv6') !== 0;
 }
 
 function linkLocal(link: LinkState): string | undefined {

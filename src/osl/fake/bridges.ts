@@ -15,12 +15,19 @@ export function joinBridge(link: LinkState, bridge: LinkState): void {
   if (link === bridge || link.kind === 'bridge')
     throw new Refusal('ELOOP', 'Can not enslave a bridge to a bridge');
   if (link.kind === 'loopback') throw new Refusal('EINVAL');
+  if (isAbove(link, bridge)) throw new Refusal('EBUSY', 'the bridge is below this link');
   if (hasUppers(link)) throw new Refusal('EBUSY', 'Device has an upper device of another kind');
   if (portsOf(bridge).length >= MAX_BRIDGE_PORTS)
     throw new Refusal('EXFULL', 'Bridge has no free port number');
   link.master = bridge;
   takeFromPorts(bridge);
   refreshBridge(bridge);
+}
+
+/** True when a link lies on another, by whatever is between. */
+function isAbove(link: LinkState, other: LinkState): boolean {
+  const above = [...other.uppers, ...(other.master === undefined ? [] : [other.master])];
+  return above.some((upper) => upper === link || isAbove(link, upper));
 }
 
 /** A bridge has a carrier while one of its ports has. */

@@ -55,23 +55,32 @@ export interface Request {
 function applyChange(netns: NetnsState, change: Change, around: Surroundings): void {
   switch (change.op) {
     case 'createLink':
-      return create(netns, change, around);
+      create(netns, change, around);
+      break;
     case 'setLink':
-      return set(netns, change, around);
+      set(netns, change, around);
+      break;
     case 'addAddress':
-      return addAddress(netns, change.link, change.address);
+      addAddress(netns, change.link, change.address);
+      break;
     case 'deleteAddress':
-      return deleteAddress(netns, change.link, change.address);
+      deleteAddress(netns, change.link, change.address);
+      break;
     case 'addRoute':
-      return addRoute(netns, change);
+      addRoute(netns, change);
+      break;
     case 'replaceRoute':
-      return replaceRoute(netns, change);
+      replaceRoute(netns, change);
+      break;
     case 'deleteRoute':
-      return deleteRoute(netns, change);
+      deleteRoute(netns, change);
+      break;
     case 'setNeighbour':
-      return setNeighbour(netns, change);
+      setNeighbour(netns, change);
+      break;
     case 'deleteNeighbour':
-      return deleteNeighbour(netns, change);
+      deleteNeighbour(netns, change);
+      break;
   }
 }
 

@@ -5,6 +5,7 @@ import { DEFAULT_MTU, MIN_IPV4_MTU, MIN_IPV6_MTU } from './limits.ts';
 import { forgetNeighbours } from './neighbours.ts';
 import { portsOf } from './netns.ts';
 import type { LinkState } from './state.ts';
+import { fitSysctls } from './sysctls.ts';
 
 /** What a bridge without ports has. */
 const NO_MAC = '00:00:00:00:00:00';
@@ -16,6 +17,7 @@ export function takeMtu(link: LinkState, mtu: number): void {
   for (const upper of link.uppers) if (upper.mtu > mtu) takeMtu(upper, mtu);
   if (link.master !== undefined) takeFromPorts(link.master);
   if (mtu < MIN_IPV4_MTU) loseIpv4(link);
+  fitSysctls(link);
   if (mtu < MIN_IPV6_MTU) loseIpv6(link);
   else carrierChanged(link);
 }

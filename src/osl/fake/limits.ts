@@ -10,6 +10,11 @@ export const MIN_IPV4_MTU = 68;
 /** RFC 8200, section 5: IPv6 is off on links of a lesser MTU. */
 export const MIN_IPV6_MTU = 1280;
 
+/** IPv6 is off on links of a small MTU, except loopback. */
+export function takesIpv6(link: { readonly kind: LinkKind; readonly mtu: number }): boolean {
+  return link.kind === 'loopback' || link.mtu >= MIN_IPV6_MTU;
+}
+
 /** The least and the largest MTU of each kind (`min_mtu`, `max_mtu`). */
 const mtuRange: Readonly<Record<LinkKind, readonly [number, number]>> = {
   veth: [68, 65535],

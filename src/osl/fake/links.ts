@@ -150,10 +150,10 @@ function vlansOn(link: LinkState): readonly LinkState[] {
 }
 
 /** Frames are told apart by MAC: a macvlan may not have that of the link below, nor of a sibling that is up. */
-function isMacTaken(link: LinkState): boolean {
+function isMacTaken(link: LinkState, mac = link.mac): boolean {
   if (link.parent === undefined || takesMac(link.spec)) return false;
   const others = [link.parent, ...[...link.parent.uppers].filter((other) => other !== link && other.up)];
-  return others.some((other) => other.mac === link.mac);
+  return others.some((other) => other.mac === mac);
 }
 
 /** Carries a change of a link's carrier on: to its far end, its bridge and theirs, and what lies on top. */
@@ -176,12 +176,11 @@ export function setMtu(link: LinkState, mtu: number): void {
 
 export function setMac(link: LinkState, mac: string): void {
   const checked = checkMac(mac);
-  // In passthru mode the MAC is that of the link below.
-  if (link.kind === 'macvlan' && takesMac(link.spec) && link.parent) return setMac(link.parent, mac);
-  if (link.kind === 'macvlan' && link.up && isMacTaken({ ...link, mac: checked }))
-    throw new Refusal('EADDRINUSE');
-  link.macChosen = true;
-  takeMac(link, checked);
+  // A passthru macvlan has the MAC of the link below, and changes it.
+  const owner = takesMac(link.spec) && link.kind === 'macvlan' ? (link.parent ?? link) : link;
+  if (owner.kind === 'macvlan' && owner.up && isMacTaken(owner, checked)) throw new Refusal('EADDRINUSE');
+  owner.macChosen = true;
+  takeMac(owner, checked);
 }
 
 /** Makes a link a port of a bridge, or of none. */

@@ -1,7 +1,7 @@
 /** Permanent neighbours, and the forwarding tables of bridges and vxlans. */
 import { type Family, parseAddress } from '../../ip.ts';
 import type { NeighbourSpec } from '../osl.ts';
-import { checkMac, MIN_IPV6_MTU } from './limits.ts';
+import { checkMac, takesIpv6 } from './limits.ts';
 import { needLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState, NeighbourState, NetnsState } from './state.ts';
@@ -13,7 +13,8 @@ export const ANY_MAC = '00:00:00:00:00:00';
 export function setNeighbour(netns: NetnsState, spec: NeighbourSpec): void {
   const entry = readNeighbour(netns, spec);
   const { link } = entry;
-  const without = link.mtu < MIN_IPV6_MTU || linkSetting(link, 'ipv6', 'disable_ipv6') !== 0;
+  if (entry.family === 'bridge') checkTable(link, entry.address !== undefined);
+  const without = !takesIpv6(link) || linkSetting(link, 'ipv6', 'disable_ipv6') !== 0;
   if (entry.family === 'ipv6' && without) throw new Refusal('EINVAL', 'IPv6 is disabled on this device');
   netns.neighbours = [...netns.neighbours.filter((n) => !isSame(n, entry)), entry];
 }
@@ -21,6 +22,8 @@ export function setNeighbour(netns: NetnsState, spec: NeighbourSpec): void {
 /** @throws Refusal ENOENT */
 export function deleteNeighbour(netns: NetnsState, spec: NeighbourSpec): void {
   const entry = readNeighbour(netns, spec);
+  const made = entry.link.spec;
+  if (spec.fdb && made?.kind === 'macvlan' && made.mode !== 'passthru') throw new Refusal('EOPNOTSUPP');
   const found = netns.neighbours.find((n) => isSame(n, entry));
   if (found === undefined) throw new Refusal('ENOENT');
   netns.neighbours = netns.neighbours.filter((n) => n !== found);
@@ -32,30 +35,36 @@ function readNeighbour(netns: NetnsState, spec: NeighbourSpec): NeighbourState {
   const address = spec.address === undefined ? undefined : parseAddress(spec.address);
   if (spec.address !== undefined && address === undefined)
     throw new Refusal('EINVAL', `not an address: ${spec.address}`);
-  if (spec.fdb) {
-    checkTable(link, address !== undefined);
-    return { link, family: 'bridge', address, mac };
-  }
+  if (spec.fdb && link.kind === 'loopback')
+    throw new Refusal('EINVAL', 'FDB only supported for Ethernet devices');
+  if (spec.fdb) return { link, family: 'bridge', address, mac };
   if (address === undefined) throw new Refusal('EINVAL', 'a neighbour has an address');
   // Loopback has one entry for every IPv4 address (arp_constructor).
   const one = link.kind === 'loopback' && address.family === 'ipv4';
   return { link, family: address.family, address: one ? { family: 'ipv4', value: 0n } : address, mac };
 }
 
-/** Loopback has no forwarding table; only a vxlan's entries have remotes. */
+/** Only a vxlan's entries have remotes, and need them unless they are of the bridge that it is a port of. */
 function checkTable(link: LinkState, remote: boolean): void {
-  if (link.kind === 'loopback') throw new Refusal('EINVAL', 'FDB only supported for Ethernet devices');
-  if (link.spec?.kind === 'macvlan' && link.spec.mode !== 'passthru') throw new Refusal('EOPNOTSUPP');
+  if (link.kind === 'macvlan') throw new Refusal('EOPNOTSUPP');
   const needed = link.kind === 'vxlan' && link.master === undefined;
   if (needed && !remote) throw new Refusal('EINVAL', 'an entry of a vxlan has a remote');
   if (remote && link.kind !== 'vxlan') throw new Refusal('EINVAL', 'only an entry of a vxlan has a remote');
 }
 
-/** A neighbour is known by its address; a forwarding entry by its MAC, the one for any MAC by its remote too. */
+/**
+ * A neighbour is known by its address; a forwarding entry by its MAC, the one for any MAC by its remote too. All ports
+ * of a bridge share one table, so that an entry moves from port to port.
+ */
 function isSame(a: NeighbourState, b: NeighbourState): boolean {
-  if (a.link !== b.link || a.family !== b.family) return false;
-  if (a.family !== 'bridge') return a.address?.value === b.address?.value;
-  return a.mac === b.mac && (a.mac !== ANY_MAC || a.address?.value === b.address?.value);
+  if (a.family !== b.family) return false;
+  if (a.family !== 'bridge') return a.link === b.link && a.address?.value === b.address?.value;
+  const sameRemote = a.mac !== ANY_MAC || a.address?.value === b.address?.value;
+  return tableOf(a) === tableOf(b) && a.mac === b.mac && sameRemote;
+}
+
+function tableOf({ link, address }: NeighbourState): LinkState {
+  return address === undefined ? (link.master ?? link) : link;
 }
 
 /** Permanent ones go too: with the link's state, with IPv6 on it, and when its MAC changes (neigh_changeaddr). */

@@ -20,6 +20,7 @@ export function newNetns(id: number, host: NetnsState | undefined): NetnsState {
     tableNames: new Set(),
     sockets: new Set(),
     flows: [],
+    announced: [],
     holders: new Set(),
   };
   initialSysctls(host, netns.sysctls);
@@ -105,7 +106,7 @@ export function hasCarrier(link: LinkState): boolean {
     case 'vlan':
     case 'macvlan':
     case 'ipvlan':
-      return link.parent !== undefined && link.parent.up && hasCarrier(link.parent);
+      return link.parent?.up === true && hasCarrier(link.parent);
     default:
       return true;
   }

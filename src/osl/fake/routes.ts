@@ -1,7 +1,8 @@
 /** The main routing table, and the lookup that packets make (fib_semantics.c, net/ipv6/route.c). */
 import { type Address, contains, type Family, type Prefix, parseAddress, parsePrefix } from '../../ip.ts';
 import type { RouteSpec } from '../osl.ts';
-import { MIN_IPV6_MTU } from './limits.ts';
+import { takesIpv6 } from './limits.ts';
+import { isLinkLocal } from './local.ts';
 import { needLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { AddressState, LinkState, NetnsState, RouteState, Scope } from './state.ts';
@@ -15,8 +16,8 @@ const CONNECTED_METRIC = { ipv4: 0, ipv6: 256 } as const;
 export function addConnectedRoute(entry: AddressState): void {
   const { link, address, prefix } = entry;
   const { family } = address;
-  // What a loopback link has by itself needs no route, and of IPv4 nothing on it does.
-  if (link.kind === 'loopback' && (family === 'ipv4' || entry.scope === 'host')) return;
+  // What a loopback link has by itself needs no route.
+  if (link.kind === 'loopback' && entry.scope === 'host') return;
   if (family === 'ipv4' && (prefix.length === 32 || entry.secondary || prefix.value >> 24n === 0n)) return;
   const { home } = link;
   if (home.routes.some((r) => r.connected && r.link === link && same(r.prefix, prefix))) return;
@@ -160,33 +161,27 @@ function localLinks(netns: NetnsState, address: Address): readonly LinkState[] {
     .filter(
       (a) =>
         (a.address.family === 'ipv4' && a.address.value === address.value) ||
-        (a.link.kind === 'loopback' && a.link.up && contains(a.prefix, address)),
+        (a.wholePrefix && contains(a.prefix, address)),
     )
     .map((a) => a.link);
 }
 
 /** The link of an IPv6 next hop (fib6_nh_init): its gateway must be on a link, and not an address of our own. */
 function checkIpv6(netns: NetnsState, gateway: Address | undefined, asked: LinkState | undefined): LinkState {
-  if (asked !== undefined && asked.mtu < MIN_IPV6_MTU) throw new Refusal('ENODEV');
+  if (asked !== undefined && !takesIpv6(asked)) throw new Refusal('ENODEV');
   const link = gateway === undefined ? asked : checkGateway(netns, gateway, asked);
   if (link === undefined) throw new Refusal('ENODEV');
   checkIpv6Link(link);
   return link;
 }
 
-/** In the kernel's order: with a link told, the gateway must be foreign first; else once its link is found. */
 function checkGateway(netns: NetnsState, gateway: Address, asked: LinkState | undefined): LinkState {
-  const own = netns.addresses.some((a) => a.address.family === 'ipv6' && a.address.value === gateway.value);
-  const foreign = (): void => {
-    if (own) throw new Refusal('EINVAL', 'Gateway can not be a local address');
-  };
-  if (asked !== undefined) foreign();
-  const linkLocal = gateway.value >> 118n === 0x3fan;
-  const link = linkLocal ? asked : onLink(netns, gateway, asked);
+  if (netns.addresses.some((a) => a.address.family === 'ipv6' && a.address.value === gateway.value))
+    throw new Refusal('EINVAL', 'Gateway can not be a local address');
+  const link = isLinkLocal(gateway) ? asked : onLink(netns, gateway, asked);
   if (link === undefined) throw new Refusal('EINVAL', 'Egress device not specified');
   if (link.kind === 'loopback')
     throw new Refusal('EINVAL', 'Egress device can not be loopback device for this route');
-  foreign();
   return link;
 }
 

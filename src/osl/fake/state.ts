@@ -46,6 +46,8 @@ export interface AddressState {
   readonly scope: Scope;
   /** IPv4: another address of the same prefix came first, and takes this one along when it goes. */
   secondary: boolean;
+  /** IPv4 on loopback: its whole prefix is local, from when the link was up with it. */
+  wholePrefix: boolean;
 }
 
 export interface RouteState {
@@ -120,6 +122,8 @@ export interface NetnsState {
   readonly tableNames: Set<string>;
   readonly sockets: Set<SocketState>;
   flows: Flow[];
+  /** What `announce` told the neighbours, in order. */
+  readonly announced: string[];
   /** Mounts, handles, processes and sockets: without any the namespace ends. */
   readonly holders: Set<unknown>;
 }

@@ -1,5 +1,7 @@
 /** The keys under `/proc/sys/net` that a network stack reads, with the values of a new namespace on Linux 6. */
 import { invalid, LibnetworkError } from '../../errors.ts';
+import { FAMILIES, type Family } from '../../ip.ts';
+import { takesIpv6 } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState, NetnsState } from './state.ts';
 
@@ -78,15 +80,26 @@ export function initialSysctls(host: NetnsState | undefined, into: Map<string, s
   }
 }
 
-/** A new link gets the namespace's `default` values. */
+/** A new link gets the namespace's `default` values; those of IPv6 while its MTU is large enough for it. */
 export function addLinkSysctls(link: LinkState): void {
+  addFamily(link, 'ipv4');
+  if (takesIpv6(link)) addFamily(link, 'ipv6');
+}
+
+function addFamily(link: LinkState, family: Family): void {
   const { sysctls } = link.home;
-  for (const family of ['ipv4', 'ipv6'] as const) {
-    for (const name of Object.keys(perLink[family])) {
-      const value = name === 'mtu' ? String(link.mtu) : sysctls.get(`net/${family}/conf/default/${name}`);
-      sysctls.set(`net/${family}/conf/${link.name}/${name}`, value ?? '0');
-    }
+  for (const name of Object.keys(perLink[family])) {
+    const value = name === 'mtu' ? String(link.mtu) : sysctls.get(`net/${family}/conf/default/${name}`);
+    sysctls.set(`net/${family}/conf/${link.name}/${name}`, value ?? '0');
   }
+}
+
+/** The settings of IPv6 come and go with the MTU that it needs. */
+export function fitSysctls(link: LinkState): void {
+  const { sysctls } = link.home;
+  const there = sysctls.has(`net/ipv6/conf/${link.name}/disable_ipv6`);
+  if (there && !takesIpv6(link)) for (const key of linkKeys(link, ['ipv6'])) sysctls.delete(key);
+  if (!there && takesIpv6(link)) addFamily(link, 'ipv6');
 }
 
 export function removeLinkSysctls(link: LinkState): void {
@@ -96,14 +109,15 @@ export function removeLinkSysctls(link: LinkState): void {
 /** Carries a link's settings to its new name. */
 export function renameLinkSysctls(link: LinkState, newName: string): void {
   for (const key of linkKeys(link)) {
-    const value = link.home.sysctls.get(key) ?? '';
+    const value = link.home.sysctls.get(key);
+    if (value === undefined) continue;
     link.home.sysctls.delete(key);
     link.home.sysctls.set(key.replace(`/conf/${link.name}/`, `/conf/${newName}/`), value);
   }
 }
 
-function linkKeys(link: LinkState): string[] {
-  return (['ipv4', 'ipv6'] as const).flatMap((family) =>
+function linkKeys(link: LinkState, families: readonly Family[] = FAMILIES): string[] {
+  return families.flatMap((family) =>
     Object.keys(perLink[family]).map((name) => `net/${family}/conf/${link.name}/${name}`),
   );
 }

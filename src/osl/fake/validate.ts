@@ -14,25 +14,29 @@ export function validate(changes: readonly Change[]): void {
 function validateChange(change: Change, at: string): void {
   switch (change.op) {
     case 'createLink':
-      return validateCreate(change, at);
+      validateCreate(change, at);
+      break;
     case 'setLink':
       checkName(change.name, `${at}.name`);
       if (change.rename !== undefined) checkName(change.rename, `${at}.rename`);
       if (typeof change.master === 'string') checkName(change.master, `${at}.master`);
-      return checkValues(change, at);
+      checkValues(change, at);
+      break;
     case 'addAddress':
     case 'deleteAddress':
       checkName(change.link, `${at}.link`);
       if (parseCidr(change.address) === undefined)
         throw invalid(`${at}.address`, change.address, 'must be an address with the length of its prefix');
-      return;
+      break;
     case 'addRoute':
     case 'replaceRoute':
     case 'deleteRoute':
-      return validateRoute(change, at);
+      validateRoute(change, at);
+      break;
     case 'setNeighbour':
     case 'deleteNeighbour':
-      return validateNeighbour(change, at);
+      validateNeighbour(change, at);
+      break;
   }
 }
 

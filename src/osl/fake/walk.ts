@@ -4,7 +4,7 @@ import { type FlowTables, trial } from './conntrack.ts';
 import { nameOf } from './dump.ts';
 import { type HookName, type Passing, passHook } from './hooks.ts';
 import type { FakeKernel } from './kernel.ts';
-import { localAddress } from './local.ts';
+import { isLinkLocal, isLoopback, localAddress } from './local.ts';
 import { findLink } from './netns.ts';
 import { type Arrival, type Interfaces, Lost, type Packet } from './packet.ts';
 import { bestRoute } from './routes.ts';
@@ -223,12 +223,4 @@ export class Walk {
   #name(netns: NetnsState): string {
     return nameOf(this.#kernel, netns);
   }
-}
-
-function isLoopback(address: Address): boolean {
-  return address.family === 'ipv4' ? address.value >> 24n === 127n : address.value === 1n;
-}
-
-function isLinkLocal(address: Address): boolean {
-  return address.family === 'ipv6' && address.value >> 118n === 0x3fan;
 }
