@@ -3,6 +3,7 @@ import type { EventName, Listener } from './events.ts';
 import type { NetworkId, SandboxId } from './ids.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { NetworkOptions, SandboxOptions, Waits } from './options.ts';
+import { ensurePredefined } from './predefined.ts';
 import { type ReconcileOptions, type ReconcileReport, reconcile, reconcileAddresses } from './reconcile.ts';
 import { loadRecords, release, settle } from './restore.ts';
 import { closeSandbox, createSandbox, type Sandbox } from './sandbox.ts';
@@ -12,6 +13,14 @@ import { allOfThem } from './undo.ts';
 export interface ControllerParts extends CoreParts {
   /** Ends what was opened for this controller alone, in order. */
   readonly close: readonly (() => Promise<void>)[];
+}
+
+/** What a start goes by. */
+export interface StartOptions {
+  /** Containers that outlived the last controller. */
+  readonly activeSandboxes: readonly string[];
+  /** Makes the networks that every Docker host has. */
+  readonly predefined: boolean;
 }
 
 /** Owns drivers, IPAM, the stores and every object. Opened by `NetworkController.open` of the package's root. */
@@ -26,11 +35,12 @@ export class NetworkController implements AsyncDisposable {
   }
 
   /** Reads the records, settles what the last controller left half done, takes up what lives, and reconciles. */
-  protected async start(activeSandboxes: readonly string[]): Promise<void> {
+  protected async start({ activeSandboxes, predefined }: StartOptions): Promise<void> {
     await loadRecords(this.#core);
     await reconcileAddresses(this.#core, {});
     await settle(this.#core, activeSandboxes);
     await reconcile(this.#core, {});
+    if (predefined) await ensurePredefined(this.#core);
   }
 
   /** What tells this controller's objects from others'. */

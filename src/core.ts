@@ -26,6 +26,8 @@ export interface CoreParts {
   readonly names: NameTable;
   readonly nameServers: NameServers;
   readonly logger: Logger;
+  /** The host's list of name servers. Default: `/etc/resolv.conf`. */
+  readonly hostResolvConf?: string | undefined;
 }
 
 export class Core {
@@ -42,11 +44,14 @@ export class Core {
   readonly gate = new Gate();
   readonly names: NameTable;
   readonly nameServers: NameServers;
+  readonly hostResolvConf: string | undefined;
   readonly networks = new Map<NetworkId, NetworkEntry>();
   readonly networksByName = new Map<string, NetworkEntry>();
   readonly endpoints = new Map<EndpointId, EndpointEntry>();
   readonly sandboxes = new Map<SandboxId, SandboxEntry>();
   readonly sandboxesByContainer = new Map<string, SandboxEntry>();
+  /** Names of networks that can't be deleted. */
+  readonly predefined = new Set<string>();
   #closed = false;
 
   constructor(parts: CoreParts) {
@@ -57,6 +62,7 @@ export class Core {
     this.firewall = parts.firewall;
     this.names = parts.names;
     this.nameServers = parts.nameServers;
+    this.hostResolvConf = parts.hostResolvConf;
     this.logger = parts.logger;
     this.drivers = parts.drivers;
     this.ipams = parts.ipams;

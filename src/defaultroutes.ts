@@ -3,7 +3,13 @@ import type { Core } from './core.ts';
 import { placeOf } from './core.ts';
 import type { Driver, PortBinding } from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
-import { chooseGateways, type GatewayCandidate, type Gateways, publishedFamilies } from './gateway.ts';
+import {
+  chooseGateways,
+  type GatewayCandidate,
+  type Gateways,
+  isGatewayEndpoint,
+  publishedFamilies,
+} from './gateway.ts';
 import { FAMILIES, type Family } from './ip.ts';
 import type { Change } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
@@ -25,6 +31,7 @@ export function candidatesOf(sandbox: SandboxEntry): readonly GatewayCandidate[]
           {
             endpointId: record.id,
             priority: record.join.priority,
+            fallback: isGatewayEndpoint({ record, network }),
             internal: network.record.internal,
             networkName: network.record.name,
             order: record.join.order,

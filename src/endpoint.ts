@@ -6,11 +6,17 @@ import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts
 import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
 import type { Ipam } from './ipam/ipam.ts';
 import { joinSandbox } from './join.ts';
-import { detach, leaveSandbox } from './leave.ts';
+import { detach, leaveSandbox, settleAfterLeave } from './leave.ts';
 import type { NetworkEntry } from './network.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
-import { type EndpointRecord, type HeldAddress, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
+import {
+  type EndpointRecord,
+  type ExposedPort,
+  type HeldAddress,
+  type NetworkRecord,
+  SCHEMA_VERSION,
+} from './records.ts';
 import { Sandbox, type SandboxEntry } from './sandbox.ts';
 import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
@@ -59,6 +65,14 @@ export class Endpoint {
   }
   get aliases(): readonly string[] {
     return Object.freeze([...this.#entry.record.aliases, ...(this.#entry.record.join?.aliases ?? [])]);
+  }
+  /** Ports that the container listens at, as they were given. */
+  get exposedPorts(): readonly ExposedPort[] {
+    return Object.freeze([...(this.#entry.record.exposedPorts ?? [])]);
+  }
+  /** Link-local addresses beside those of the network, as `169.254.7.7/16`. */
+  get linkLocal(): readonly string[] {
+    return Object.freeze([...(this.#entry.record.linkLocal ?? [])]);
   }
   /** What is published now, with the host's ports. Empty while not joined. */
   get ports(): readonly PortBinding[] {
@@ -219,7 +233,9 @@ function checkAddresses(
 }
 
 function checkNetwork(core: Core, network: NetworkEntry): void {
-  const { id, name, state } = network.record;
+  const { id, name, state, configOnly } = network.record;
+  if (configOnly)
+    throw new LibnetworkError('FORBIDDEN', `cannot create endpoint on configuration-only network ${name}`);
   if (core.networks.get(id) === network && state === 'ready') return;
   throw new LibnetworkError(
     'NOT_FOUND',
@@ -295,9 +311,10 @@ async function deleteEndpoint(
   // A deletion that failed half-way may be tried again without force: it was allowed the first time.
   if (sandboxId !== undefined && (force || entry.record.state === 'deleting')) {
     const sandbox = core.sandboxes.get(sandboxId);
-    await core.locks.with('sandbox', sandboxId, signal, () =>
-      deleteJoinedEndpoint(core, entry, sandbox, force),
-    );
+    await core.locks.with('sandbox', sandboxId, signal, async () => {
+      await deleteJoinedEndpoint(core, entry, sandbox, force);
+      if (sandbox) await settleAfterLeave(core, sandbox);
+    });
     return;
   }
   await core.locks.with('endpoint', entry.record.id, signal, async () => {

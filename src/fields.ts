@@ -30,6 +30,12 @@ export const address = v.pipe(
   line,
   v.check((text) => familyOf(text) !== undefined, 'must be an IPv4 or IPv6 address'),
 );
+/** One of fe80::/10 or 169.254.0.0/16, as a CIDR of the length that links use. */
+export const linkLocal = v.pipe(
+  address,
+  v.check(isLinkLocal, 'must be a link-local address, of 169.254.0.0/16 or fe80::/10'),
+  v.transform((text) => `${text}/${familyOf(text) === 'ipv4' ? 16 : 64}`),
+);
 export const subnet = v.pipe(
   line,
   v.check((text) => parseCidr(text) !== undefined, 'must be a subnet such as 10.9.0.0/24'),
@@ -53,7 +59,8 @@ export const macAddress = v.pipe(
   v.check((text) => !/^00(:00){5}$/.test(text), 'must not be all zeros'),
   v.toLowerCase(),
 );
-export const port = v.pipe(
+export const protocol = v.picklist(['tcp', 'udp', 'sctp'], 'must be "tcp", "udp" or "sctp"');
+const port = v.pipe(
   v.number('must be a number'),
   v.integer('must be a whole number'),
   v.minValue(1, 'must be 1 to 65535'),
@@ -61,9 +68,11 @@ export const port = v.pipe(
 );
 export const priority = v.pipe(v.number('must be a number'), v.safeInteger('must be a whole number'));
 
+export const exposedPort = v.strictObject({ protocol: v.optional(protocol, 'tcp'), port });
+
 export const portRequest = v.pipe(
   v.strictObject({
-    protocol: v.optional(v.picklist(['tcp', 'udp', 'sctp'], 'must be "tcp", "udp" or "sctp"'), 'tcp'),
+    protocol: v.optional(protocol, 'tcp'),
     container: port,
     host: v.optional(port),
     hostEnd: v.optional(port),
@@ -95,6 +104,13 @@ function hasControlCharacter(text: string): boolean {
   for (let i = 0; i < text.length; i++)
     if (text.charCodeAt(i) < 32 || text.charCodeAt(i) === 127) return true;
   return false;
+}
+
+function isLinkLocal(text: string): boolean {
+  const parsed = parseAddress(text);
+  if (parsed === undefined) return false;
+  const range = parsePrefix(parsed.family === 'ipv4' ? '169.254.0.0/16' : 'fe80::/10');
+  return range !== undefined && contains(range, parsed);
 }
 
 function isNormalPath(text: string): boolean {

@@ -5,11 +5,24 @@ export interface GatewayCandidate {
   readonly endpointId: EndpointId;
   readonly priority: number;
   readonly internal: boolean;
+  /** Of the default-gateway network: gives way to every other one of its priority. */
+  readonly fallback?: boolean;
   readonly networkName: string;
   /** The place in the order of joins. */
   readonly order: number;
   readonly ipv4: boolean;
   readonly ipv6: boolean;
+}
+
+/** The network that gives a way out to sandboxes whose networks have none (upstream's name). */
+export const GATEWAY_NETWORK = 'docker_gwbridge';
+
+/** True for an endpoint that the library itself added for the way out. */
+export function isGatewayEndpoint(at: {
+  readonly network: { readonly record: { readonly name: string } };
+  readonly record: { readonly name: string };
+}): boolean {
+  return at.network.record.name === GATEWAY_NETWORK && at.record.name.startsWith('gateway_');
 }
 
 export interface Gateways {
@@ -19,7 +32,7 @@ export interface Gateways {
 
 /**
  * The endpoints that give a sandbox's default routes, family by family: the highest priority, then endpoints that
- * are not internal, then those with a gateway in more families, then by network name, then the earlier join
+ * are not of the default-gateway network, then those that are not internal, then those with a gateway in more families, then by network name, then the earlier join
  * (the order of current upstream).
  */
 export function chooseGateways(candidates: readonly GatewayCandidate[]): Gateways {
@@ -38,6 +51,7 @@ export function inOrderOfGateways(candidates: readonly GatewayCandidate[]): read
 function compare(a: GatewayCandidate, b: GatewayCandidate): number {
   return (
     b.priority - a.priority ||
+    Number(a.fallback ?? false) - Number(b.fallback ?? false) ||
     Number(a.internal) - Number(b.internal) ||
     families(b) - families(a) ||
     (a.networkName < b.networkName ? -1 : a.networkName > b.networkName ? 1 : 0) ||

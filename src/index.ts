@@ -1,17 +1,23 @@
 /** The public surface, and the one file that knows both the core and its default parts. */
 import { tmpdir } from 'node:os';
-import { type ControllerParts, NetworkController as CoreController } from './controller.ts';
+import { extname } from 'node:path';
+import {
+  type ControllerParts,
+  NetworkController as CoreController,
+  type StartOptions,
+} from './controller.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { levelStore, memoryStore } from './datastore/index.ts';
 import type { Driver, DriverFactory, DriverHost, Logger } from './driverapi/driver.ts';
 import { builtinDrivers } from './drivers/index.ts';
-import { LibnetworkError } from './errors.ts';
+import { invalid, LibnetworkError } from './errors.ts';
 import { createIpam, nullIpam } from './ipam/index.ts';
 import { type ControllerOptions, parseOptions } from './options.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Osl } from './osl/osl.ts';
 import { NameTable } from './resolver/names.ts';
-import { nameServersHere } from './resolver/servers.ts';
+import { type NameServers, type NameServersOptions, nameServersHere } from './resolver/servers.ts';
+import { NameServerThread } from './resolver/threadservers.ts';
 
 /** The entry point: owns drivers, IPAM, the stores and every object. */
 export class NetworkController extends CoreController {
@@ -24,9 +30,9 @@ export class NetworkController extends CoreController {
   static async open(options: ControllerOptions = {}): Promise<NetworkController> {
     const opened: (() => Promise<void>)[] = [];
     try {
-      const { parts, activeSandboxes } = await assemble(options, opened);
+      const { parts, start } = await assemble(options, opened);
       const controller = new NetworkController(parts);
-      await controller.start(activeSandboxes);
+      await controller.start(start);
       return controller;
     } catch (error) {
       for (const close of opened.reverse()) await close();
@@ -38,7 +44,7 @@ export class NetworkController extends CoreController {
 async function assemble(
   options: ControllerOptions,
   opened: (() => Promise<void>)[],
-): Promise<{ parts: ControllerParts; activeSandboxes: readonly string[] }> {
+): Promise<{ parts: ControllerParts; start: StartOptions }> {
   const {
     osl: givenOsl,
     store: givenStore,
@@ -54,7 +60,9 @@ async function assemble(
     firewall: engine,
     defaultAddressPools,
     activeSandboxes,
-    dns: { worker: _, ...limits },
+    predefined,
+    hostResolvConf,
+    dns: { worker, ...limits },
   } = parseOptions('controller', plain);
   const own = <T extends { close(): Promise<void> }>(part: T): T => {
     opened.push(() => part.close());
@@ -64,7 +72,7 @@ async function assemble(
   const osl = givenOsl ?? own(linuxOsl({ logger }));
   const firewall = own(await osl.host.firewall({ engine, table: `libnetwork-${instance}` }));
   const names = new NameTable();
-  const nameServers = own(nameServersHere({ host: osl.host, names, limits, logger }));
+  const nameServers = own(makeNameServers(worker, osl, { names, limits, logger }));
   const drivers = await makeDrivers({ osl, firewall, instance, logger }, more);
   const ipam = createIpam({ store, globalStore, defaultAddressPools });
   const parts: ControllerParts = {
@@ -75,12 +83,13 @@ async function assemble(
     firewall,
     names,
     nameServers,
+    hostResolvConf,
     logger,
     drivers,
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
     close: [...opened].reverse(),
   };
-  return { parts, activeSandboxes };
+  return { parts, start: { activeSandboxes, predefined } };
 }
 
 /** Records of a network must outlive the process only where a directory is given. */
@@ -91,6 +100,19 @@ async function openStore(dataDir: string | undefined): Promise<Datastore> {
 /** The fake kernel's namespaces are no files, but the sandboxes' hosts and resolv.conf are: an ordinary user's place. */
 function defaultRunDir(osl: Osl): string {
   return osl.kind === 'fake' ? `${tmpdir()}/libnetwork-${process.pid}` : '/run/libnetwork';
+}
+
+/** A thread opens namespaces by their paths, so it needs the kernel that all threads share. */
+function makeNameServers(
+  inThread: boolean,
+  osl: Osl,
+  options: Pick<NameServersOptions, 'limits' | 'logger'> & { readonly names: NameTable },
+): NameServers {
+  const { host } = osl;
+  if (!inThread) return nameServersHere({ ...options, host });
+  if (osl.kind !== 'linux') throw invalid('dns.worker', true, 'needs the real kernel');
+  const oslModule = new URL(`./osl/linux/index${extname(import.meta.url)}`, import.meta.url).href;
+  return new NameServerThread({ ...options, hostPath: host.path, oslModule });
 }
 
 async function makeDrivers(host: DriverHost, more: readonly DriverFactory[]): Promise<Map<string, Driver>> {

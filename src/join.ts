@@ -1,4 +1,5 @@
 /** Joining: where a network, an endpoint and a sandbox meet. */
+import { announce } from './announce.ts';
 import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
 import {
   defaultRoute,
@@ -12,10 +13,11 @@ import type { JoinResult } from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { type Gateways, publishedFamilies } from './gateway.ts';
+import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
 import type { SandboxId } from './ids.ts';
 import { FAMILIES, parseCidr } from './ip.ts';
 import { setIpv6 } from './ipv6.ts';
-import { withBothLocks } from './leave.ts';
+import { finishLeave } from './leave.ts';
 import { type JoinOptions, parseOptions } from './options.ts';
 import type { Change, Namespace } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
@@ -35,12 +37,36 @@ export async function joinSandbox(
 ): Promise<void> {
   const { signal, ...rest } = options;
   const parsed = parseOptions('join', rest);
-  await withBothLocks(core, sandboxId, entry, signal, async () => {
+  await core.locks.with('sandbox', sandboxId, signal, async () => {
     const sandbox = usableSandbox(core, sandboxId);
+    await joinLocked(core, entry, sandbox, parsed, signal);
+    if (!isGatewayUnsettled(sandbox)) return;
+    try {
+      await settleGateway(core, sandbox);
+    } catch (error) {
+      await core.locks.with('endpoint', entry.record.id, undefined, async () => {
+        await core.save(entry, { ...entry.record, state: 'leaving' });
+        await finishLeave(core, entry, sandbox, {});
+      });
+      throw error;
+    }
+  });
+}
+
+/** Joins an endpoint whose sandbox's lock is held. */
+export async function joinLocked(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry,
+  parsed: { readonly aliases: readonly string[]; readonly priority?: number | undefined },
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const sandboxId = sandbox.record.id;
+  await core.locks.with('endpoint', entry.record.id, signal, async () => {
     checkEndpoint(core, entry, sandbox);
-    const namespace = sandbox.namespace;
-    if (!namespace)
-      throw new LibnetworkError('UNAVAILABLE', `sandbox ${sandboxId.slice(0, 12)} has no namespace yet`);
+    const { namespace } = sandbox;
+    if (!namespace && sandbox.record.namespace.kind !== 'external')
+      throw new LibnetworkError('UNAVAILABLE', `sandbox ${sandboxId.slice(0, 12)} has no open namespace`);
     const { record } = entry;
     const join: JoinRecord = {
       sandboxId,
@@ -52,8 +78,10 @@ export async function joinSandbox(
       bindings: [],
     };
     throwIfAborted(signal);
-    await allOrNothing((undo) => attach(core, entry, sandbox, namespace, join, undo, signal));
+    if (namespace) await allOrNothing((undo) => attach(core, entry, sandbox, namespace, join, undo, signal));
+    else await noteJoin(core, entry, sandbox, join);
   });
+  if (sandbox.namespace) announce(core, entry, sandbox.namespace);
   core.events.emit('endpoint:join', {
     networkId: entry.record.networkId,
     endpointId: entry.record.id,
@@ -62,7 +90,41 @@ export async function joinSandbox(
   });
 }
 
-async function attach(
+/** The join of a sandbox that has no namespace yet: `setKey` does the rest. */
+async function noteJoin(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry,
+  join: JoinRecord,
+): Promise<void> {
+  const { record } = entry;
+  await allOrNothing(async (undo) => {
+    undo.push('record that it is not joined', () => core.save(entry, record));
+    await core.save(entry, { ...record, state: 'joined', join: { ...join, pending: true } });
+    undo.push('forget the join', async () => sandbox.endpoints.delete(record.id));
+    sandbox.endpoints.set(record.id, entry);
+    await updateHosts(sandbox);
+  });
+}
+
+/** Takes an endpoint's link and ports away; it stays its sandbox's, as if the sandbox had no namespace yet. */
+export async function detachToPending(
+  core: Core,
+  entry: EndpointEntry,
+  sandbox: SandboxEntry,
+): Promise<void> {
+  const { join } = entry.record;
+  if (!join) return;
+  const driver = core.driver(entry.network.record.driver);
+  forgetNames(core, entry, sandbox);
+  await publish(driver, entry, NO_FAMILY);
+  await driver.leave(placeOf(entry));
+  const { gateway4: _, gateway6: __, ...noted } = join;
+  await core.save(entry, { ...entry.record, join: { ...noted, routes: [], bindings: [], pending: true } });
+}
+
+/** Makes the link and all that goes with it. The locks of both are held; a failure is the caller's to undo. */
+export async function attach(
   core: Core,
   entry: EndpointEntry,
   sandbox: SandboxEntry,
@@ -76,8 +138,10 @@ async function attach(
   const driver = core.driver(entry.network.record.driver);
   undo.push('record that it is not joined', () => core.save(entry, record));
   await core.save(entry, { ...record, state: 'joining', join });
-  undo.push('forget the join', async () => sandbox.endpoints.delete(record.id));
-  sandbox.endpoints.set(record.id, entry);
+  if (!sandbox.endpoints.has(record.id)) {
+    undo.push('forget the join', async () => sandbox.endpoints.delete(record.id));
+    sandbox.endpoints.set(record.id, entry);
+  }
   undo.push('remove the link', () => driver.leave(placeOf(entry)));
   const network = driverNetwork(entry.network.record);
   const endpoint = driverEndpoint(entry.record);
@@ -87,7 +151,8 @@ async function attach(
   );
   throwIfAborted(signal);
   const { gateway4, gateway6, routes = [] } = result;
-  const joined: JoinRecord = { ...join, gateway4, gateway6, routes };
+  const disableGatewayService = result.disableGatewayService || result.link.kind === 'none' || undefined;
+  const joined: JoinRecord = { ...join, gateway4, gateway6, routes, disableGatewayService };
   entry.record = { ...entry.record, join: joined };
   const after = gatewaysOf(sandbox);
   undo.push('restore the default routes', () => setDefaultRoutes(sandbox, after, before));
@@ -136,11 +201,11 @@ function checkEndpoint(core: Core, entry: EndpointEntry, sandbox: SandboxEntry):
 async function interfaceNameFor(
   entry: EndpointEntry,
   sandbox: SandboxEntry,
-  namespace: Namespace,
+  namespace: Namespace | undefined,
 ): Promise<string> {
   const taken = new Set([...sandbox.endpoints.values()].map((other) => other.record.join?.interfaceName));
   // A namespace that somebody else made may hold links that no record names.
-  if (sandbox.record.namespace.kind === 'given')
+  if (namespace && sandbox.record.namespace.kind !== 'own')
     for (const link of await namespace.links()) taken.add(link.name);
   const asked = entry.record.interfaceName;
   if (asked !== undefined) {
@@ -177,6 +242,8 @@ async function configure(
     const address = record[family]?.address;
     if (address !== undefined) changes.push({ op: 'addAddress', link: name, address, noDad: true });
   }
+  for (const address of record.linkLocal ?? [])
+    changes.push({ op: 'addAddress', link: name, address, noDad: true });
   changes.push({ op: 'setLink', name, up: true });
   for (const { destination, gateway } of record.join?.routes ?? []) {
     const family = parseCidr(destination)?.address.family ?? 'ipv4';

@@ -4,6 +4,7 @@ import { gatewaysOf, NO_FAMILY, publish, republish, setDefaultRoutes } from './d
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import type { Gateways } from './gateway.ts';
+import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
 import type { SandboxId } from './ids.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { updateHosts } from './sandboxfiles.ts';
@@ -22,21 +23,45 @@ export async function leaveSandbox(
   signal: AbortSignal | undefined,
   options: LeaveOptions = {},
 ): Promise<void> {
-  await withBothLocks(core, sandboxId, entry, signal, async () => {
-    const { record } = entry;
-    const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
-    if (record.join === undefined) {
-      throw new LibnetworkError('FORBIDDEN', `cannot leave ${label}: it has no attached sandbox`);
-    }
-    if (record.join.sandboxId !== sandboxId) {
-      throw new LibnetworkError('FORBIDDEN', `cannot leave ${label}: it is attached to another sandbox`, {
-        holder: `sandbox ${record.join.sandboxId}`,
-      });
-    }
-    throwIfAborted(signal);
-    await core.save(entry, { ...record, state: 'leaving' });
-    await finishLeave(core, entry, core.sandboxes.get(sandboxId), options);
+  await core.locks.with('sandbox', sandboxId, signal, async () => {
+    await core.locks.with('endpoint', entry.record.id, signal, () =>
+      leaveLocked(core, entry, sandboxId, signal, options),
+    );
+    const sandbox = core.sandboxes.get(sandboxId);
+    if (sandbox) await settleAfterLeave(core, sandbox);
   });
+}
+
+/** The endpoint has left, whatever becomes of another way out: that is tried again at the next chance. */
+export async function settleAfterLeave(core: Core, sandbox: SandboxEntry): Promise<void> {
+  if (sandbox.record.state !== 'ready' || !isGatewayUnsettled(sandbox)) return;
+  try {
+    await settleGateway(core, sandbox);
+  } catch (error) {
+    core.logger.warn(`container ${sandbox.record.containerId} has no default gateway`, { error });
+  }
+}
+
+async function leaveLocked(
+  core: Core,
+  entry: EndpointEntry,
+  sandboxId: SandboxId,
+  signal: AbortSignal | undefined,
+  options: LeaveOptions,
+): Promise<void> {
+  const { record } = entry;
+  const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
+  if (record.join === undefined) {
+    throw new LibnetworkError('FORBIDDEN', `cannot leave ${label}: it has no attached sandbox`);
+  }
+  if (record.join.sandboxId !== sandboxId) {
+    throw new LibnetworkError('FORBIDDEN', `cannot leave ${label}: it is attached to another sandbox`, {
+      holder: `sandbox ${record.join.sandboxId}`,
+    });
+  }
+  throwIfAborted(signal);
+  await core.save(entry, { ...record, state: 'leaving' });
+  await finishLeave(core, entry, core.sandboxes.get(sandboxId), options);
 }
 
 /** From `leaving` to `ready`; may be repeated after any failure. Both locks are held. */

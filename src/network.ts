@@ -1,11 +1,20 @@
+import { advertisingOf } from './announce.ts';
 import { type Core, driverNetwork } from './core.ts';
 import type { NetworkDnsOptions } from './dnsoptions.ts';
+import type { Scope } from './driverapi/driver.ts';
 import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
-import { type NetworkId, newId } from './ids.ts';
+import { type EndpointId, type NetworkId, newId } from './ids.ts';
+import { checkUnused, withConfig } from './networkconfig.ts';
 import { publicDns, showNetworkNames } from './networknames.ts';
 import { type NetworkChanges, updateNetwork } from './networkupdate.ts';
-import { type EndpointOptions, type NetworkOptions, parseOptions, type Waits } from './options.ts';
+import {
+  type EndpointOptions,
+  type NetworkOptions,
+  type Parsed,
+  parseOptions,
+  type Waits,
+} from './options.ts';
 import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
 import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
 import { allOfThem, allOrNothing } from './undo.ts';
@@ -43,6 +52,21 @@ export class Network {
   get internal(): boolean {
     return this.#entry.record.internal;
   }
+  /** Containers that no orchestrator manages may join. */
+  get attachable(): boolean {
+    return this.#entry.record.attachable ?? false;
+  }
+  /** The network that an orchestrator's published ports come in by. */
+  get ingress(): boolean {
+    return this.#entry.record.ingress ?? false;
+  }
+  /** It only holds settings for networks made with `configFrom`. */
+  get configOnly(): boolean {
+    return this.#entry.record.configOnly ?? false;
+  }
+  get configFrom(): string | undefined {
+    return this.#entry.record.configFrom;
+  }
   /** The IPAM driver and the pools that it gave. */
   get ipam(): { readonly driver: string; readonly pools: readonly NetworkPool[] } {
     const { ipam, pools } = this.#entry.record;
@@ -75,7 +99,9 @@ export class Network {
 
   /** An endpoint by id or name. */
   endpoint(idOrName: string): Endpoint | undefined {
-    return this.endpoints().find((endpoint) => endpoint.id === idOrName || endpoint.name === idOrName);
+    const byId = this.#core.endpoints.get(idOrName as EndpointId);
+    const entry = byId?.network === this.#entry ? byId : this.#entry.endpoints.get(idOrName);
+    return entry?.record.state === 'creating' ? undefined : entry?.handle;
   }
 
   /** Changes its labels and options in place, as far as its driver can. See `updateNetwork`. */
@@ -144,44 +170,18 @@ export async function createNetwork(
   options: NetworkOptions,
   signal: AbortSignal | undefined,
 ): Promise<Network> {
-  const parsed = parseOptions('network', options);
+  const parsed = withConfig(core, parseOptions('network', options));
+  checkName(core, parsed.name);
+  throwIfAborted(signal);
+  if (parsed.configOnly) return createConfigNetwork(core, parsed);
   const driver = core.driver(parsed.driver);
   const ipam = core.ipam(parsed.ipam.driver);
   const { usesIpam, dataScope } = driver.capability;
+  checkScope(parsed, dataScope);
+  advertisingOf(parsed.options);
   if (!parsed.ipv4 && !parsed.ipv6) throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');
-  const holder = core.networksByName.get(parsed.name);
-  if (holder) {
-    throw new LibnetworkError('ALREADY_EXISTS', `network with name ${parsed.name} already exists`, {
-      field: 'name',
-      value: parsed.name,
-      holder: `network ${holder.record.id}`,
-    });
-  }
-  throwIfAborted(signal);
   const families = usesIpam ? poolsByFamily(parsed.ipam.pools, parsed) : { ipv4: [], ipv6: [] };
-  const record: NetworkRecord = {
-    schema: SCHEMA_VERSION,
-    kind: 'network',
-    state: 'creating',
-    id: newId<NetworkId>(),
-    name: parsed.name,
-    driver: parsed.driver,
-    scope: dataScope,
-    ipv4: parsed.ipv4,
-    ipv6: parsed.ipv6,
-    internal: parsed.internal,
-    labels: parsed.labels,
-    options: parsed.options,
-    ipam: {
-      driver: parsed.ipam.driver,
-      options: parsed.ipam.options,
-      addressSpace: '',
-      requested: parsed.ipam.pools,
-    },
-    pools: [],
-    dns: parsed.dns,
-    createdAt: new Date().toISOString(),
-  };
+  const record = newRecord(parsed, 'creating', dataScope);
   // In the table from here on, so that no second network takes the name while this one waits.
   const entry = addNetwork(core, record);
   return allOrNothing(async (undo) => {
@@ -204,6 +204,64 @@ export async function createNetwork(
     core.events.emit('network:create', { networkId: record.id, name: record.name });
     return entry.handle;
   });
+}
+
+/** A network without a driver and without addresses: its record is all there is of it. */
+function createConfigNetwork(core: Core, parsed: Parsed<'network'>): Promise<Network> {
+  const record = newRecord({ ...parsed, driver: 'null' }, 'ready', 'local');
+  const entry = addNetwork(core, record);
+  return allOrNothing(async (undo) => {
+    undo.push('forget the network', async () => removeNetwork(core, entry));
+    undo.push('erase the record', () => core.erase(record));
+    await core.save(entry, record);
+    core.events.emit('network:create', { networkId: record.id, name: record.name });
+    return entry.handle;
+  });
+}
+
+function newRecord(
+  { name, ipam, scope: _, ...parsed }: Parsed<'network'>,
+  state: NetworkRecord['state'],
+  scope: Scope,
+): NetworkRecord {
+  return {
+    schema: SCHEMA_VERSION,
+    kind: 'network',
+    state,
+    id: newId<NetworkId>(),
+    name,
+    scope,
+    ...parsed,
+    ipam: { driver: ipam.driver, options: ipam.options, addressSpace: '', requested: ipam.pools },
+    pools: [],
+    createdAt: new Date().toISOString(),
+  };
+}
+
+function checkName(core: Core, name: string): void {
+  const holder = core.networksByName.get(name);
+  if (!holder) return;
+  throw new LibnetworkError('ALREADY_EXISTS', `network with name ${name} already exists`, {
+    field: 'name',
+    value: name,
+    holder: `network ${holder.record.id}`,
+  });
+}
+
+function checkScope({ scope, ingress, driver }: Parsed<'network'>, dataScope: Scope): void {
+  if (scope !== undefined && scope !== dataScope)
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      scope === 'local'
+        ? `cannot downgrade network scope for ${driver} networks`
+        : `the driver ${driver} makes networks of local scope only`,
+      { field: 'scope', value: scope },
+    );
+  if (ingress && dataScope !== 'global')
+    throw new LibnetworkError('FORBIDDEN', 'an ingress network must be of global scope', {
+      field: 'ingress',
+      value: ingress,
+    });
 }
 
 /** The pools as far as they are known before IPAM is asked, for the driver's validation. */
@@ -237,6 +295,14 @@ async function deleteLocked(core: Core, entry: NetworkEntry): Promise<void> {
       `network ${record.name} (${record.id.slice(0, 12)}) does not exist`,
     );
   }
+  if (core.predefined.has(record.name)) {
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      `${record.name} is a predefined network and cannot be removed: network of type ${JSON.stringify(record.driver)} cannot be deleted`,
+      { field: 'name', value: record.name },
+    );
+  }
+  checkUnused(core, record);
   if (entry.endpoints.size > 0) {
     const names = [...entry.endpoints.values()].map((e) => `${e.record.name} (${e.record.id.slice(0, 12)})`);
     throw new LibnetworkError(
@@ -259,6 +325,7 @@ async function deleteLocked(core: Core, entry: NetworkEntry): Promise<void> {
 /** From `deleting` to gone; may be repeated after any failure. */
 export async function finishNetworkDeletion(core: Core, entry: NetworkEntry): Promise<void> {
   const { record } = entry;
+  if (record.configOnly) return forgetNetwork(core, entry);
   const driver = core.driver(record.driver);
   try {
     await driver.deleteNetwork(driverNetwork(record));
@@ -267,13 +334,18 @@ export async function finishNetworkDeletion(core: Core, entry: NetworkEntry): Pr
     if (LibnetworkError.is(error, 'FORBIDDEN')) await core.save(entry, { ...record, state: 'ready' });
     throw error;
   }
-  await core.erase(record);
-  removeNetwork(core, entry);
-  core.events.emit('network:delete', { networkId: record.id, name: record.name });
+  await forgetNetwork(core, entry);
   if (driver.capability.usesIpam) {
     await allOfThem(
       `release the pools of ${record.name}`,
       releaseSteps(core.ipam(record.ipam.driver), record.pools),
     );
   }
+}
+
+async function forgetNetwork(core: Core, entry: NetworkEntry): Promise<void> {
+  const { record } = entry;
+  await core.erase(record);
+  removeNetwork(core, entry);
+  core.events.emit('network:delete', { networkId: record.id, name: record.name });
 }

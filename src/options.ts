@@ -1,15 +1,17 @@
 import * as v from 'valibot';
 import type { Datastore } from './datastore/datastore.ts';
 import { controllerDns, type DnsOptions, type NetworkDnsOptions, networkDns } from './dnsoptions.ts';
-import type { DriverFactory, Logger, PortRequest } from './driverapi/driver.ts';
+import type { DriverFactory, Logger, PortRequest, Scope } from './driverapi/driver.ts';
 import { invalid } from './errors.ts';
 import {
   address,
   driverOptions,
+  exposedPort,
   hostname,
   interfaceName,
   labels,
   line,
+  linkLocal,
   macAddress,
   name,
   path,
@@ -21,6 +23,7 @@ import {
 import { familyOf } from './ip.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
+import type { ExposedPort } from './records.ts';
 
 /** What every call that waits takes. */
 export interface Waits {
@@ -47,6 +50,10 @@ export interface ControllerOptions {
   readonly firewall?: FirewallEngine | undefined;
   /** Containers that outlived the last controller: their sandboxes are kept, all others are cleaned up. */
   readonly activeSandboxes?: readonly string[] | undefined;
+  /** Makes the networks `bridge`, `host` and `none` where they are not; they can't be deleted. @default false */
+  readonly predefined?: boolean | undefined;
+  /** The host's list of name servers, followed as it changes. @default '/etc/resolv.conf' */
+  readonly hostResolvConf?: string | undefined;
   /** Controllers of different instances never touch each other's objects. @default 'default' */
   readonly instance?: string | undefined;
   /** How the name servers of the sandboxes run, and their limits. */
@@ -76,6 +83,16 @@ export interface NetworkOptions {
   readonly ipv6?: boolean | undefined;
   /** No way in or out but between its endpoints. @default false */
   readonly internal?: boolean | undefined;
+  /** Containers that no orchestrator manages may join. Only noted. @default false */
+  readonly attachable?: boolean | undefined;
+  /** The network that an orchestrator's published ports come in by. @default false */
+  readonly ingress?: boolean | undefined;
+  /** Where its records live. @default what the driver says */
+  readonly scope?: Scope | undefined;
+  /** Only holds settings for networks made with `configFrom`. @default false */
+  readonly configOnly?: boolean | undefined;
+  /** The name of a network whose families, labels, options and address pools are taken. */
+  readonly configFrom?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly ipam?:
     | {
@@ -100,6 +117,17 @@ export interface EndpointOptions {
   readonly macAddress?: string | undefined;
   /** Further names that other endpoints of the network can resolve. */
   readonly aliases?: readonly string[] | undefined;
+  /** Link-local addresses beside the network's: `169.254.7.7`, `fe80::7`. */
+  readonly linkLocal?: readonly string[] | undefined;
+  /** Its own name is not resolved. @default false */
+  readonly anonymous?: boolean | undefined;
+  /**
+   * All names that others can resolve, instead of its own, the aliases, and the sandbox's; the first is what its
+   * addresses resolve to in reverse.
+   */
+  readonly dnsNames?: readonly string[] | undefined;
+  /** Ports that the container listens at. Only noted. */
+  readonly exposedPorts?: readonly Partial<ExposedPort>[] | undefined;
   /** The endpoint with the highest one gives its sandbox's default route. @default 0 */
   readonly gatewayPriority?: number | undefined;
   /** The interface's name in the sandbox. @default the next free `eth` number */
@@ -139,15 +167,41 @@ export interface SandboxOptions {
     | undefined;
   /** An existing namespace, such as `/proc/4242/ns/net`; `'host'`: the host's own. @default a new one */
   readonly namespacePath?: string | undefined;
+  /** The runtime makes the namespace: until `setKey` tells where it is, joins are only noted. @default false */
+  readonly externalKey?: boolean | undefined;
 }
+
+/** What `sandbox.refresh` sets anew. What is not named has its default from then on. */
+export type RefreshOptions = Pick<SandboxOptions, 'hostname' | 'domainname' | 'extraHosts' | 'dns'>;
+
+const flag = v.optional(v.boolean('must be true or false'), false);
+const resolution = {
+  hostname: v.optional(hostname),
+  domainname: v.optional(hostname),
+  extraHosts: v.optional(v.record(hostname, address), {}),
+  dns: v.optional(
+    v.strictObject({
+      servers: v.optional(v.array(address)),
+      search: v.optional(v.array(v.union([hostname, v.literal('.')], 'must be a domain name'))),
+      options: v.optional(v.array(v.pipe(line, v.regex(/^\S+$/, 'must be one word')))),
+      aliases: v.optional(v.record(hostname, hostname)),
+    }),
+    {},
+  ),
+};
 
 const schemas = {
   network: v.strictObject({
     name,
     driver: v.optional(name, 'bridge'),
     ipv4: v.optional(v.boolean('must be true or false'), true),
-    ipv6: v.optional(v.boolean('must be true or false'), false),
-    internal: v.optional(v.boolean('must be true or false'), false),
+    ipv6: flag,
+    internal: flag,
+    attachable: flag,
+    ingress: flag,
+    scope: v.optional(v.picklist(['local', 'global'], 'must be "local" or "global"')),
+    configOnly: flag,
+    configFrom: v.optional(name),
     labels: v.optional(labels, {}),
     ipam: v.optional(
       v.strictObject({
@@ -176,6 +230,10 @@ const schemas = {
     ),
     macAddress: v.optional(macAddress),
     aliases: v.optional(v.array(hostname), []),
+    linkLocal: v.optional(v.array(linkLocal)),
+    anonymous: v.optional(v.boolean('must be true or false')),
+    dnsNames: v.optional(v.array(hostname)),
+    exposedPorts: v.optional(v.array(exposedPort)),
     gatewayPriority: v.optional(priority, 0),
     interfaceName: v.optional(interfaceName),
     sysctls: v.optional(
@@ -198,24 +256,26 @@ const schemas = {
     aliases: v.optional(v.array(hostname), []),
     priority: v.optional(priority),
   }),
-  sandbox: v.strictObject({
-    containerId: name,
-    hostname: v.optional(hostname),
-    domainname: v.optional(hostname),
-    hostsPath: v.optional(path),
-    resolvConfPath: v.optional(path),
-    extraHosts: v.optional(v.record(hostname, address), {}),
-    dns: v.optional(
-      v.strictObject({
-        servers: v.optional(v.array(address)),
-        search: v.optional(v.array(v.union([hostname, v.literal('.')], 'must be a domain name'))),
-        options: v.optional(v.array(v.pipe(line, v.regex(/^\S+$/, 'must be one word')))),
-        aliases: v.optional(v.record(hostname, hostname)),
-      }),
-      {},
+  sandbox: v.pipe(
+    v.strictObject({
+      containerId: name,
+      hostsPath: v.optional(path),
+      resolvConfPath: v.optional(path),
+      namespacePath: v.optional(v.union([v.literal('host'), path], 'must be an absolute path, or "host"')),
+      externalKey: flag,
+      ...resolution,
+    }),
+    v.forward(
+      v.check(
+        (it) => !it.externalKey || it.namespacePath === undefined,
+        'and namespacePath exclude each other',
+      ),
+      ['externalKey'],
     ),
-    namespacePath: v.optional(v.union([v.literal('host'), path], 'must be an absolute path, or "host"')),
-  }),
+  ),
+  refresh: v.strictObject(resolution),
+  rename: v.strictObject({ name }),
+  setKey: v.strictObject({ path }),
   controller: v.object({
     dataDir: v.optional(path),
     runDir: v.optional(path),
@@ -232,6 +292,8 @@ const schemas = {
       'nftables',
     ),
     activeSandboxes: v.optional(v.array(name), []),
+    predefined: flag,
+    hostResolvConf: v.optional(path),
     dns: v.optional(controllerDns, {}),
     instance: v.optional(
       v.pipe(

@@ -4,7 +4,7 @@ import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import type { HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
-import type { NetworkRecord } from './records.ts';
+import type { NetworkRecord, SandboxRecord } from './records.ts';
 import { driverState, finishHalfDone, halfDone } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
@@ -103,7 +103,7 @@ function isKnown(core: Core, id: string): boolean {
 async function reconcileNamespaces(core: Core, dryRun: boolean): Promise<Finding> {
   const known = new Set(
     [...core.sandboxes.values()].flatMap(({ record: { namespace } }) =>
-      namespace.kind === 'host' ? [] : [namespace.path],
+      namespace.kind === 'host' ? [] : (namespace.path ?? []),
     ),
   );
   const paths = await core.osl.listNamespaces(namespaceDirectory(core));
@@ -117,12 +117,17 @@ async function reconcileNamespaces(core: Core, dryRun: boolean): Promise<Finding
 
 function missingNamespaces(core: Core): Finding {
   const closed = [...core.sandboxes.values()].filter(
-    (entry) => entry.record.state === 'ready' && !entry.namespace,
+    ({ record, namespace }) => record.state === 'ready' && !namespace && !isUnbound(record),
   );
   const missing = closed.map(
     ({ record }) => `namespace of sandbox ${record.id.slice(0, 12)} (container ${record.containerId})`,
   );
   return { missing, orphaned: [], failed: missing };
+}
+
+/** It waits for `setKey`. */
+function isUnbound({ namespace }: SandboxRecord): boolean {
+  return namespace.kind === 'external' && namespace.path === undefined;
 }
 
 async function remove(

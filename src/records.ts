@@ -6,6 +6,7 @@ import type { PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import type { Family } from './ip.ts';
+import type { Protocol } from './osl/osl.ts';
 import type { NetworkNames } from './resolver/names.ts';
 
 export const SCHEMA_VERSION = 1;
@@ -40,6 +41,12 @@ export interface NetworkRecord {
   readonly ipv4: boolean;
   readonly ipv6: boolean;
   readonly internal: boolean;
+  readonly attachable?: boolean | undefined;
+  readonly ingress?: boolean | undefined;
+  /** It only holds settings for other networks: no driver has it, and it has no endpoints. */
+  readonly configOnly?: boolean | undefined;
+  /** The name of the network that its settings were taken from. */
+  readonly configFrom?: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string | number | boolean>>;
   readonly ipam: {
@@ -71,7 +78,12 @@ export interface EndpointRecord {
   readonly macAddress?: string | undefined;
   readonly ipv4?: HeldAddress | undefined;
   readonly ipv6?: HeldAddress | undefined;
+  /** Beside those of the pools, in CIDR form. */
+  readonly linkLocal?: readonly string[] | undefined;
   readonly aliases: readonly string[];
+  readonly anonymous?: boolean | undefined;
+  readonly dnsNames?: readonly string[] | undefined;
+  readonly exposedPorts?: readonly ExposedPort[] | undefined;
   readonly gatewayPriority: number;
   readonly interfaceName?: string | undefined;
   readonly sysctls: Readonly<Record<string, string>>;
@@ -80,6 +92,12 @@ export interface EndpointRecord {
   readonly createdAt: string;
   /** From `joining` to `leaving`. */
   readonly join?: JoinRecord | undefined;
+}
+
+/** A port that its container listens at, published or not. */
+export interface ExposedPort {
+  readonly protocol: Protocol;
+  readonly port: number;
 }
 
 export interface JoinRecord {
@@ -93,7 +111,20 @@ export interface JoinRecord {
   readonly gateway6?: string | undefined;
   readonly routes: readonly { readonly destination: string; readonly gateway?: string | undefined }[];
   readonly bindings: readonly PortBinding[];
+  /** The sandbox has no namespace yet: nothing is in the kernel, and the driver was not asked. */
+  readonly pending?: boolean | undefined;
+  /** No default-gateway network is wanted for its sake: it is linkless, or its driver says so. */
+  readonly disableGatewayService?: boolean | undefined;
 }
+
+/**
+ * `own`: made and deleted by us at `path`; `given`: opened at `path`; `host`: the host's own; `external`: the
+ * runtime makes it, and its path is told later (`setKey`).
+ */
+export type NamespaceRecord =
+  | { readonly kind: 'own' | 'given'; readonly path: string }
+  | { readonly kind: 'external'; readonly path?: string | undefined }
+  | { readonly kind: 'host' };
 
 export interface SandboxRecord {
   readonly schema: typeof SCHEMA_VERSION;
@@ -101,8 +132,7 @@ export interface SandboxRecord {
   readonly state: 'creating' | 'ready' | 'deleting';
   readonly id: SandboxId;
   readonly containerId: string;
-  /** `own`: made and deleted by us at `path`; `given`: opened at `path`; `host`: the host's own. */
-  readonly namespace: { readonly kind: 'own' | 'given'; readonly path: string } | { readonly kind: 'host' };
+  readonly namespace: NamespaceRecord;
   readonly hostname?: string | undefined;
   readonly domainname?: string | undefined;
   readonly files: {

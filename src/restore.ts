@@ -3,13 +3,14 @@ import { type Core, driverNetwork, placeOf } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
 import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
-import { finishLeave } from './leave.ts';
+import { finishLeave, settleAfterLeave } from './leave.ts';
 import { addNetwork, finishNetworkDeletion } from './network.ts';
 import { showNetworkNames } from './networknames.ts';
 import { type EndpointRecord, type NetworkRecord, ROOT, readRecord, type SandboxRecord } from './records.ts';
 import { addSandbox, finishSandboxDeletion, reopenSandbox, type SandboxEntry } from './sandbox.ts';
 import { showNames } from './sandboxnames.ts';
-import { allOfThem } from './undo.ts';
+import { bindPending } from './setkey.ts';
+import { allOfThem, allOrNothing } from './undo.ts';
 
 /** Reads every record into the tables. @throws INTERNAL for a record that can't be read */
 export async function loadRecords(core: Core): Promise<void> {
@@ -51,7 +52,9 @@ function isActive(sandbox: SandboxEntry | undefined, active: ReadonlySet<string>
 
 /** What the records say to one driver. An endpoint counts as joined only where it stays joined. */
 export function driverState(core: Core, driver: string, active?: ReadonlySet<string>): DriverState {
-  const networks = [...core.networks.values()].filter((entry) => entry.record.driver === driver);
+  const networks = [...core.networks.values()].filter(
+    ({ record }) => record.driver === driver && !record.configOnly,
+  );
   return {
     networks: networks.map((entry) => driverNetwork(entry.record)),
     endpoints: networks.flatMap((network) =>
@@ -65,7 +68,7 @@ export function driverState(core: Core, driver: string, active?: ReadonlySet<str
 
 function staysJoined(core: Core, entry: EndpointEntry, active: ReadonlySet<string> | undefined): boolean {
   const { state, join } = entry.record;
-  if (state !== 'joined' || join === undefined) return false;
+  if (state !== 'joined' || join === undefined || join.pending) return false;
   return active === undefined || isActive(core.sandboxes.get(join.sandboxId), active);
 }
 
@@ -131,10 +134,13 @@ async function takeUp(core: Core, sandbox: SandboxEntry): Promise<void> {
     await finishSandboxDeletion(core, sandbox, true);
     return;
   }
-  for (const entry of sandbox.endpoints.values()) {
-    if (entry.record.state === 'joined') showNames(core, entry, sandbox);
-    else await settleEndpoint(core, entry);
+  for (const entry of [...sandbox.endpoints.values()]) {
+    if (entry.record.state !== 'joined') await settleEndpoint(core, entry);
+    else if (!entry.record.join?.pending) showNames(core, entry, sandbox);
   }
+  // The last process may have died between the runtime's key and the joins that waited for it.
+  await allOrNothing((undo) => bindPending(core, sandbox, undo, undefined));
+  await settleAfterLeave(core, sandbox);
 }
 
 function atRest(core: Core, { record: { state, join } }: EndpointEntry): boolean {

@@ -6,12 +6,14 @@ import type { HostEntry } from './hostfiles/etchosts.ts';
 import type { Generated } from './hostfiles/resolvconf.ts';
 import { type EndpointId, newId, type SandboxId } from './ids.ts';
 import { setIpv6 } from './ipv6.ts';
-import { parseOptions, type SandboxOptions, type Waits } from './options.ts';
+import { parseOptions, type RefreshOptions, type SandboxOptions, type Waits } from './options.ts';
 import type { LinkStatistics, Namespace } from './osl/osl.ts';
 import { type SandboxRecord, SCHEMA_VERSION } from './records.ts';
 import type { DnsCounters, NameServer } from './resolver/servers.ts';
+import { refreshSandbox, renameSandbox } from './sandboxchange.ts';
 import { adoptHosts, removeFiles, resolvConfOf, sandboxFiles, writeNewFiles } from './sandboxfiles.ts';
 import { showSight } from './sandboxnames.ts';
+import { setKey } from './setkey.ts';
 import { allOfThem, allOrNothing, together } from './undo.ts';
 
 /** One container's network stack. Made by `controller.createSandbox`. */
@@ -36,10 +38,10 @@ export class Sandbox {
   get containerId(): string {
     return this.#entry.record.containerId;
   }
-  /** The path of its namespace; `'host'` for the host's own. */
+  /** The path of its namespace; `'host'` for the host's own; empty as long as `setKey` has not told it. */
   get namespacePath(): string {
     const { namespace } = this.#entry.record;
-    return namespace.kind === 'host' ? 'host' : namespace.path;
+    return namespace.kind === 'host' ? 'host' : (namespace.path ?? '');
   }
   get hostname(): string | undefined {
     return this.#entry.record.hostname;
@@ -67,15 +69,39 @@ export class Sandbox {
     return this.#namespace().spawn(file, args, options);
   }
 
-  /** Counters of each joined interface, by its name in the sandbox. */
+  /** Counters of each joined interface, by its name in the sandbox; none while it has no namespace. */
   async statistics(): Promise<Readonly<Record<string, LinkStatistics>>> {
+    if (!this.#entry.namespace) return Object.freeze({});
     const names = new Set(
       [...this.#entry.endpoints.values()].map((entry) => entry.record.join?.interfaceName),
     );
     const links = await this.#namespace().links();
-    return Object.fromEntries(
-      links.filter((link) => names.has(link.name)).map((link) => [link.name, link.statistics]),
-    );
+    const joined = links.filter((link) => names.has(link.name));
+    return Object.freeze(Object.fromEntries(joined.map((link) => [link.name, link.statistics])));
+  }
+
+  /**
+   * Sets host name, extra hosts and DNS anew; what is not named has its default from then on. Endpoints stay joined.
+   * @throws INVALID_ARGUMENT naming the field
+   */
+  refresh(options: RefreshOptions = {}, waits: Waits = {}): Promise<void> {
+    return this.#core.operate(() => refreshSandbox(this.#core, this.#entry, options, waits.signal));
+  }
+
+  /**
+   * Gives all its endpoints one name, as when a container is renamed; all or none.
+   * @throws ALREADY_EXISTS when another endpoint of one of its networks has the name
+   */
+  rename(name: string, waits: Waits = {}): Promise<void> {
+    return this.#core.operate(() => renameSandbox(this.#core, this.#entry, name, waits.signal));
+  }
+
+  /**
+   * Tells a sandbox made with `externalKey` where its namespace is: endpoints that have joined move in, all or none.
+   * @throws NOT_FOUND, INVALID_ARGUMENT for a path that is no namespace: another one may be tried
+   */
+  setKey(path: string, waits: Waits = {}): Promise<void> {
+    return this.#core.operate(() => setKey(this.#core, this.#entry, path, waits.signal));
   }
 
   /** What its name server has done since it started; `undefined` on the host's own namespace, which has none. */
@@ -151,19 +177,14 @@ export async function createSandbox(
   }
   throwIfAborted(signal);
   const id = newId<SandboxId>();
-  const { namespacePath: path, hostsPath, resolvConfPath, dns, ...rest } = parsed;
+  const { namespacePath: path, externalKey, hostsPath, resolvConfPath, dns, ...rest } = parsed;
   const record: SandboxRecord = {
     schema: SCHEMA_VERSION,
     kind: 'sandbox',
     state: 'creating',
     id,
     ...rest,
-    namespace:
-      path === 'host'
-        ? { kind: 'host' }
-        : path === undefined
-          ? { kind: 'own', path: `${namespaceDirectory(core)}/${id.slice(0, 12)}` }
-          : { kind: 'given', path },
+    namespace: namespaceOf(core, id, path, externalKey),
     files: sandboxFiles(core.runDir, id, hostsPath, resolvConfPath),
     dns,
     createdAt: new Date().toISOString(),
@@ -176,9 +197,9 @@ export async function createSandbox(
     undo.push('close and delete the namespace', () => closeSandbox(core, entry, 'delete'));
     entry.namespace = await openNamespace(core, record);
     // In a namespace of ours interfaces have no IPv6 until an endpoint with an IPv6 address turns it on for its own.
-    if (record.namespace.kind === 'own') await setIpv6(entry.namespace, 'default', false);
+    if (entry.namespace && record.namespace.kind === 'own') await setIpv6(entry.namespace, 'default', false);
     throwIfAborted(signal);
-    const conf = await resolvConfOf(record);
+    const conf = await resolvConfOf(core, record);
     await together('make the sandbox', [startNames(core, entry, conf), writeNewFiles(entry, conf.content)]);
     throwIfAborted(signal);
     await core.save(entry, { ...record, state: 'ready' });
@@ -187,7 +208,19 @@ export async function createSandbox(
   });
 }
 
-async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespace> {
+function namespaceOf(
+  core: Core,
+  id: SandboxId,
+  path: string | undefined,
+  external: boolean,
+): SandboxRecord['namespace'] {
+  if (external) return { kind: 'external' };
+  if (path === 'host') return { kind: 'host' };
+  if (path !== undefined) return { kind: 'given', path };
+  return { kind: 'own', path: `${namespaceDirectory(core)}/${id.slice(0, 12)}` };
+}
+
+async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespace | undefined> {
   switch (record.namespace.kind) {
     case 'host':
       return core.osl.host;
@@ -195,11 +228,13 @@ async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespa
       return core.osl.openNamespace(record.namespace.path);
     case 'own':
       return core.osl.createNamespace(record.namespace.path);
+    case 'external':
+      return undefined;
   }
 }
 
 /** Starts the sandbox's DNS server. The host's own namespace has none: it uses the host's resolver. */
-async function startNames(core: Core, entry: SandboxEntry, conf: Generated): Promise<void> {
+export async function startNames(core: Core, entry: SandboxEntry, conf: Generated): Promise<void> {
   const { namespace, record } = entry;
   if (!namespace || record.namespace.kind === 'host') return;
   showSight(core, entry);
@@ -211,12 +246,20 @@ async function startNames(core: Core, entry: SandboxEntry, conf: Generated): Pro
   );
 }
 
+/** Stops the sandbox's DNS server. The rules go with a namespace of ours; elsewhere `removeRules` takes them away. */
+export async function closeNames(entry: SandboxEntry, removeRules: boolean): Promise<void> {
+  const { resolver } = entry;
+  entry.resolver = undefined;
+  await resolver?.close({ removeRules });
+}
+
 /** Takes up a sandbox whose container outlived the last controller. @throws NOT_FOUND when its namespace is gone */
 export async function reopenSandbox(core: Core, entry: SandboxEntry): Promise<void> {
   const { namespace } = entry.record;
-  entry.namespace = namespace.kind === 'host' ? core.osl.host : await core.osl.openNamespace(namespace.path);
+  if (namespace.kind === 'host') entry.namespace = core.osl.host;
+  else if (namespace.path !== undefined) entry.namespace = await core.osl.openNamespace(namespace.path);
   adoptHosts(entry);
-  await startNames(core, entry, await resolvConfOf(entry.record));
+  await startNames(core, entry, await resolvConfOf(core, entry.record));
 }
 
 async function deleteSandbox(
@@ -262,10 +305,15 @@ export async function closeSandbox(
   const remove = how === 'delete';
   await allOfThem(`close sandbox ${record.id.slice(0, 12)}`, [
     // The rules go with a namespace of ours; in one that lives on they must be taken away, unless we come back.
-    async () => resolver?.close({ removeRules: remove && record.namespace.kind === 'given' }),
+    async () => resolver?.close({ removeRules: remove && isShared(record) }),
     async () => (namespace === core.osl.host ? undefined : namespace?.close()),
     async () =>
       remove && record.namespace.kind === 'own' ? core.osl.deleteNamespace(record.namespace.path) : undefined,
     async () => (remove ? removeFiles(record) : undefined),
   ]);
+}
+
+/** True for a namespace that lives on without us. */
+function isShared({ namespace }: SandboxRecord): boolean {
+  return namespace.kind === 'given' || namespace.kind === 'external';
 }

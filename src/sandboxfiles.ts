@@ -1,6 +1,8 @@
 /** The files of a sandbox: `/etc/hosts` and `/etc/resolv.conf`, computed from its records. */
 import { rm } from 'node:fs/promises';
+import type { Core } from './core.ts';
 import { kernelFileError } from './fileerrors.ts';
+import { isGatewayEndpoint } from './gateway.ts';
 import { addEntries, buildHosts, type HostEntry, ownNames, removeEntries } from './hostfiles/etchosts.ts';
 import { editInPlace, readHostResolvConf, writeInPlace, writeResolvConf } from './hostfiles/files.ts';
 import { type Generated, generate } from './hostfiles/resolvconf.ts';
@@ -26,10 +28,10 @@ export function sandboxFiles(
 }
 
 /** What the sandbox's `resolv.conf` says, and whom its name server asks. */
-export async function resolvConfOf(record: SandboxRecord): Promise<Generated> {
+export async function resolvConfOf(core: Core, record: SandboxRecord): Promise<Generated> {
   const hostNetwork = record.namespace.kind === 'host';
   return generate({
-    hostFile: await readHostResolvConf(),
+    hostFile: await readHostResolvConf({ main: core.hostResolvConf }),
     ...record.dns,
     embedded: hostNetwork ? undefined : RESOLVER_ADDRESS,
     hostNetwork,
@@ -48,6 +50,16 @@ export async function writeNewFiles(entry: SandboxEntry, resolvConf: string): Pr
   ]);
 }
 
+/** Writes both files anew after the settings they follow from have changed. What somebody edited stays edited. */
+export async function rewriteFiles(entry: SandboxEntry, resolvConf: string): Promise<void> {
+  await writeNewFiles(entry, resolvConf);
+}
+
+/** Lets the sandbox's name server ask other servers from now on. */
+export function followServers({ resolver }: SandboxEntry, { upstreams, ndotsSet }: Generated): void {
+  resolver?.follow(upstreams, ndotsSet);
+}
+
 /** Brings the sandbox's own lines in `/etc/hosts` up to date; lines that others wrote stay. */
 export async function updateHosts(entry: SandboxEntry): Promise<void> {
   const before = entry.hostLines;
@@ -64,7 +76,8 @@ export async function updateHosts(entry: SandboxEntry): Promise<void> {
 function ownLines({ record, endpoints }: SandboxEntry): HostEntry[] {
   const names = ownNames(record.hostname, record.domainname);
   if (names.length === 0) return [];
-  return [...endpoints.values()].flatMap(({ record: { join, ...held } }) =>
+  const shown = [...endpoints.values()].filter((endpoint) => !isGatewayEndpoint(endpoint));
+  return shown.flatMap(({ record: { join, ...held } }) =>
     FAMILIES.flatMap((family) => {
       const address = held[family]?.address;
       return join === undefined || address === undefined ? [] : [{ address: plain(address), names }];

@@ -2,7 +2,7 @@
 import type { Core } from './core.ts';
 import { candidatesOf } from './defaultroutes.ts';
 import type { EndpointEntry } from './endpoint.ts';
-import { inOrderOfGateways } from './gateway.ts';
+import { inOrderOfGateways, isGatewayEndpoint } from './gateway.ts';
 import type { EndpointRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 
@@ -14,7 +14,7 @@ export function showNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntr
     networkId: network.record.id,
     networkName: network.record.name,
     sandboxId: sandbox.record.id,
-    names: namesOf(record, sandbox),
+    names: isGatewayEndpoint(entry) ? [] : namesOf(record, sandbox),
     ipv4: record.ipv4?.address,
     ipv6: record.ipv6?.address,
   });
@@ -36,8 +36,9 @@ export function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEn
 
 function namesOf(record: EndpointRecord, sandbox: SandboxEntry): string[] {
   const { containerId, hostname } = sandbox.record;
+  if (record.dnsNames) return [...new Set([...record.dnsNames, ...(record.join?.aliases ?? [])])];
   const names = [
-    record.name,
+    record.anonymous ? undefined : record.name,
     ...record.aliases,
     ...(record.join?.aliases ?? []),
     containerId.slice(0, 12),

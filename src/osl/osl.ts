@@ -57,6 +57,14 @@ export interface Namespace {
    * periods (one group delete), so a hundred cost a few.
    */
   deleteLink(name: string, options?: Waits): Promise<boolean>;
+  /**
+   * Makes a link as fast as this says, and no faster; what is not named is not limited.
+   * @throws NOT_FOUND for a link that is not there; INVALID_ARGUMENT; NOT_IMPLEMENTED where the kernel lacks tbf,
+   * ingress, u32 or mirred
+   */
+  setBandwidth(link: string, limits: Bandwidth): Promise<void>;
+  /** What limits a link, bursts left away. @throws NOT_FOUND */
+  bandwidth(link: string): Promise<Bandwidth>;
   /** A value under `/proc/sys`, by its path with slashes, `net/ipv4/ip_forward`; `undefined` when there is no such key. */
   sysctl(key: string): Promise<string | undefined>;
   /** @throws NOT_FOUND when there is no such key; INVALID_ARGUMENT for a key outside `net/`. */
@@ -80,6 +88,12 @@ export interface Namespace {
    * judged by the present rules: what was translated keeps its translation otherwise. Answers with how many.
    */
   flushConntrack(filters: readonly ConnectionFilter[]): Promise<number>;
+  /**
+   * Tells the neighbours on a link, once, that this address is at the link's MAC address: by a gratuitous ARP
+   * request (RFC 5227, 3) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
+   * @throws NOT_FOUND when there is no such link
+   */
+  announce(link: string, address: string): Promise<void>;
   /** `child_process.spawn` inside this namespace. The child inherits none of our descriptors. */
   spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   /** The packet filter of this namespace. One instance per table; rules stay when it is closed. */
@@ -132,6 +146,22 @@ export interface LinkStatistics {
   readonly txDropped: number;
 }
 
+/** How fast a link may be. */
+export interface Bandwidth {
+  /** What leaves by it. */
+  readonly send?: Rate | undefined;
+  /** What comes in by it leaves by this `ifb` link of the same namespace first, as fast as that may send. */
+  readonly receiveBy?: string | undefined;
+}
+
+/** A token bucket. */
+export interface Rate {
+  /** 8 or more; rounded down to whole bytes. */
+  readonly bitsPerSecond: number;
+  /** In bits: what may go at once after a rest. Default: that of 20 ms, at least 64 KiB. */
+  readonly burst?: number | undefined;
+}
+
 export interface LinkAddress {
   readonly link: string;
   readonly family: Family;
@@ -169,7 +199,9 @@ export type Change =
   | ({ readonly op: 'replaceRoute' } & RouteSpec)
   | ({ readonly op: 'deleteRoute' } & RouteSpec)
   | ({ readonly op: 'setNeighbour' } & NeighbourSpec)
-  | ({ readonly op: 'deleteNeighbour' } & NeighbourSpec);
+  | ({ readonly op: 'deleteNeighbour' } & NeighbourSpec)
+  | ({ readonly op: 'addBridgeVlan' } & BridgeVlanSpec)
+  | ({ readonly op: 'deleteBridgeVlan' } & Pick<BridgeVlanSpec, 'link' | 'id' | 'end'>);
 
 export interface CreateLink {
   readonly op: 'createLink';
@@ -189,11 +221,7 @@ export interface CreateLink {
 }
 
 export type LinkSpec =
-  | {
-      readonly kind: 'bridge';
-      /** It tells VLANs apart. Default false. @throws NOT_IMPLEMENTED where the kernel can't */
-      readonly vlanFiltering?: boolean | undefined;
-    }
+  | BridgeSpec
   | {
       readonly kind: 'veth';
       readonly peer: {
@@ -228,6 +256,34 @@ export type LinkSpec =
       readonly l2miss?: boolean | undefined;
       readonly l3miss?: boolean | undefined;
     };
+
+export interface BridgeSpec {
+  readonly kind: 'bridge';
+  /**
+   * Frames go only where their VLAN is carried (IEEE 802.1Q; see `addBridgeVlan`). Every port carries VLAN 1,
+   * untagged, from the start. Default false. @throws NOT_IMPLEMENTED where the kernel can't
+   */
+  readonly vlanFiltering?: boolean | undefined;
+  /** The spanning tree protocol (IEEE 802.1D): a new port forwards after twice `forwardDelay`. Default false. */
+  readonly stp?: boolean | undefined;
+  /** Seconds that a port listens, and again that it learns, with `stp`: 2 to 30, or from 0 without. Default 15. */
+  readonly forwardDelay?: number | undefined;
+  /** Multicast goes only to ports that asked for it, by IGMP or MLD (RFC 4541). Default true. */
+  readonly multicastSnooping?: boolean | undefined;
+}
+
+/** VLANs of a bridge's port, or of the bridge itself, as the port that its own addresses are at. */
+export interface BridgeVlanSpec {
+  readonly link: string;
+  /** 1 to 4094. */
+  readonly id: number;
+  /** The last of a range; default: `id` alone. */
+  readonly end?: number | undefined;
+  /** Frames that come in without a tag belong to this VLAN: to one only, the last that says so. */
+  readonly pvid?: boolean | undefined;
+  /** Frames of this VLAN go out without a tag. */
+  readonly untagged?: boolean | undefined;
+}
 
 /** Changes what is named; what is not named stays. */
 export interface SetLink {

@@ -1,6 +1,14 @@
 import type { Namespace } from '../osl/osl.ts';
 import type { NameSource } from './names.ts';
-import type { DialNamespace, LimitOptions, Logger, ResolverCounters, Upstream } from './options.ts';
+import type {
+  DialNamespace,
+  LimitOptions,
+  Logger,
+  ResolverCounters,
+  ServerNamespace,
+  Upstream,
+} from './options.ts';
+import type { ResolverPorts } from './redirect.ts';
 import { startResolver } from './resolver.ts';
 
 /** What a name server asks elsewhere; it may change while it runs. */
@@ -27,8 +35,8 @@ export type DnsCounters = Readonly<ResolverCounters> & {
 export interface NameServer {
   /** What has happened since it started. @throws UNAVAILABLE while it can't be asked */
   counters(): Promise<DnsCounters>;
-  /** Asks these servers from the next question on. */
-  update(upstreams: Upstreams): void;
+  /** The servers to ask from now on, as in the spec. What is under way goes on with the former ones. */
+  follow(upstreams: readonly Upstream[], ndotsSet: boolean): void;
   /** Frees the sockets; with `removeRules` the redirection of port 53 too. Twice is fine. */
   close(options?: { readonly removeRules?: boolean }): Promise<void>;
 }
@@ -50,29 +58,40 @@ export interface NameServersOptions {
 }
 
 /** Name servers that run in this thread. */
-export function nameServersHere({ host, names, limits, logger }: NameServersOptions): NameServers {
+export function nameServersHere(options: NameServersOptions): NameServers {
   return {
-    start: async ({ sandboxId, firewallTable, ...first }, namespace) => {
-      let now: Upstreams = first;
-      const resolver = await startResolver({
-        sandboxId,
-        firewallTable,
-        namespace,
-        names,
-        upstreams: () => now.upstreams,
-        ndotsSet: () => now.ndotsSet,
-        limits,
-        logger,
-        dial: host,
-      });
-      return {
-        counters: async () => resolver.counters,
-        update: (upstreams) => {
-          now = upstreams;
-        },
-        close: (options) => resolver.close(options),
-      };
-    },
+    start: async (spec, namespace) => startNameServer(spec, namespace, options),
     close: async () => undefined,
+  };
+}
+
+/** Starts one in this thread; without a table its ports are to be redirected to by the caller. */
+export async function startNameServer(
+  {
+    upstreams,
+    ndotsSet,
+    ...spec
+  }: Omit<NameServerSpec, 'firewallTable'> & { readonly firewallTable?: string },
+  namespace: ServerNamespace,
+  { host, names, limits, logger }: NameServersOptions,
+): Promise<NameServer & { readonly ports: ResolverPorts }> {
+  let now: Upstreams = { upstreams, ndotsSet };
+  const resolver = await startResolver({
+    ...spec,
+    namespace,
+    names,
+    upstreams: () => now.upstreams,
+    ndotsSet: () => now.ndotsSet,
+    limits,
+    logger,
+    dial: host,
+  });
+  return {
+    ports: resolver.ports,
+    counters: async () => resolver.counters,
+    follow: (servers, isNdotsSet) => {
+      now = { upstreams: servers, ndotsSet: isNdotsSet };
+    },
+    close: (options) => resolver.close(options),
   };
 }

@@ -2,10 +2,12 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Family } from '../../ip.ts';
+import { kernelError } from '../errno.ts';
 import { createFirewall } from '../firewall/engine.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
 import { memoryBackend } from '../firewall/memory.ts';
 import type {
+  Bandwidth,
   Change,
   ConnectionFilter,
   HeldPort,
@@ -20,6 +22,7 @@ import type {
   Waits,
 } from '../osl.ts';
 import { loseIpv6, regainIpv6 } from './addresses.ts';
+import { readBandwidth, setBandwidth } from './bandwidth.ts';
 import { type Request, requests } from './changes.ts';
 import { flushFlows } from './conntrack.ts';
 import { type Handle, step } from './handle.ts';
@@ -111,6 +114,14 @@ export class FakeNamespace implements Namespace {
     return await this.#step(`deleteLink ${name}`, () => deleteLink(this.state, name));
   }
 
+  async setBandwidth(link: string, limits: Bandwidth): Promise<void> {
+    await this.#step(`setBandwidth ${link}`, () => setBandwidth(this.state, link, limits));
+  }
+
+  async bandwidth(link: string): Promise<Bandwidth> {
+    return await this.#step(`bandwidth ${link}`, () => readBandwidth(this.state, link));
+  }
+
   async sysctl(key: string): Promise<string | undefined> {
     return await this.#step(`sysctl ${key}`, () => readSysctl(this.state, key));
   }
@@ -172,6 +183,15 @@ export class FakeNamespace implements Namespace {
 
   async flushConntrack(filters: readonly ConnectionFilter[]): Promise<number> {
     return await this.#step('flushConntrack', () => flushFlows(this.state.flows, filters));
+  }
+
+  /** Changes nothing that lasts, so it is no step of the process; what was said is kept (`state.announced`). */
+  async announce(link: string, address: string): Promise<void> {
+    this.#check('announce');
+    if (this.#handle.faults.crashed) return;
+    const found = findLink(this.state, link);
+    if (found === undefined) throw kernelError(`announce ${address} on ${link}`, 'ENODEV');
+    this.state.announced.push(`${address} is at ${found.mac} on ${link}`);
   }
 
   spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess {

@@ -32,11 +32,19 @@ export interface LinkState {
   /** The vlans, macvlans, and ipvlans made on it, in whatever namespace they are now. */
   readonly uppers: Set<LinkState>;
   hairpin: boolean;
+  /** A bridge's own, or a port's; `undefined` for what every port has at first. */
+  vlans?: VlanState | undefined;
   /** A bridge's: a new one has a carrier until a port's change makes it ask its ports. */
   carrier: boolean;
   /** IPv6 has been configured since it was brought up (the kernel's IF_READY). */
   ready: boolean;
   statistics: { -readonly [K in keyof LinkStatistics]: LinkStatistics[K] };
+}
+
+export interface VlanState {
+  /** Of frames that come in without a tag. */
+  readonly pvid: number | undefined;
+  readonly carried: ReadonlyMap<number, { readonly untagged: boolean }>;
 }
 
 export interface AddressState {

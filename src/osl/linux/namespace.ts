@@ -1,8 +1,10 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import type { Family } from '../../ip.ts';
+import { kernelError } from '../errno.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
 import type {
+  Bandwidth,
   Change,
   ConnectionFilter,
   HeldPort,
@@ -16,13 +18,17 @@ import type {
   UdpSocket,
   Waits,
 } from '../osl.ts';
+import { announce } from './announce.ts';
 import { applyChanges, type HandleOf } from './apply.ts';
+import { readBandwidth, setBandwidth } from './bandwidth.ts';
+import { type CarriedVlan, readBridge, readBridgeVlans } from './bridges.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type Connection, flushConnections, forgetConnections, readConnections } from './conntrack.ts';
 import { DeleteQueue, type Warner } from './deletes.ts';
 import type { Handle } from './handle.ts';
 import { openIptables } from './iptables/index.ts';
 import { type KernelEvent, watchNamespace } from './monitor.ts';
+import type { BridgeOptions } from './netlink/bridge.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
@@ -68,6 +74,16 @@ export class LinuxNamespace implements Namespace {
     return forgetConnections(this.#handle.fd, family, matches);
   }
 
+  /** A bridge's settings; `undefined` for what is no bridge. Beyond the contract. */
+  async bridge(name: string): Promise<BridgeOptions | undefined> {
+    return readBridge(this.#handle.socket, name);
+  }
+
+  /** The VLANs of bridges and their ports, by name. Beyond the contract. */
+  async bridgeVlans(): Promise<ReadonlyMap<string, readonly CarriedVlan[]>> {
+    return readBridgeVlans(this.#handle.socket);
+  }
+
   async links(): Promise<readonly Link[]> {
     return readLinks(this.#handle.socket);
   }
@@ -94,6 +110,14 @@ export class LinuxNamespace implements Namespace {
 
   deleteLink(name: string, options?: Waits): Promise<boolean> {
     return this.#deletes.delete(name, options);
+  }
+
+  async setBandwidth(link: string, limits: Bandwidth): Promise<void> {
+    return setBandwidth(this.#handle.socket, link, limits);
+  }
+
+  async bandwidth(link: string): Promise<Bandwidth> {
+    return readBandwidth(this.#handle.socket, link);
   }
 
   async sysctl(key: string): Promise<string | undefined> {
@@ -141,6 +165,12 @@ export class LinuxNamespace implements Namespace {
 
   async flushConntrack(filters: readonly ConnectionFilter[]): Promise<number> {
     return flushConnections(this.#handle.fd, filters);
+  }
+
+  async announce(link: string, address: string): Promise<void> {
+    const found = await readLink(this.#handle.socket, link);
+    if (found) return announce(this.#handle.fd, found, address);
+    throw kernelError(`announce ${address} on ${link}`, 'ENODEV');
   }
 
   spawn(file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {

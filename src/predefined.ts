@@ -1,0 +1,19 @@
+/** The networks that every Docker host has: `bridge`, `host` and `none`. */
+import type { Core } from './core.ts';
+import { labels } from './labels.ts';
+import { createNetwork } from './network.ts';
+import type { NetworkOptions } from './options.ts';
+
+const PREDEFINED: readonly NetworkOptions[] = [
+  { name: 'bridge', driver: 'bridge', options: { [labels.bridge.defaultBridge]: true } },
+  { name: 'host', driver: 'host' },
+  { name: 'none', driver: 'null' },
+];
+
+/** Makes those that are not there; from then on none of them can be deleted. */
+export async function ensurePredefined(core: Core): Promise<void> {
+  for (const options of PREDEFINED) {
+    if (!core.networksByName.has(options.name)) await createNetwork(core, options, undefined);
+    core.predefined.add(options.name);
+  }
+}

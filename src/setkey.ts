@@ -1,0 +1,102 @@
+/** Late binding: a sandbox whose namespace the container's runtime makes, and tells when it is there. */
+import type { Core } from './core.ts';
+import type { EndpointEntry } from './endpoint.ts';
+import { LibnetworkError, throwIfAborted } from './errors.ts';
+import { attach, detachToPending } from './join.ts';
+import { parseOptions } from './options.ts';
+import { closeNames, type SandboxEntry, startNames } from './sandbox.ts';
+import { resolvConfOf } from './sandboxfiles.ts';
+import { allOrNothing, type Undo } from './undo.ts';
+
+/**
+ * Opens the namespace at `path` for a sandbox and puts every endpoint that has joined into it, all or nothing. A
+ * path that can't be opened changes nothing: another may be tried. A second key moves the endpoints there.
+ * @throws INVALID_ARGUMENT, NOT_FOUND for the path; FORBIDDEN for a sandbox that was not made with `externalKey`
+ */
+export async function setKey(
+  core: Core,
+  entry: SandboxEntry,
+  wanted: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { path } = parseOptions('setKey', { path: wanted });
+  await core.locks.with('sandbox', entry.record.id, signal, async () => {
+    checkSandbox(core, entry);
+    const namespace = await core.osl.openNamespace(path);
+    try {
+      throwIfAborted(signal);
+      await unbind(core, entry);
+    } catch (error) {
+      await namespace.close();
+      throw error;
+    }
+    await allOrNothing(async (undo) => {
+      undo.push('close the namespace', async () => {
+        entry.namespace = undefined;
+        await namespace.close();
+      });
+      entry.namespace = namespace;
+      const { record } = entry;
+      undo.push('forget the key', () => core.save(entry, record));
+      await core.save(entry, { ...record, namespace: { kind: 'external', path } });
+      undo.push('stop the name server', () => closeNames(entry, true));
+      await startNames(core, entry, await resolvConfOf(core, record));
+      await bindPending(core, entry, undo, signal);
+    });
+  });
+}
+
+/** Puts the endpoints that joined before there was a namespace into it, in the order of their joins. */
+export async function bindPending(
+  core: Core,
+  entry: SandboxEntry,
+  undo: Undo,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { namespace } = entry;
+  if (!namespace) return;
+  for (const endpoint of [...entry.endpoints.values()]) {
+    if (!endpoint.record.join?.pending) continue;
+    const { pending: _, ...join } = endpoint.record.join;
+    await underLock(core, endpoint, signal, () =>
+      attach(core, endpoint, entry, namespace, join, undo, signal),
+    );
+  }
+}
+
+/** The namespace of before is gone, or given up: endpoints keep what was noted of their joins. */
+async function unbind(core: Core, entry: SandboxEntry): Promise<void> {
+  const { namespace } = entry;
+  if (!namespace) return;
+  for (const endpoint of [...entry.endpoints.values()].reverse()) {
+    if (endpoint.record.join?.pending) continue;
+    await underLock(core, endpoint, undefined, () => detachToPending(core, endpoint, entry));
+  }
+  await closeNames(entry, true);
+  entry.namespace = undefined;
+  await namespace.close();
+}
+
+function underLock(
+  core: Core,
+  endpoint: EndpointEntry,
+  signal: AbortSignal | undefined,
+  act: () => Promise<void>,
+): Promise<void> {
+  return core.locks.with('endpoint', endpoint.record.id, signal, act);
+}
+
+function checkSandbox(core: Core, entry: SandboxEntry): void {
+  const { id, state, namespace } = entry.record;
+  const label = `sandbox ${id.slice(0, 12)}`;
+  if (core.sandboxes.get(id) !== entry || state !== 'ready')
+    throw new LibnetworkError('NOT_FOUND', `${label} does not exist or is being deleted`);
+  if (namespace.kind !== 'external')
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      `${label} has its namespace: make it with externalKey to set a key`,
+      {
+        field: 'externalKey',
+      },
+    );
+}
