@@ -1,0 +1,135 @@
+/** Traffic control: token buckets, and the redirection of what comes in (linux/pkt_sched.h, linux/pkt_cls.h). */
+import { attributeMap, requireLength, Writer } from './attributes.ts';
+
+export const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
+export const RTM_GETQDISC = 38;
+export const RTM_NEWTFILTER = 44;
+export const RTM_GETTFILTER = 46;
+/** linux/netlink.h: without it, what RTM_GETQDISC finds is told to those alone who listen to all changes. */
+export const NLM_F_ECHO = 0x8;
+export const TC_H_ROOT = 0xffff_ffff;
+export const TC_H_INGRESS = 0xffff_fff1;
+const INGRESS_HANDLE = 0xffff_0000;
+const BUCKET_HANDLE = 0x0001_0000;
+const TCA_KIND = 1;
+const TCA_OPTIONS = 2;
+const TCA_TBF_PARMS = 1;
+const TCA_TBF_RATE64 = 4;
+const TCA_TBF_BURST = 6;
+const TC_LINKLAYER_ETHERNET = 1;
+const TCA_U32_SEL = 5;
+const TCA_U32_ACT = 7;
+const TC_U32_TERMINAL = 1;
+const TCA_ACT_KIND = 1;
+const TCA_ACT_OPTIONS = 2;
+const TCA_MIRRED_PARMS = 2;
+const TC_ACT_STOLEN = 4;
+const TCA_EGRESS_REDIR = 1;
+const HEADER = 20;
+const MAX_U32 = 0xffff_ffff;
+/** Priority 1, and ETH_P_ALL in network byte order (TC_H_MAKE). */
+const EVERY_PACKET = 0x0001_0300;
+
+/** A token bucket: what it lets pass in a second and at once, and what may wait for it, all in bytes. */
+export interface Bucket {
+  readonly rate: number;
+  readonly burst: number;
+  readonly limit: number;
+}
+
+/** RTM_NEWQDISC: what leaves by a link goes through a token bucket (net/sched/sch_tbf.c). */
+export function encodeBucket(index: number, { rate, burst, limit }: Bucket): Buffer {
+  const writer = start(index, BUCKET_HANDLE, TC_H_ROOT).attrString(TCA_KIND, 'tbf');
+  const parms = new Writer(36);
+  // struct tc_ratespec: cell_log, linklayer, overhead, cell_align, mpu, rate; then none for the peak rate.
+  parms.u8(0).u8(TC_LINKLAYER_ETHERNET).u16(0).u16(0).u16(0).u32(Math.min(rate, MAX_U32));
+  parms.u32(0).u32(0).u32(0);
+  // struct tc_tbf_qopt: limit, buffer and mtu, of which the buffer is given by TCA_TBF_BURST.
+  parms.u32(limit).u32(0).u32(0);
+  writer.nest(TCA_OPTIONS, (w) => {
+    w.attrBytes(TCA_TBF_PARMS, parms.finish());
+    if (rate > MAX_U32) w.attrBytes(TCA_TBF_RATE64, u64(rate));
+    w.attrU32(TCA_TBF_BURST, burst);
+  });
+  return writer.finish();
+}
+
+/** RTM_NEWQDISC: a place for filters of what comes in by a link. */
+export function encodeIngress(index: number): Buffer {
+  return start(index, INGRESS_HANDLE, TC_H_INGRESS).attrString(TCA_KIND, 'ingress').finish();
+}
+
+/** RTM_NEWTFILTER: everything that comes in by a link leaves by another one first (net/sched/act_mirred.c). */
+export function encodeRedirection(index: number, to: number): Buffer {
+  const writer = start(index, 0, INGRESS_HANDLE, EVERY_PACKET).attrString(TCA_KIND, 'u32');
+  // struct tc_u32_sel with one key that is true of every packet.
+  const selector = new Writer(32).u8(TC_U32_TERMINAL).u8(0).u8(1).u8(0).u32(0).u32(0).u32(0);
+  selector.u32(0).u32(0).u32(0).u32(0);
+  // struct tc_mirred: index, capabilities, action, two counters; then what to do, and with which link.
+  const redirect = new Writer(28)
+    .u32(0)
+    .u32(0)
+    .u32(TC_ACT_STOLEN)
+    .u32(0)
+    .u32(0)
+    .u32(TCA_EGRESS_REDIR)
+    .u32(to);
+  writer.nest(TCA_OPTIONS, (w) => {
+    w.attrBytes(TCA_U32_SEL, selector.finish());
+    w.nest(TCA_U32_ACT, () =>
+      w.nest(1, () => {
+        w.attrString(TCA_ACT_KIND, 'mirred');
+        w.nest(TCA_ACT_OPTIONS, () => w.attrBytes(TCA_MIRRED_PARMS, redirect.finish()));
+      }),
+    );
+  });
+  return writer.finish();
+}
+
+/** RTM_DELQDISC and RTM_GETQDISC: what is at a place of a link. */
+export function encodeQdiscAt(index: number, place: typeof TC_H_ROOT | typeof TC_H_INGRESS): Buffer {
+  return start(index, 0, place).finish();
+}
+
+/** RTM_GETTFILTER, a dump: the filters of what comes in by a link. */
+export function encodeGetFilters(index: number): Buffer {
+  return start(index, 0, INGRESS_HANDLE).finish();
+}
+
+/** The rate of a token bucket in bytes a second; `undefined` for any other discipline. @throws INTERNAL */
+export function decodeBucketRate(data: Buffer): number | undefined {
+  const options = optionsOf(data, 'tbf');
+  const parms = options?.get(TCA_TBF_PARMS);
+  if (parms === undefined || parms.length < 12) return undefined;
+  const large = options?.get(TCA_TBF_RATE64);
+  return large?.length === 8 ? Number(large.readBigUInt64LE()) : parms.readUInt32LE(8);
+}
+
+/** The link that a filter redirects to; `undefined` for any other filter. @throws INTERNAL */
+export function decodeRedirection(data: Buffer): number | undefined {
+  const actions = optionsOf(data, 'u32')?.get(TCA_U32_ACT);
+  const action = actions && attributeMap(actions).get(1);
+  const options = action && attributeMap(action).get(TCA_ACT_OPTIONS);
+  const parms = options && attributeMap(options).get(TCA_MIRRED_PARMS);
+  return parms !== undefined && parms.length >= 28 ? parms.readUInt32LE(24) : undefined;
+}
+
+function optionsOf(data: Buffer, kind: string): Map<number, Buffer> | undefined {
+  requireLength(data, HEADER);
+  const attributes = attributeMap(data, HEADER);
+  const options = attributes.get(TCA_OPTIONS);
+  const name = attributes.get(TCA_KIND)?.toString('latin1').replace(/\0.*$/s, '');
+  return name === kind && options !== undefined ? attributeMap(options) : undefined;
+}
+
+/** struct tcmsg. */
+function start(index: number, handle: number, parent: number, info = 0): Writer {
+  return new Writer().u8(0).u8(0).u16(0).u32(index).u32(handle).u32(parent).u32(info);
+}
+
+function u64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}

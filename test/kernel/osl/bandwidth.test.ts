@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import type { Namespace } from '../../../src/osl/osl.ts';
+import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
+
+const RATE = 40_000_000;
+
+/** The rate over about two seconds; a busy machine may need a second try to get as far as it is allowed. */
+async function steady(expected: number, ...way: Parameters<typeof measure>): Promise<number> {
+  const [from, to, address, port] = way;
+  let rate = 0;
+  for (let i = 0; i < 3 && rate < expected * 0.9; i++) rate = await measure(from, to, address, port + i);
+  return rate / expected;
+}
+
+/** Bits a second from one namespace to another, over about two seconds. */
+async function measure(from: Namespace, to: Namespace, address: string, port: number): Promise<number> {
+  const received = new Promise<number>((resolve) => {
+    let bytes = 0;
+    let first = 0;
+    void to.listenTcp('0.0.0.0', port, (stream) => {
+      stream.on('error', () => stream.destroy());
+      stream.on('data', (chunk: Buffer) => {
+        first ||= performance.now();
+        bytes += chunk.length;
+        const seconds = (performance.now() - first) / 1000;
+        if (seconds < 2) return;
+        stream.destroy();
+        resolve((bytes * 8) / seconds);
+      });
+    });
+  });
+  const stream = await from.connectTcp(address, port);
+  stream.on('error', () => stream.destroy());
+  const chunk = Buffer.alloc(4 << 20);
+  const pump = (): void => {
+    while (!stream.destroyed && stream.write(chunk));
+  };
+  stream.on('drain', pump);
+  pump();
+  return received;
+}
+
+async function pair(host: Namespace, inside: Namespace): Promise<void> {
+  await host.apply([
+    {
+      op: 'createLink',
+      name: 'v0',
+      link: { kind: 'veth', peer: { name: 'eth0', namespace: inside } },
+      up: true,
+    },
+    { op: 'addAddress', link: 'v0', address: '10.9.0.1/24' },
+    { op: 'createLink', name: 'i0', link: { kind: 'ifb' }, up: true },
+  ]);
+  await inside.apply([
+    { op: 'addAddress', link: 'eth0', address: '10.9.0.2/24' },
+    { op: 'setLink', name: 'eth0', up: true },
+  ]);
+}
+
+describe.skipIf(!canUseKernel)(`the bandwidth of a link ${whyNot}`, () => {
+  it('is what it was limited to, in both directions, each by itself', async () => {
+    await withTestHost(async ({ host, create }) => {
+      const inside = await create('inside');
+      await pair(host, inside);
+      await host.setBandwidth('i0', { send: { bitsPerSecond: RATE / 2 } });
+      await host.setBandwidth('v0', { send: { bitsPerSecond: RATE }, receiveBy: 'i0' });
+      expect(await host.bandwidth('v0')).toEqual({ send: { bitsPerSecond: RATE }, receiveBy: 'i0' });
+      const down = await steady(RATE, host, inside, '10.9.0.2', 5001);
+      const up = await steady(RATE / 2, inside, host, '10.9.0.1', 5011);
+      for (const ratio of [down, up]) {
+        expect(ratio).toBeGreaterThan(0.85);
+        expect(ratio).toBeLessThan(1.15);
+      }
+    });
+  });
+
+  it('can be changed and freed again, and that again', async () => {
+    await withTestHost(async ({ host, create }) => {
+      await pair(host, await create('inside'));
+      await host.setBandwidth('v0', { send: { bitsPerSecond: 1_000_000, burst: 80_000 } });
+      await host.setBandwidth('v0', { send: { bitsPerSecond: 80_000_000_000 }, receiveBy: 'i0' });
+      await host.setBandwidth('v0', { send: { bitsPerSecond: 80_000_000_000 }, receiveBy: 'i0' });
+      expect(await host.bandwidth('v0')).toEqual({
+        send: { bitsPerSecond: 80_000_000_000 },
+        receiveBy: 'i0',
+      });
+      await host.setBandwidth('v0', {});
+      await host.setBandwidth('v0', {});
+      expect(await host.bandwidth('v0')).toEqual({ send: undefined, receiveBy: undefined });
+    });
+  });
+
+  it('is refused for a link that is not there, and for rates that can not be', async () => {
+    await withTestHost(async ({ host, create }) => {
+      await pair(host, await create('inside'));
+      await expect(host.setBandwidth('v9', {})).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await expect(host.setBandwidth('v0', { receiveBy: 'i9' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      for (const bitsPerSecond of [0, -8, 7, Number.NaN, 1.5])
+        await expect(host.setBandwidth('v0', { send: { bitsPerSecond } })).rejects.toMatchObject({
+          code: 'INVALID_ARGUMENT',
+          field: 'bitsPerSecond',
+        });
+    });
+  });
+});
