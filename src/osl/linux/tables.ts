@@ -62,7 +62,9 @@ export async function readAddresses(socket: NetlinkSocket, link?: string): Promi
 export async function readRoutes(socket: NetlinkSocket, family?: Family): Promise<readonly Route[]> {
   const families = family === undefined ? FAMILIES : [family];
   const dumps = await Promise.all(
-    families.map((each) => socket.dump(request(RTM_GETROUTE, encodeGetRoutes(each), 'list routes'))),
+    families.map((each) =>
+      socket.dump(request(RTM_GETROUTE, encodeGetRoutes(each), 'list routes')).catch(noTable),
+    ),
   );
   const routes = dumps.flat().flatMap(decodeRoutes);
   const names = await namesOf(socket, undefined, 0);
@@ -70,6 +72,12 @@ export async function readRoutes(socket: NetlinkSocket, family?: Family): Promis
     ...route,
     link: index === undefined ? undefined : names.get(index),
   }));
+}
+
+/** A young namespace has no main table yet, which is to say no routes (fib_trie: "FIB table does not exist"). */
+function noTable(error: unknown): readonly Buffer[] {
+  if (LibnetworkError.is(error) && error.errno === 'ENOENT') return [];
+  throw error;
 }
 
 export async function readNeighbours(socket: NetlinkSocket, link?: string): Promise<readonly Neighbour[]> {
