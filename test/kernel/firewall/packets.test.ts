@@ -56,7 +56,9 @@ async function expectAll(world: World, probes: readonly Probe[]): Promise<void> 
 
 describe.each(ENGINES)('packets with the engine %s', (engine) => {
   const why = whyNot || whyNotEngine(engine);
-  describe.skipIf(!canUseKernel || why !== '')(why && `(skipped: ${why})`, () => packetPromises(engine));
+  describe.skipIf(!canUseKernel || why !== '')(why ? `(skipped: ${why})` : 'in the kernel', () =>
+    packetPromises(engine),
+  );
 });
 
 function packetPromises(engine: Engine): void {

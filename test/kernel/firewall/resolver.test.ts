@@ -1,9 +1,9 @@
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Firewall, ResolverIntent } from '../../../src/osl/firewall/firewall.ts';
-import { openNftables } from '../../../src/osl/linux/nftables/index.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
+import { ENGINES, type Engine, openFirewall, whyNotEngine } from './support.ts';
 import { nextLine } from './world.ts';
 
 /** Answers every datagram and greets every connection with its name. */
@@ -40,14 +40,15 @@ async function askTcp(place: Namespace, address: string, port: number): Promise<
   return line;
 }
 
-async function withResolver(
+async function withResolverOf(
+  engine: Engine,
   address: string,
   work: (sandbox: Namespace, firewall: Firewall) => Promise<void>,
 ) {
   await withTestHost(async (test) => {
     const sandbox = await test.create('sandbox');
     const fd = openSync(sandbox.path, 'r');
-    const firewall = await openNftables(fd, { engine: 'nftables', table: 'libnetwork-test' });
+    const firewall = await openFirewall(fd, engine);
     const server = await serve(sandbox, 'resolver', address, 0);
     const { udpPort, tcpPort } = server;
     const intent: ResolverIntent = { kind: 'resolver', id: 's', address, udpPort, tcpPort };
@@ -62,7 +63,17 @@ async function withResolver(
   });
 }
 
-describe.skipIf(!canUseKernel)(`DNS in a sandbox${whyNot && ` (skipped: ${whyNot})`}`, () => {
+describe.each(ENGINES)('DNS in a sandbox with the engine %s', (engine) => {
+  const why = whyNot || whyNotEngine(engine);
+  describe.skipIf(!canUseKernel || why !== '')(why ? `(skipped: ${why})` : 'in the kernel', () =>
+    dnsPromises(engine),
+  );
+});
+
+function dnsPromises(engine: Engine): void {
+  const withResolver = (address: string, work: (sandbox: Namespace, firewall: Firewall) => Promise<void>) =>
+    withResolverOf(engine, address, work);
+
   it.each(['127.0.0.11', '::1'])(
     'to %s goes to the resolver, and the answer comes as from port 53',
     async (address) => {
@@ -101,4 +112,4 @@ describe.skipIf(!canUseKernel)(`DNS in a sandbox${whyNot && ` (skipped: ${whyNot
       await expect(askTcp(sandbox, '127.0.0.11', 53)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     });
   });
-});
+}

@@ -292,7 +292,7 @@ describe('a firewall', () => {
     expect(await firewall.preview([web(2)])).toContain('add element');
   });
 
-  it('has no iptables engine yet, and says what to use', () => {
+  it('leaves the programs of iptables to their own engine, and says what to use', () => {
     const make = () => createFirewall(memoryBackend(), { engine: 'iptables', table });
     expect(make).toThrow(LibnetworkError);
     expect(make).toThrow(/nftables/);

@@ -1,12 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { renderTable } from '../../../src/osl/firewall/render.ts';
-import { Ruleset } from '../../../src/osl/firewall/ruleset.ts';
+import { goldenTexts } from './golden.ts';
 import { SCENES } from './intents.ts';
 
-describe('the table of every kind and mode of intent', () => {
-  it.each(Object.entries(SCENES))('%s is the golden file', async (name, intents) => {
-    const table = Ruleset.of('libnetwork-test', intents).table();
-    const text = table === undefined ? '' : renderTable(table);
-    await expect(text).toMatchFileSnapshot(`../../golden/firewall/${name}.nft`);
+describe.each(Object.entries(SCENES))('the rules of every kind and mode of intent: %s', (name, intents) => {
+  it.each(goldenTexts(intents))('for %s are the golden file', async (extension, text) => {
+    await expect(text).toMatchFileSnapshot(`../../golden/firewall/${name}.${extension}`);
   });
 });

@@ -102,7 +102,7 @@ class IptablesFirewall implements Firewall {
     const expected = this.#held;
     if (expected === undefined || !(await this.#try(this.#planChange(expected, changes)))) {
       const held = await this.#read();
-      await this.#commit(held, this.#planChange(held, changes));
+      await this.#commit(expected ?? held, this.#planChange(held, changes));
     }
     this.#ruleset.accept(staged);
   }
@@ -160,7 +160,7 @@ class IptablesFirewall implements Firewall {
     );
   }
 
-  /** Makes plans hold, or else the rules as they were before. */
+  /** Makes plans hold, or else our rules as they were before. */
   async #commit(before: Tables, plans: Plans): Promise<void> {
     try {
       await this.#restore(plans);
