@@ -1,5 +1,6 @@
 /** The contract suite of `Osl`: what `osl.ts` promises, tested on whatever kernel is handed in. */
 import { describe } from 'vitest';
+import { bridgePromises } from './osl/bridges.ts';
 import { firewallPromises } from './osl/firewall.ts';
 import type { OslSuite } from './osl/ground.ts';
 import { linkPromises } from './osl/links.ts';
@@ -15,6 +16,7 @@ export function oslContract(suite: OslSuite): void {
   describe(`osl contract: ${suite.name}`, () => {
     namespacePromises(suite);
     linkPromises(suite);
+    bridgePromises(suite);
     routePromises(suite);
     socketPromises(suite);
     processPromises(suite);

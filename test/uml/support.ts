@@ -11,6 +11,7 @@ const PARTS = {
   ipvlan: { kind: 'ipvlan', parent: 'p', mode: 'l2' },
   vlan: { kind: 'vlan', parent: 'p', id: 7 },
   dummy: { kind: 'dummy' },
+  'vlan filtering': { kind: 'bridge', vlanFiltering: true },
 } as const satisfies Record<string, LinkSpec>;
 
 /** Why tests of a kind of link can't run on this kernel; empty when they can. */

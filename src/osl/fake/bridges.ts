@@ -45,6 +45,7 @@ export function leaveBridge(link: LinkState): void {
   if (bridge === undefined) return;
   link.master = undefined;
   link.hairpin = false;
+  link.vlans = undefined;
   bridge.home.neighbours = bridge.home.neighbours.filter((n) => !(n.family === 'bridge' && n.link === link));
   takeFromPorts(bridge);
   refreshBridge(bridge);

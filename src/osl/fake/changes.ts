@@ -17,6 +17,7 @@ import { deleteNeighbour, setNeighbour } from './neighbours.ts';
 import { needLink } from './netns.ts';
 import { addRoute, deleteRoute, replaceRoute } from './routes.ts';
 import type { NetnsState } from './state.ts';
+import { addBridgeVlan, deleteBridgeVlan } from './vlans.ts';
 
 /** What a change needs to know beside the namespace it is made in. */
 export interface Surroundings {
@@ -65,6 +66,12 @@ function applyChange(netns: NetnsState, change: Change, around: Surroundings): v
       break;
     case 'deleteAddress':
       deleteAddress(netns, change.link, change.address);
+      break;
+    case 'addBridgeVlan':
+      addBridgeVlan(netns, change);
+      break;
+    case 'deleteBridgeVlan':
+      deleteBridgeVlan(netns, change);
       break;
     case 'addRoute':
       addRoute(netns, change);

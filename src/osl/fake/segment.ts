@@ -5,6 +5,7 @@ import { ANY_MAC } from './neighbours.ts';
 import { portsOf } from './netns.ts';
 import type { LinkState, NetnsState } from './state.ts';
 import { linkSetting } from './sysctls.ts';
+import { admit, emit, filtersVlans } from './vlans.ts';
 
 /** Where a frame comes up to the network layer, and what it went by. */
 export interface Landing {
@@ -72,7 +73,7 @@ function* leave(link: LinkState, frame: Frame, search: Search): Generator<Landin
       if (link.peer !== undefined) yield* arrive(link.peer, frame, search);
       return;
     case 'bridge':
-      for (const port of portsOf(link)) yield* leave(port, through(frame, port), search);
+      yield* cross(link, link, frame, search);
       return;
     case 'macvlan':
     case 'ipvlan':
@@ -87,6 +88,29 @@ function* leave(link: LinkState, frame: Frame, search: Search): Generator<Landin
       return;
     default:
       return;
+  }
+}
+
+/**
+ * A frame crosses a bridge, from a port or from the bridge itself, to the other ports; where the bridge tells VLANs
+ * apart, to those of its own.
+ */
+function* cross(bridge: LinkState, from: LinkState, frame: Frame, search: Search): Generator<Landing> {
+  const filters = filtersVlans(bridge);
+  const id = filters ? admit(from, frame.vlan) : undefined;
+  if (filters && id === undefined) return;
+  const shaped = (to: LinkState) => {
+    const out = id === undefined ? { tag: frame.vlan } : emit(to, id);
+    return out && { ...frame, vlan: out.tag };
+  };
+  if (from !== bridge) {
+    const own = shaped(bridge);
+    if (own) yield* ascend(bridge, through(own, bridge), search);
+  }
+  const bridges = from === bridge ? frame.bridges : [...frame.bridges, bridge];
+  for (const port of portsOf(bridge)) {
+    const out = port === from && !port.hairpin ? undefined : shaped(port);
+    if (out) yield* leave(port, through({ ...out, bridges }, port), search);
   }
 }
 
@@ -138,12 +162,7 @@ function* arrive(link: LinkState, before: Frame, search: Search): Generator<Land
     yield* ascend(link, frame, search);
     return;
   }
-  if (!bridge.up) return;
-  if (frame.vlan === undefined) yield { link: bridge, bridges: frame.bridges, via: [...frame.via, bridge] };
-  const crossed = { ...frame, bridges: [...frame.bridges, bridge] };
-  for (const port of portsOf(bridge)) {
-    if (port !== link || link.hairpin) yield* leave(port, through(crossed, port), search);
-  }
+  if (bridge.up) yield* cross(bridge, link, frame, search);
 }
 
 /** A frame that no bridge took is for the link itself, or for what lies on top of it. */

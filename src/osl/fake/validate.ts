@@ -1,7 +1,7 @@
 /** What is refused before anything is asked of the kernel: the whole of an `apply` is checked first. */
 import { invalid } from '../../errors.ts';
 import { familyOf, parseAddress, parseCidr, parsePrefix } from '../../ip.ts';
-import type { Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec } from '../osl.ts';
+import type { BridgeVlanSpec, Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec } from '../osl.ts';
 
 const MAX_NAME_BYTES = 15;
 const MAX_ALIAS_BYTES = 255;
@@ -28,6 +28,14 @@ function validateChange(change: Change, at: string): void {
       if (parseCidr(change.address) === undefined)
         throw invalid(`${at}.address`, change.address, 'must be an address with the length of its prefix');
       break;
+    case 'addBridgeVlan':
+      validateVlans(change, at);
+      if (change.pvid && change.end !== undefined && change.end !== change.id)
+        throw invalid(`${at}.pvid`, change.pvid, 'must be of one VLAN, not of a range');
+      break;
+    case 'deleteBridgeVlan':
+      validateVlans(change, at);
+      break;
     case 'addRoute':
     case 'replaceRoute':
     case 'deleteRoute':
@@ -38,6 +46,12 @@ function validateChange(change: Change, at: string): void {
       validateNeighbour(change, at);
       break;
   }
+}
+
+function validateVlans(change: Pick<BridgeVlanSpec, 'link' | 'id' | 'end'>, at: string): void {
+  checkName(change.link, `${at}.link`);
+  checkRange(change.id, 1, 4094, `${at}.id`);
+  if (change.end !== undefined) checkRange(change.end, change.id, 4094, `${at}.end`);
 }
 
 function validateCreate(change: CreateLink, at: string): void {
@@ -52,6 +66,11 @@ function validateSpec(link: LinkSpec, at: string): void {
   if (link.kind === 'veth') {
     checkName(link.peer.name, `${at}.peer.name`);
     checkValues(link.peer, `${at}.peer`);
+  }
+  if (link.kind === 'bridge' && link.forwardDelay !== undefined) {
+    const [low, high] = link.stp ? [2, 30] : [0, 30];
+    if (!(link.forwardDelay >= low && link.forwardDelay <= high))
+      throw invalid(`${at}.forwardDelay`, link.forwardDelay, `must be ${low} to ${high} seconds`);
   }
   if (link.kind === 'vlan') checkRange(link.id, 1, 4094, `${at}.id`);
   if (link.kind === 'vxlan') {

@@ -18,8 +18,8 @@ export interface OslSuite {
   readonly leaveFile: (path: string) => void | Promise<void>;
   /** Tests that the implementation does not pass, by title, and why: they are skipped, and their titles say so. */
   readonly deviations?: Readonly<Record<string, string>>;
-  /** Kinds of links that the kernel was built without. */
-  readonly lacks?: readonly LinkKind[];
+  /** Kinds of links, and what else, that the kernel was built without. */
+  readonly lacks?: readonly (LinkKind | 'vlan filtering')[];
 }
 
 /** What a test gets. `host` only plays the host: the machine's own namespace is never touched. */
