@@ -1,0 +1,186 @@
+/** The page about the firewall, made of the golden files' texts: `docs/firewall.md`. */
+import type { Intent } from '../../../src/osl/firewall/firewall.ts';
+import { goldenTexts } from './golden.ts';
+import { SCENES } from './intents.ts';
+
+/** What each scene of the golden files is, and why its rules are as they are. */
+const WHY: Readonly<Record<string, readonly [title: string, why: string]>> = {
+  nat: [
+    'Network, mode `nat`, both families',
+    'Containers reach everything with the address of the host, and are reached by published ports only, so that a network needs no route from outside.',
+  ],
+  'nat-ipv4-only': [
+    'Network, mode `nat`, IPv4 alone',
+    'What the network does not have is judged all the same: containers have IPv6 link-local addresses, and a forgotten family is an open door.',
+  ],
+  'nat-ipv6-only': [
+    'Network, mode `nat`, IPv6 alone',
+    'The same the other way round: one code path makes the rules of both families.',
+  ],
+  'nat-unprotected': [
+    'Network, mode `nat-unprotected`',
+    'Whoever has a route to the containers reaches all of their ports, for networks that another firewall protects; addresses stay hidden on the way out.',
+  ],
+  routed: [
+    'Network, mode `routed`',
+    'Addresses are real and nothing is translated: published ports and echo requests come in by routing, and nothing else does.',
+  ],
+  isolated: [
+    'Network, mode `isolated`',
+    'The bridge has no address, so that nothing can pass to or from other interfaces: that is refused in both directions rather than left to the lack of a route.',
+  ],
+  'nat-and-routed': [
+    'Network, IPv4 in mode `nat`, IPv6 in mode `routed`',
+    'Each family has a mode of its own, as IPv6 has addresses enough to be routed where IPv4 has not.',
+  ],
+  internal: [
+    'Internal network',
+    'Judged by interface and not by address, so that a forged source does not get in; between containers everything passes.',
+  ],
+  'internal-without-icc': [
+    'Internal network whose containers may not talk to each other',
+    'Bridged packets are judged as well where the kernel shows them to the IP hooks (br_netfilter); the bridge driver sees to that.',
+  ],
+  'without-icc': [
+    'Network whose containers may not talk to each other',
+    'A published port is still reached from within, by the address of the host, as from everywhere else.',
+  ],
+  'routed-without-icc': [
+    'Routed network whose containers may not talk to each other',
+    'There is nothing translated to let in from within, so that only the published ports from outside are left.',
+  ],
+  'without-masquerade': [
+    'Network, mode `nat`, without masquerading',
+    'Containers leave with their own addresses, for hosts that others route to; only the way back into the own network is still translated, or answers would miss the translation.',
+  ],
+  'snat-to-one-address': [
+    'Network, mode `nat`, leaving with one address',
+    'A host with several addresses shows the one that was chosen, whichever interface the packet leaves by.',
+  ],
+  'two-networks': [
+    'Two networks',
+    'Neither reaches the other: each lets in answers and its own published ports, and nothing must be said of pairs.',
+  ],
+  'published-ports': [
+    'Endpoint with published ports',
+    'A port of every address, of one address, and of a loopback address, which is for the host alone even when a neighbour forges it; `::1` is left to a proxy, as answers to it cannot come from another interface.',
+  ],
+  'opened-ports': [
+    'Endpoint with opened ports, in a routed network',
+    'Without a host port nothing is translated: the port of the container is opened as it is.',
+  ],
+  resolver: [
+    'Resolver, in the namespace of a sandbox',
+    'DNS to port 53 goes to the free ports that the resolver has found, so that the container may use port 53 itself; answers find back by connection tracking.',
+  ],
+  'resolver-ipv6': [
+    'Resolver on an IPv6 loopback address',
+    'The same; iptables can set a source port without an address for IPv4 only, and nothing needs it.',
+  ],
+};
+
+/** Where rules differ from those of Docker 28 with its userland proxy off, and why. */
+const DIFFERENCES: readonly (readonly [where: string, docker: string, ours: string, why: string])[] = [
+  [
+    'every rule but `FORWARD -j DOCKER-USER`',
+    'no comment',
+    'the comment `libnetwork-<instance>`',
+    'so that only what is ours is ever removed, and two controllers do not disturb each other',
+  ],
+  [
+    '`DOCKER-INTERNAL`',
+    'judges by subnet',
+    'judges by interface',
+    'a forged source address does not get into an internal network',
+  ],
+  [
+    '`raw PREROUTING`',
+    'nothing for loopback addresses',
+    '`-d 127.0.0.0/8 -i BRIDGE -j DROP`',
+    'bridges route loopback addresses, for ports published on 127.0.0.1: containers must not use that',
+  ],
+  [
+    '`DOCKER-FORWARD`, containers may not talk to each other',
+    'all refused',
+    'what was translated is let in',
+    'published ports are reached from their own network too, which Docker leaves to its proxy',
+  ],
+  [
+    '`nat POSTROUTING`',
+    'masquerades a container that reaches itself, one rule for each port',
+    'masquerades all that comes back translated, one rule for each network',
+    'answers to the neighbour of a published container must pass the host as well',
+  ],
+  [
+    '`nat POSTROUTING`',
+    'masquerades all local addresses of the host',
+    'masquerades 127.0.0.0/8',
+    'containers see the true address of the host where they can answer it',
+  ],
+  [
+    'a network without masquerading',
+    'drops all that comes to a published container directly',
+    'lets in to its port only what was translated',
+    'answers to what the container asks outside come to its own address',
+  ],
+  [
+    'a family that a network does not have',
+    'no rules',
+    'those of mode `nat` without published ports',
+    'containers have link-local addresses all the same',
+  ],
+];
+
+const INTRODUCTION = `# The firewall
+
+The firewall's rules are data: drivers say what should hold (intents), one compiler makes a table for nftables of it,
+another the chains of Docker for iptables, and an engine makes the kernel hold exactly that by the smallest change.
+The same packets pass with either; the tests on the kernel send them through both, and through both variants of
+iptables. This page is made of the files in \`test/golden/firewall\`; \`npx vitest run test/unit/firewall -u\` writes it.
+
+| | \`nftables\` | \`iptables\` |
+| --- | --- | --- |
+| needs | nothing: it speaks netlink | \`iptables-save\`, \`iptables-restore\` and those of IPv6 (package \`iptables\`) |
+| where | one table of ours, \`inet libnetwork-<instance>\` | Docker's chains; rules of ours bear the comment \`libnetwork-<instance>\` |
+| a change | one transaction | one process for each family that changes; each table is a transaction, and a failure undoes the others |
+| cost of a change | that of what changes | grows with the number of rules |
+| somebody removes rules | they are back at once, by the kernel's notifications | they are back with the next \`sync\`, or change that meets the damage |
+| the user's word | a chain of a lower priority | \`DOCKER-USER\`: made if missing, called first, never changed |
+
+Take \`iptables\` where the policy of the host or its tools demand it; two engines must not be used at once for the same
+networks. Policies and chains of others are never changed by either. A host whose \`FORWARD\` policy is \`DROP\` and that
+uses nftables here must let the networks pass in its own rules, as no table can undo the \`drop\` of another.
+
+The texts below can be loaded: the first of each pair by \`nft -f\`, the second by \`iptables-restore --noflush\` and by
+\`ip6tables-restore --noflush\`, each of which skips the lines of the other.
+`;
+
+export function firewallPage(): string {
+  return [
+    INTRODUCTION,
+    differences(),
+    ...Object.entries(SCENES).map(([name, intents]) => scene(name, intents)),
+  ].join('\n');
+}
+
+function differences(): string {
+  const rows = DIFFERENCES.map((cells) => `| ${cells.join(' | ')} |\n`).join('');
+  return `## Where the iptables engine differs from Docker 28
+
+Chains, their order and the rest of the rules are Docker's, as with its userland proxy off.
+
+| where | Docker | here | why |
+| --- | --- | --- | --- |
+${rows}`;
+}
+
+function scene(name: string, intents: readonly Intent[]): string {
+  const [title, why] = WHY[name] ?? [];
+  if (title === undefined) throw new Error(`say in page.ts what the scene ${name} is, and why`);
+  const texts = goldenTexts(intents).map(
+    ([extension, text]) =>
+      `<details><summary>${extension === 'nft' ? 'nftables' : 'iptables'}</summary>\n\n\`\`\`\n${text}\`\`\`\n\n</details>\n`,
+  );
+  const asked = intents.map((intent) => `${JSON.stringify(intent)}\n`).join('');
+  return `## ${title}\n\n${why}\n\n\`\`\`json\n${asked}\`\`\`\n\n${texts.join('\n')}`;
+}
