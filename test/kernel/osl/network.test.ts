@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Change, Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, type TestHost, whyNot, withTestHost } from '../../support/kernel.ts';
 
@@ -104,6 +104,22 @@ describe.skipIf(!canUseKernel)(`two namespaces on a bridge ${whyNot}`, () => {
         macAddress: '02:42:0a:09:00:01',
         permanent: false,
       });
+    });
+  });
+
+  it('reads no routes in a namespace so young that it has no table of them', async () => {
+    await withTestHost(async ({ osl, host }) => {
+      const child = host.spawn('unshare', ['--net', 'sleep', '60'], { stdio: 'ignore' });
+      try {
+        await vi.waitFor(async () => {
+          const young = await osl.openNamespace(`/proc/${child.pid}/ns/net`);
+          const [lo] = await young.links();
+          expect([lo?.up, await young.routes()]).toEqual([false, []]);
+          await young.close();
+        });
+      } finally {
+        child.kill('SIGKILL');
+      }
     });
   });
 });
