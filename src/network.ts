@@ -68,16 +68,17 @@ export class Network {
     return this.#entry.record.configFrom;
   }
   /** The IPAM driver and the pools that it gave. */
-  get ipam(): { readonly driver: string; readonly pools: readonly NetworkPool[] } {
+  get ipam(): NetworkIpam {
     const { ipam, pools } = this.#entry.record;
-    return Object.freeze({ driver: ipam.driver, pools: Object.freeze(pools.map(publicPool)) });
+    const options = Object.freeze({ ...ipam.options });
+    return Object.freeze({ driver: ipam.driver, options, pools: Object.freeze(pools.map(publicPool)) });
   }
   /** Its static names, and which other names its sandboxes may ask for; `undefined` what was not given. */
   get dns(): NetworkDnsOptions {
     return publicDns(this.#entry.record);
   }
   get createdAt(): Date {
-    return new Date(this.#entry.record.createdAt);
+    return Object.freeze(new Date(this.#entry.record.createdAt));
   }
 
   /**
@@ -85,7 +86,9 @@ export class Network {
    * @throws INVALID_ARGUMENT, ALREADY_EXISTS (name), FORBIDDEN (address in use), UNAVAILABLE (no free address)
    */
   createEndpoint(options: EndpointOptions, waits: Waits = {}): Promise<Endpoint> {
-    return this.#core.operate(() => createEndpoint(this.#core, this.#entry, options, waits.signal));
+    return this.#core.operate('createEndpoint', () =>
+      createEndpoint(this.#core, this.#entry, options, waits.signal),
+    );
   }
 
   /** The endpoints of this network. */
@@ -106,7 +109,7 @@ export class Network {
 
   /** Changes its labels and options in place, as far as its driver can. See `updateNetwork`. */
   update(changes: NetworkChanges): Promise<void> {
-    return this.#core.operate(() => updateNetwork(this.#core, this.#entry, changes));
+    return this.#core.operate('updateNetwork', () => updateNetwork(this.#core, this.#entry, changes));
   }
 
   /**
@@ -114,8 +117,15 @@ export class Network {
    * @throws FORBIDDEN while it has endpoints, naming them; NOT_FOUND when it is gone
    */
   delete(waits: Waits = {}): Promise<void> {
-    return this.#core.operate(() => deleteNetwork(this.#core, this.#entry, waits.signal));
+    return this.#core.operate('deleteNetwork', () => deleteNetwork(this.#core, this.#entry, waits.signal));
   }
+}
+
+/** Where a network's addresses come from. */
+export interface NetworkIpam {
+  readonly driver: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly pools: readonly NetworkPool[];
 }
 
 /** One address pool of a network. */
