@@ -60,6 +60,13 @@ export interface NetworkNames extends PolicyOptions {
   readonly wildcard?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
+/** One change of a name table, as plain data. */
+export type NameChange =
+  | { readonly op: 'setEndpoint'; readonly value: EndpointNames }
+  | { readonly op: 'setSandbox'; readonly value: SandboxNames }
+  | { readonly op: 'setNetwork'; readonly value: NetworkNames }
+  | { readonly op: 'removeEndpoint' | 'removeSandbox' | 'removeNetwork'; readonly value: string };
+
 interface Sight {
   readonly networks: readonly string[];
   readonly aliases: ReadonlyMap<string, string> | undefined;
@@ -72,26 +79,24 @@ interface Sight {
 export class NameTable implements NameSource {
   readonly #zones = new Map<string, Zone>();
   readonly #sandboxes = new Map<string, Sight>();
-  readonly #networkOf = new Map<string, string>();
+  readonly #endpoints = new Map<string, EndpointNames>();
+  readonly #networks = new Map<string, NetworkNames>();
+  readonly #followers = new Set<(change: NameChange) => void>();
 
   /** Adds an endpoint, or replaces the one of this id. */
   setEndpoint(endpoint: EndpointNames): void {
-    this.removeEndpoint(endpoint.id);
+    this.#forget(endpoint.id);
     const zone = this.#zone(endpoint.networkId);
     zone.name = fold(endpoint.networkName);
     zone.displayName = endpoint.networkName;
     zone.add(hostOf(endpoint));
-    this.#networkOf.set(endpoint.id, endpoint.networkId);
+    this.#endpoints.set(endpoint.id, endpoint);
+    this.#tell({ op: 'setEndpoint', value: endpoint });
   }
 
   /** Forgets an endpoint. None of this id: nothing happens. */
   removeEndpoint(id: string): void {
-    const networkId = this.#networkOf.get(id);
-    if (networkId === undefined) return;
-    this.#networkOf.delete(id);
-    const zone = this.#zones.get(networkId);
-    zone?.remove(id);
-    if (zone?.empty) this.#zones.delete(networkId);
+    if (this.#forget(id)) this.#tell({ op: 'removeEndpoint', value: id });
   }
 
   /** Adds or replaces what a sandbox sees. */
@@ -100,10 +105,11 @@ export class NameTable implements NameSource {
       networks: [...sandbox.networks],
       aliases: aliasMap(sandbox.aliases),
     });
+    this.#tell({ op: 'setSandbox', value: sandbox });
   }
 
   removeSandbox(id: string): void {
-    this.#sandboxes.delete(id);
+    if (this.#sandboxes.delete(id)) this.#tell({ op: 'removeSandbox', value: id });
   }
 
   /** Sets the static names and the policy of a network, replacing the former ones. */
@@ -114,15 +120,35 @@ export class NameTable implements NameSource {
     zone.setStatic(staticNames(network.records), staticNames(network.wildcard));
     zone.policy = policyOf(network, fold);
     if (zone.empty) this.#zones.delete(network.id);
+    this.#networks.set(network.id, network);
+    this.#tell({ op: 'setNetwork', value: network });
   }
 
   /** Forgets a network's static names and policy; its endpoints are forgotten one by one. */
   removeNetwork(id: string): void {
+    if (this.#networks.delete(id)) this.#tell({ op: 'removeNetwork', value: id });
     const zone = this.#zones.get(id);
     if (zone === undefined) return;
     zone.setStatic(new Map(), new Map());
     zone.policy = OPEN;
     if (zone.empty) this.#zones.delete(id);
+  }
+
+  /** Makes a change that another table told its followers. */
+  change(change: NameChange): void {
+    if (change.op === 'setEndpoint') this.setEndpoint(change.value);
+    else if (change.op === 'setSandbox') this.setSandbox(change.value);
+    else if (change.op === 'setNetwork') this.setNetwork(change.value);
+    else this[change.op](change.value);
+  }
+
+  /** Tells all that is there, as changes of an empty table, then every change. Returns how to stop that. */
+  follow(follower: (change: NameChange) => void): () => void {
+    for (const value of this.#networks.values()) follower({ op: 'setNetwork', value });
+    for (const value of this.#endpoints.values()) follower({ op: 'setEndpoint', value });
+    for (const [id, sight] of this.#sandboxes) follower({ op: 'setSandbox', value: { id, ...sight } });
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
   }
 
   lookup(sandbox: string, name: string, family: Family): readonly string[] | 'no-such-type' | undefined {
@@ -184,6 +210,21 @@ export class NameTable implements NameSource {
         return this.#search({ ...sight, aliases: undefined }, host, ask);
     }
     return undefined;
+  }
+
+  /** True when there was such an endpoint. */
+  #forget(endpointId: string): boolean {
+    const networkId = this.#endpoints.get(endpointId)?.networkId;
+    if (networkId === undefined) return false;
+    this.#endpoints.delete(endpointId);
+    const zone = this.#zones.get(networkId);
+    zone?.remove(endpointId);
+    if (zone?.empty) this.#zones.delete(networkId);
+    return true;
+  }
+
+  #tell(change: NameChange): void {
+    for (const follower of this.#followers) follower(change);
   }
 
   #zone(id: string): Zone {

@@ -24,8 +24,11 @@ export interface ResolverOptions {
   readonly names: NameSource;
   /** Asked on every question that is forwarded; the first three that may be asked are used, in order. */
   readonly upstreams: () => readonly Upstream[];
-  /** The table that holds the redirection of port 53 in the sandbox's namespace. */
-  readonly firewallTable: string;
+  /**
+   * The table that holds the redirection of port 53 in the sandbox's namespace. Without one the caller redirects it
+   * to the resolver's ports.
+   */
+  readonly firewallTable?: string | undefined;
   /** Default `nftables`; `none`: port 53 itself is bound. */
   readonly firewallEngine?: FirewallEngine | undefined;
   /** The user asked for `ndots`: names without a dot are not forwarded, so that the client's search list is tried. */

@@ -10,6 +10,7 @@ import {
   type ResolverLimits,
   type ResolverOptions,
 } from './options.ts';
+import { RESOLVER_ADDRESS, type ResolverPorts, redirect } from './redirect.ts';
 import { answerLocally, encodeReply } from './reply.ts';
 import { type Handler, serveTcp, serveUdp } from './server.ts';
 
@@ -23,14 +24,16 @@ export type {
   Upstream,
 } from './options.ts';
 
-/** The address of the embedded name server inside every sandbox. */
-export const RESOLVER_ADDRESS = '127.0.0.11';
+export { RESOLVER_ADDRESS } from './redirect.ts';
+
 const DNS_PORT = 53;
 const LONGEST_MESSAGE = 65_535;
 
 /** The name server of one sandbox, running. */
 export interface Resolver {
   readonly address: string;
+  /** Where port 53 is redirected to. */
+  readonly ports: ResolverPorts;
   /** What has happened since the start, as of now. */
   readonly counters: Readonly<ResolverCounters> & { readonly inFlight: number };
   /**
@@ -99,11 +102,13 @@ class SandboxResolver implements Resolver {
       stream.once('close', () => this.#connections--);
       serveTcp(stream, this.#handle, this.#limits.tcpIdleMs);
     });
-    if (engine === 'none') return;
+    if (engine === 'none' || table === undefined) return;
     this.#firewall = await namespace.firewall({ engine, table });
-    const intent = { kind: 'resolver', id, address: this.address } as const;
-    // The whole table, so that rules which a former controller left behind lead to us as well.
-    await this.#firewall.sync([{ ...intent, udpPort: this.#udp.port, tcpPort: this.#tcp.port }]);
+    await redirect(this.#firewall, id, this.ports);
+  }
+
+  get ports(): ResolverPorts {
+    return { udpPort: this.#udp?.port ?? 0, tcpPort: this.#tcp?.port ?? 0 };
   }
 
   async close({ removeRules = false }: { readonly removeRules?: boolean } = {}): Promise<void> {

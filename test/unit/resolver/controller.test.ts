@@ -152,6 +152,7 @@ describe('the limits of name servers', () => {
     [{ timeoutMs: 0 }, 'dns.timeoutMs'],
     [{ cacheEntries: 1.5 }, 'dns.cacheEntries'],
     [{ worker: 'yes' }, 'dns.worker'],
+    [{ worker: true }, 'dns.worker'],
     [{ threads: 2 }, 'dns.threads'],
   ])('refuse %j, naming the field', async (dns, field) => {
     const refused = await refusal(setUp({ dns } as unknown as ControllerOptions));
