@@ -112,7 +112,7 @@ class DefaultIpam implements Ipam {
 
   async releaseAddress(...[poolId, address, waits]: Parameters<Ipam['releaseAddress']>): Promise<void> {
     throwIfAborted(waits?.signal);
-    await this.#spaceOf(poolId).releaseAddress(poolId, address);
+    await this.#spaceOf(poolId).releaseAddress(poolId, address, waits?.holder);
   }
 
   async usage(

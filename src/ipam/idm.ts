@@ -101,7 +101,8 @@ class LedgerIdm implements Idm {
   async release(id: number): Promise<boolean> {
     this.#check('id', id);
     await this.#load();
-    return this.#ledger.release(this.#ordinal(id));
+    const holder = await this.#ledger.holderOf(this.#ordinal(id));
+    return holder !== undefined && this.#ledger.release(this.#ordinal(id), holder);
   }
 
   async held(): Promise<{ readonly id: number; readonly holder: string }[]> {

@@ -80,8 +80,15 @@ export interface Ipam {
    * its `holder`; UNAVAILABLE no address is free
    */
   requestAddress(request: AddressRequest, options?: IpamWaits): Promise<AllocatedAddress>;
-  /** An address that is not taken: nothing happens. @throws NOT_FOUND unknown pool */
-  releaseAddress(poolId: string, address: string, options?: IpamWaits): Promise<void>;
+  /**
+   * An address that is not taken: nothing happens. With `holder`, the same when someone else is known to hold it: a
+   * release that is tried again must not free what another has got meanwhile. @throws NOT_FOUND unknown pool
+   */
+  releaseAddress(
+    poolId: string,
+    address: string,
+    options?: IpamWaits & { readonly holder?: string | undefined },
+  ): Promise<void>;
   /** Usage of a pool. Absent where the driver can't tell. */
   usage?(poolId: string, options?: IpamWaits): Promise<PoolUsage>;
   /**

@@ -68,8 +68,15 @@ export class Members {
     const name = await this.#options.name();
     const label = `${name}${SEPARATOR}${randomBytes(4).toString('hex')}`;
     const lease = await store.lease?.(leaseMs);
-    await lease?.put(`${prefix}${label}`, { v: 1 });
-    await onNewLabel(label, (other) => nameOf(other) === name);
+    try {
+      await lease?.put(`${prefix}${label}`, { v: 1 });
+      await onNewLabel(label, (other) => nameOf(other) === name);
+    } catch (error) {
+      // What came under the label already comes under the next one. The release may fail as well: then it is the
+      // end of this process, or of the store's patience, that ends the lease.
+      await lease?.release().catch(() => undefined);
+      throw error;
+    }
     if (lease) this.#rejoinWhenLost(lease);
     return label;
   }

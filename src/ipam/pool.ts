@@ -116,8 +116,9 @@ export class AddressPool {
     return formatCidr({ address: this.#address(ordinal), prefix: this.prefix });
   }
 
-  async release(ordinal: bigint): Promise<boolean> {
-    const released = await this.ledger.release(ordinal);
+  /** Frees an address that the owner holds; false when it does not. */
+  async release(ordinal: bigint, owner: string): Promise<boolean> {
+    const released = await this.ledger.release(ordinal, owner);
     // Whoever took it in the same moment has noted itself already.
     if (this.ledger.ownerOf(ordinal) === undefined) this.note(ordinal, undefined, false);
     return released;

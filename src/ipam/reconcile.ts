@@ -135,7 +135,7 @@ class Pass {
       orphans.map(async ({ ordinal, owner }) => {
         if (!mine.has(owner)) return;
         this.orphaned.add(this.#line(pool.textOf(ordinal), pool.prefix, pool.holderOf(ordinal)));
-        if (!this.#dryRun) await pool.release(ordinal);
+        if (!this.#dryRun) await pool.release(ordinal, owner);
       }),
     );
   }

@@ -96,9 +96,20 @@ export class AddressSpace {
     }
   }
 
-  async releaseAddress(poolId: string, address: string): Promise<void> {
+  /** Frees an address of ours, or of a controller that is gone; with `holder`, only if that is who holds it. */
+  async releaseAddress(poolId: string, address: string, holder: string | undefined): Promise<void> {
     const { pool } = await this.#current(poolId);
-    await pool.release(pool.ordinalOf(address));
+    const ordinal = pool.ordinalOf(address);
+    const owner = await pool.ledger.holderOf(ordinal);
+    const known = pool.holderOf(ordinal);
+    if (owner === undefined || (holder !== undefined && known !== undefined && known !== holder)) return;
+    if (await this.mayRelease(owner)) await pool.release(ordinal, owner);
+  }
+
+  /** Whether what is held under a label is this controller's, or nobody's any more. */
+  async mayRelease(label: string): Promise<boolean> {
+    if (!this.members || (await this.members.isMine(label))) return true;
+    return (await this.members.gone(new Set([label]))).has(label);
   }
 
   async usage(poolId: string): Promise<PoolUsage> {
@@ -187,9 +198,8 @@ export class AddressSpace {
     if (!this.members) return;
     const held = [...pool.ledger.held()];
     const gone = await this.members.gone(new Set(held.map(({ owner }) => owner)));
-    await Promise.all(
-      held.filter(({ owner }) => gone.has(owner)).map(({ ordinal }) => pool.release(ordinal)),
-    );
+    const lost = held.filter(({ owner }) => gone.has(owner));
+    await Promise.all(lost.map(({ ordinal, owner }) => pool.release(ordinal, owner)));
   }
 
   /** The pool of a subnet, whether it was asked for as a whole or not. */

@@ -4,7 +4,7 @@ import { PAGE_BITS } from '../bitseq/page.ts';
 import { WideBitseq } from '../bitseq/wide.ts';
 import type { Ranges } from '../ranges.ts';
 import { apply, type Change, type Outcome } from './operation.ts';
-import { LedgerPage } from './page.ts';
+import { LedgerPage, type Snapshot } from './page.ts';
 import { PageWriter } from './writer.ts';
 
 /** What may change while a ledger is in use. */
@@ -87,7 +87,7 @@ export class Ledger {
     this.#rules = rules;
   }
 
-  /** Who holds an ordinal. */
+  /** Who holds an ordinal, as far as is known here. */
   ownerOf(ordinal: bigint): string | undefined {
     return this.#pages.get(ordinal >> SHIFT)?.ownerOf(Number(ordinal & MASK));
   }
@@ -125,12 +125,20 @@ export class Ledger {
     }
   }
 
-  /** Frees an ordinal, whoever holds it; false when nobody did. It rests from now on. */
-  async release(ordinal: bigint): Promise<boolean> {
+  /** Who holds an ordinal now, once changes of it that are under way have ended. */
+  async holderOf(ordinal: bigint): Promise<string | undefined> {
     const page = await this.#settled(ordinal, (holder) => holder === undefined);
+    return page.ownerOf(Number(ordinal & MASK));
+  }
+
+  /**
+   * Frees an ordinal that the owner holds; it rests from now on. False when the owner does not hold it (any more):
+   * a release that is tried again must not free what someone else has got meanwhile.
+   */
+  async release(ordinal: bigint, owner: string): Promise<boolean> {
+    const page = await this.#settled(ordinal, (holder) => holder !== owner);
     const bit = Number(ordinal & MASK);
-    const owner = page.ownerOf(bit);
-    if (owner === undefined) return false;
+    if (page.ownerOf(bit) !== owner) return false;
     const { restMs } = this.#rules;
     const restUntil = restMs > 0 ? this.#options.clock() + restMs : undefined;
     return (await this.#change(page, { kind: 'release', bit, owner, restUntil })).done;
@@ -197,8 +205,9 @@ export class Ledger {
   }
 
   async #change(page: LedgerPage, change: Change): Promise<Outcome> {
-    apply(page, change);
-    if (change.kind === 'take') this.#index(page, change.bit);
+    const applied = apply(page, change);
+    if (change.kind === 'take' || !applied.done) this.#index(page, change.bit);
+    if (!applied.done) return applied;
     const { store } = this.#options;
     const written = store
       ? this.#writer(page, store).write(change)
@@ -219,18 +228,20 @@ export class Ledger {
   }
 
   #reload(page: LedgerPage, entry: Entry | undefined): void {
-    const before = page.words();
+    const before = page.snapshot();
     page.load(entry, this.#options.clock());
     this.#reindex(page, before);
   }
 
   /** Brings all in line with a page that was read again. */
-  #reindex(page: LedgerPage, before: Int32Array): void {
-    const after = page.words();
-    for (let i = 0; i < after.length; i++) {
-      for (let different = (before[i] ?? 0) ^ (after[i] ?? 0); different !== 0; different &= different - 1)
-        this.#index(page, i * 32 + 31 - Math.clz32(different & -different));
+  #reindex(page: LedgerPage, before: Snapshot): void {
+    const after = page.snapshot();
+    for (let i = 0; i < after.words.length; i++) {
+      for (let word = (before.words[i] ?? 0) ^ (after.words[i] ?? 0); word !== 0; word &= word - 1)
+        this.#index(page, i * 32 + 31 - Math.clz32(word & -word));
     }
+    // What rested may be held now, which is no difference in the words.
+    for (const bit of [...before.resting, ...after.resting]) this.#index(page, bit);
   }
 
   /** Brings what can be given out in line with the page, for one bit. */
@@ -310,7 +321,7 @@ export class Ledger {
     let writer = this.#writers.get(page);
     if (writer === undefined) {
       const { clock } = this.#options;
-      const onReload = (before: Int32Array) => this.#reindex(page, before);
+      const onReload = (before: Snapshot) => this.#reindex(page, before);
       const restStep = () => Math.max(1, Math.ceil(this.#rules.restMs / REST_STEPS));
       writer = new PageWriter({
         store,

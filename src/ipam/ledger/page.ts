@@ -12,6 +12,13 @@ const pageRecord = v.object({
   resting: v.optional(v.array(v.tuple([v.number(), v.string()])), []),
 });
 
+/** What can't be given out of a page. */
+export interface Snapshot {
+  /** Every bit that is held or rests, as 32-bit words. */
+  readonly words: Int32Array;
+  readonly resting: readonly number[];
+}
+
 /**
  * 4,096 ordinals of a ledger: who holds which of them, and which rest after their release. It is stored whole, in
  * one write, and its version is the store's.
@@ -78,15 +85,15 @@ export class LedgerPage {
     return until;
   }
 
-  /** Every bit that is held or rests, as 32-bit words. */
-  words(): Int32Array {
+  /** What can't be given out now. */
+  snapshot(): Snapshot {
     const all = new Int32Array(Math.ceil(this.capacity / 32));
     for (const bits of this.#owners.values()) {
       const words = bits.words();
       for (let i = 0; i < all.length; i++) all[i] = (all[i] ?? 0) | (words[i] ?? 0);
     }
     for (const bit of this.#resting.keys()) all[bit >>> 5] = (all[bit >>> 5] ?? 0) | (1 << bit);
-    return all;
+    return { words: all, resting: [...this.#resting.keys()] };
   }
 
   /**

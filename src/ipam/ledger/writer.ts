@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Datastore } from '../../datastore/datastore.ts';
 import { LibnetworkError } from '../../errors.ts';
 import { apply, type Change, type Outcome, undo } from './operation.ts';
-import type { LedgerPage } from './page.ts';
+import type { LedgerPage, Snapshot } from './page.ts';
 
 /** How often a write that meets another controller's is tried again before it fails with CONFLICT. */
 export const MAX_CONFLICTS = 100;
@@ -24,8 +24,8 @@ export interface WriterOptions {
   readonly clock: () => number;
   /** To how many milliseconds the ends of rests are rounded up. */
   readonly restStep: () => number;
-  /** Called after the page was read again; `before` are its words until then. */
-  readonly onReload: (before: Int32Array) => void;
+  /** Called after the page was read again, with what it was before. */
+  readonly onReload: (before: Snapshot) => void;
 }
 
 /**
@@ -101,7 +101,7 @@ export class PageWriter {
     const { store, key, page, clock, onReload } = this.#options;
     const entry = await store.get(key);
     batch.push(...this.#waiting.splice(0));
-    const before = page.words();
+    const before = page.snapshot();
     page.load(entry, clock());
     const lost: { waiting: Waiting; outcome: Outcome }[] = [];
     for (const waiting of batch.splice(0)) {

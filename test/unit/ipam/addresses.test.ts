@@ -148,6 +148,15 @@ describe('a certain address', () => {
     expect((await fails('FORBIDDEN', take('10.0.0.9'))).holder).toBeUndefined();
   });
 
+  it('is not released for a holder that lost it to another', async () => {
+    const { ipam, id, take } = await pool('10.0.0.0/24');
+    await take('10.0.0.9', 'endpoint web');
+    await ipam.releaseAddress(id, '10.0.0.9', { holder: 'endpoint gone' });
+    expect((await fails('FORBIDDEN', take('10.0.0.9'))).holder).toBe('endpoint web');
+    await ipam.releaseAddress(id, '10.0.0.9', { holder: 'endpoint web' });
+    await take('10.0.0.9');
+  });
+
   it.each([
     ['10.0.0.0/24', '10.0.0.0', 'the network address of 10.0.0.0/24'],
     ['10.0.0.0/24', '10.0.0.255', 'the broadcast address of 10.0.0.0/24'],

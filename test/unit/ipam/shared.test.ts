@@ -98,13 +98,17 @@ describe('controllers that share a store', () => {
     expect((await b.ipam.requestAddress({ poolId: id, address: '10.0.0.2' })).address).toBe('10.0.0.2/30');
   });
 
-  it('may release what the other took', async () => {
+  it('may release what the other took only once that is gone', async () => {
     const backing = memoryBacking();
     const [a, b] = [controller(backing, 'a'), controller(backing, 'b')];
     const id = await pool(a.ipam);
     await a.ipam.requestAddress({ poolId: id, address: '10.0.0.9' });
     await b.ipam.releaseAddress(id, '10.0.0.9');
-    expect((await a.ipam.requestAddress({ poolId: id, address: '10.0.0.9' })).address).toBe('10.0.0.9/24');
+    await fails('FORBIDDEN', b.ipam.requestAddress({ poolId: id, address: '10.0.0.9' }));
+    a.die();
+    backing.expireLeases();
+    await b.ipam.releaseAddress(id, '10.0.0.9');
+    expect((await b.ipam.requestAddress({ poolId: id, address: '10.0.0.9' })).address).toBe('10.0.0.9/24');
   });
 
   it('let an address rest, whoever released it', async () => {
@@ -117,6 +121,30 @@ describe('controllers that share a store', () => {
     expect((await b.ipam.requestAddress({ poolId: id })).address).toBe('10.0.0.3/24');
     const late = controller(backing, 'c', 60_000);
     expect((await late.ipam.requestAddress({ poolId: id })).address).toBe('10.0.0.4/24');
+  });
+
+  it('do not give an address that rests when the other has got it meanwhile', async () => {
+    const backing = memoryBacking();
+    const [a, b] = [controller(backing, 'a', 60_000), controller(backing, 'b', 60_000)];
+    const id = await pool(a.ipam, '10.0.0.0/30');
+    await b.ipam.requestAddress({ poolId: id, address: '10.0.0.2' });
+    await a.ipam.requestAddress({ poolId: id, address: '10.0.0.1' });
+    await a.ipam.releaseAddress(id, '10.0.0.1');
+    // From now on b knows that the first one rests.
+    await b.ipam.releaseAddress(id, '10.0.0.2');
+    await b.ipam.requestAddress({ poolId: id, address: '10.0.0.2' });
+    await a.ipam.requestAddress({ poolId: id, address: '10.0.0.1' });
+    await fails('UNAVAILABLE', b.ipam.requestAddress({ poolId: id }));
+  });
+
+  it('know that an address rests which they knew as held', async () => {
+    const backing = memoryBacking();
+    const [a, b] = [controller(backing, 'a', 60_000), controller(backing, 'b', 60_000)];
+    const id = await pool(a.ipam, '10.0.0.0/30');
+    await a.ipam.requestAddress({ poolId: id });
+    await b.ipam.requestAddress({ poolId: id });
+    await a.ipam.releaseAddress(id, '10.0.0.1');
+    expect((await b.ipam.requestAddress({ poolId: id })).address).toBe('10.0.0.1/30');
   });
 
   it('do not give from a pool that the other released, and heed what it made anew', async () => {
