@@ -1,11 +1,12 @@
 /** Changes to an endpoint in place: what stays as it was is not touched, and its flows go on. */
 import { type Core, driverEndpoint, driverNetwork } from './core.ts';
 import { gatewaysOf } from './defaultroutes.ts';
-import type { PortRequest } from './driverapi/driver.ts';
+import type { EndpointLimits, PortRequest } from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { publishedFamilies } from './gateway.ts';
 import { withBothLocks } from './leave.ts';
+import { checkLimits } from './limits.ts';
 import { parseOptions, type Waits } from './options.ts';
 import type { EndpointRecord } from './records.ts';
 import { allOrNothing } from './undo.ts';
@@ -14,9 +15,11 @@ import { allOrNothing } from './undo.ts';
 export interface EndpointChanges extends Waits {
   /** All the ports to publish from now on. Those that were published before keep their host ports. */
   readonly ports?: readonly PortRequest[] | undefined;
+  /** All its limits from now on; `{}` for none. */
+  readonly limits?: EndpointLimits | undefined;
 }
 
-type Changes = Pick<EndpointRecord, 'ports'>;
+type Changes = Pick<EndpointRecord, 'ports' | 'limits'>;
 
 /**
  * Makes the changes, or none of them.
@@ -45,15 +48,19 @@ export async function updateEndpoint(
 
 function parseChanges(record: EndpointRecord, changes: Omit<EndpointChanges, 'signal'>): Changes {
   for (const [field, value] of Object.entries(changes)) {
-    if (field === 'ports') continue;
+    if (field === 'ports' || field === 'limits') continue;
     throw invalid(
       field,
       value,
       'is nothing that can be changed in place: delete the endpoint, and make it anew',
     );
   }
-  const { ports = record.ports } = changes;
-  return { ports: parseOptions('endpoint', { name: record.name, ports }).ports };
+  const { ports = record.ports, limits = record.limits } = changes;
+  const parsed = parseOptions('endpoint', { name: record.name, ports, limits });
+  return {
+    ports: changes.ports === undefined ? record.ports : parsed.ports,
+    limits: changes.limits === undefined ? record.limits : parsed.limits,
+  };
 }
 
 async function updateLocked(
@@ -73,17 +80,25 @@ async function updateLocked(
   const changed: EndpointRecord = { ...record, ...changes };
   const network = driverNetwork(entry.network.record);
   const driver = core.driver(entry.network.record.driver);
-  driver.decideEndpoint?.({ network, endpoint: driverEndpoint(changed) });
+  const place = (of: EndpointRecord) => ({ network, endpoint: driverEndpoint(of) });
+  driver.decideEndpoint?.(place(changed));
+  checkLimits(driver, changed.limits);
   const { join } = record;
   const sandbox = join && core.sandboxes.get(join.sandboxId);
-  if (!join || !sandbox || !driver.publish) return core.save(entry, changed);
+  if (!join || !sandbox) return core.save(entry, changed);
   const families = publishedFamilies(record.id, gatewaysOf(sandbox));
-  const publish = async (wanted: EndpointRecord) =>
-    (await driver.publish?.({ network, endpoint: driverEndpoint(wanted) }, families)) ?? [];
-  // Until the record is written it names the former ports, which a restart brings back.
+  // Until the record is written it names the former ports and limits, which a restart brings back.
   await allOrNothing(async (undo) => {
-    const bindings = await publish(changed);
-    undo.push('publish the former ports', () => publish({ ...record, join: { ...join, bindings } }));
+    let { bindings } = join;
+    if (changes.ports !== record.ports && driver.publish) {
+      bindings = await driver.publish(place(changed), families);
+      const back = place({ ...record, join: { ...join, bindings } });
+      undo.push('publish the former ports', async () => driver.publish?.(back, families));
+    }
+    if (changes.limits !== record.limits) {
+      undo.push('bring the former limits back', async () => driver.limit?.(place(record)));
+      await driver.limit?.(place(changed));
+    }
     throwIfAborted(signal);
     await core.save(entry, { ...changed, join: { ...join, bindings } });
   });

@@ -78,6 +78,18 @@ export interface DriverEndpoint {
   readonly ports: readonly PortRequest[];
   /** What is published, as recorded. */
   readonly bindings: readonly PortBinding[];
+  /** Default: none. */
+  readonly limits?: EndpointLimits | undefined;
+}
+
+/** How much an endpoint may transfer. */
+export interface EndpointLimits {
+  /** To the container, in bits a second. Default: no limit. */
+  readonly ingress?: number | undefined;
+  /** From the container, in bits a second. Default: no limit. */
+  readonly egress?: number | undefined;
+  /** In bits: what may go at once after a rest, either way. Default: that of 20 ms, at least 64 KiB. */
+  readonly burst?: number | undefined;
 }
 
 /** A port to publish. */
@@ -189,6 +201,11 @@ export interface Driver {
     families: { readonly ipv4: boolean; readonly ipv6: boolean },
     options?: DriverWaits,
   ): Promise<readonly PortBinding[]>;
+  /**
+   * Makes the limits of a joined endpoint what `endpoint.limits` says, from whatever they are. `join` sets them too.
+   * Absent: it can limit nothing.
+   */
+  limit?(place: EndpointPlace): Promise<void>;
   /** Facts about a joined endpoint, for inspection. */
   endpointInfo?(place: EndpointPlace): Promise<Readonly<Record<string, unknown>>>;
   /** Called once, before any other call: take up what the records say. Makes and removes nothing. */

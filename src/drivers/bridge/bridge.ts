@@ -25,6 +25,7 @@ import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs, rando
 import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
+import { removeLimits, setLimits } from './limits.ts';
 import { markOf } from './mark.ts';
 import { withMtu } from './mtu.ts';
 import { Ports } from './ports.ts';
@@ -150,6 +151,7 @@ class BridgeDriver implements Driver {
     try {
       await attach(this.#devices, config, request);
       if (request.endpoint.ports.length > 0) this.#hairpins.add(id);
+      if (request.endpoint.limits !== undefined) await setLimits(this.#devices, request.endpoint);
     } catch (error) {
       joined.delete(id);
       throw error;
@@ -163,6 +165,7 @@ class BridgeDriver implements Driver {
     const outcomes = await Promise.allSettled([
       published ? this.#firewall.apply([{ remove: { kind: 'endpoint', id: endpoint.id } }]) : undefined,
       detach(this.#devices, endpoint.id),
+      removeLimits(this.#devices, endpoint),
     ]);
     const failures = outcomes.flatMap((outcome) =>
       outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
@@ -182,6 +185,11 @@ class BridgeDriver implements Driver {
     const { config, joined } = this.#network(network);
     if (joined.has(endpoint.id)) await this.#ensureHairpin(endpoint);
     return this.#ports.publish(config, endpoint, families);
+  }
+
+  async limit({ network, endpoint }: EndpointPlace): Promise<void> {
+    this.#config(network);
+    await setLimits(this.#devices, endpoint);
   }
 
   /** An endpoint that joined without ports may get some later. */

@@ -6,6 +6,7 @@ import { type BridgeConfig, bridgeNameOf } from './config.ts';
 import { type Devices, ensureBridge, isOurs } from './device.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { endpointIntent, networkIntent } from './intents.ts';
+import { ifbName, lackingLimit, setLimits } from './limits.ts';
 import { type Ports, same, showBinding } from './ports.ts';
 
 export interface Parts {
@@ -33,7 +34,9 @@ export async function reconcileBridges(
   const configs = new Map(networks.map((config) => [config.id, config]));
   for (const { network, endpoint, joined } of state.endpoints) {
     const config = configs.get(network.id);
-    if (joined && config !== undefined) await repairVeth(parts.devices, config, endpoint, links, work);
+    if (!joined || config === undefined) continue;
+    await repairVeth(parts.devices, config, endpoint, links, work);
+    await repairLimits(parts.devices, config, endpoint, links, work);
   }
   await removeOrphans(parts.devices, state, links, work);
   const intents = await expectedIntents(parts, configs, state, work);
@@ -100,6 +103,20 @@ async function repairVeth(
   ]);
 }
 
+async function repairLimits(
+  devices: Devices,
+  config: BridgeConfig,
+  endpoint: DriverEndpoint,
+  links: ReadonlyMap<string, Link>,
+  { dryRun, missing }: Work,
+): Promise<void> {
+  if (!links.has(vethName(endpoint.id))) return;
+  const lacks = await lackingLimit(devices, endpoint, links);
+  if (lacks === undefined) return;
+  missing.push(`limits of endpoint ${endpoint.name} in network ${config.name}: ${lacks}`);
+  if (!dryRun) await setLimits(devices, endpoint);
+}
+
 /** What carries our mark and no record goes. Other drivers' links are of other kinds or other names. */
 async function removeOrphans(
   { host, mark, logger }: Devices,
@@ -110,13 +127,14 @@ async function removeOrphans(
   const networks = new Set<string>(state.networks.map(({ id }) => id));
   const joined = state.endpoints.filter((each) => each.joined).map(({ endpoint }) => endpoint.id);
   const veths = new Set(joined.map(vethName));
+  const ifbs = new Set(state.endpoints.filter(isSlowed).map(({ endpoint }) => ifbName(endpoint.id)));
+  const names = new Set([...veths, ...ifbs]);
   for (const link of links.values()) {
     const owner = mark.ownerOf(link);
     if (owner === undefined && !mark.isHalfMade(link)) continue;
-    const ours = link.kind === 'bridge' || (link.kind === 'veth' && /^v[0-9a-f]{11}$/.test(link.name));
     const recorded =
-      owner === undefined ? isRecorded(link, state, veths) : networks.has(owner) || veths.has(link.name);
-    if (!ours || recorded) continue;
+      owner === undefined ? isRecorded(link, state, names) : networks.has(owner) || names.has(link.name);
+    if (!isOfOurKind(link) || recorded) continue;
     orphaned.push(`${link.kind} ${link.name}`);
     if (dryRun) continue;
     logger.info(`removing ${link.kind} ${link.name}, which no record names`, { owner });
@@ -124,9 +142,19 @@ async function removeOrphans(
   }
 }
 
+/** Other drivers' links have other names. */
+function isOfOurKind({ kind, name }: Link): boolean {
+  if (kind === 'veth') return /^v[0-9a-f]{11}$/.test(name);
+  return kind === 'bridge' || (kind === 'ifb' && /^i[0-9a-f]{11}$/.test(name));
+}
+
+function isSlowed({ endpoint, joined }: DriverState['endpoints'][number]): boolean {
+  return joined && endpoint.limits?.egress !== undefined;
+}
+
 /** A half-made link is known by its name alone. */
-function isRecorded(link: Link, state: DriverState, veths: ReadonlySet<string>): boolean {
-  return veths.has(link.name) || state.networks.some((network) => bridgeNameOf(network) === link.name);
+function isRecorded(link: Link, state: DriverState, names: ReadonlySet<string>): boolean {
+  return names.has(link.name) || state.networks.some((network) => bridgeNameOf(network) === link.name);
 }
 
 /** The rules that should hold, once the host ports that they need are held. */

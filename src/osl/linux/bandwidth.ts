@@ -1,4 +1,4 @@
-import { invalid } from '../../errors.ts';
+import { invalid, LibnetworkError } from '../../errors.ts';
 import type { Bandwidth, Rate } from '../osl.ts';
 import { type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './netlink/message.ts';
 import * as tc from './netlink/qdisc.ts';
@@ -76,7 +76,17 @@ async function redirectionOf(socket: NetlinkSocket, index: number): Promise<numb
 }
 
 async function act(socket: NetlinkSocket, requests: readonly NetlinkRequest[]): Promise<void> {
-  for (const { error } of await socket.request(requests)) if (error) throw error;
+  for (const { error } of await socket.request(requests)) {
+    if (error?.errno !== 'ENOENT') {
+      if (error) throw error;
+      continue;
+    }
+    throw new LibnetworkError(
+      'NOT_IMPLEMENTED',
+      `${error.message}: this kernel lacks sch_tbf, sch_ingress, cls_u32 or act_mirred, which limits are made of`,
+      { errno: error.errno, cause: error },
+    );
+  }
 }
 
 async function remove(socket: NetlinkSocket, payload: Buffer, operation: string): Promise<void> {

@@ -71,6 +71,41 @@ describe('endpoint.update', () => {
     });
   });
 
+  it('sets and takes away limits, and touches ports only where it names them', async () => {
+    const it = await published([tcp(80, 8080)]);
+    const limits = { ingress: 8_000_000, egress: 800_000, burst: 80_000 };
+    await it.endpoint.update({ limits });
+    expect(it.endpoint.limits).toEqual(limits);
+    expect(hosts(it.endpoint.ports)).toEqual([8080]);
+    const next = await restart(it, ['c1']);
+    expect(next.controller.network('front')?.endpoint('web')?.limits).toEqual(limits);
+    await expectNothingToRepair(next);
+    await next.controller.network('front')?.endpoint('web')?.update({ limits: {} });
+    await expectNothingToRepair(next);
+  });
+
+  it.for([{ ingress: 7 }, { egress: 1.5 }, { burst: Number.NaN }, { inbound: 8 }])(
+    'refuses the limits %o by name',
+    async (limits: object) => {
+      const it = await published([]);
+      const [name] = Object.keys(limits);
+      expect(await refusal(it.endpoint.update({ limits }))).toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        field: `limits.${name}`,
+      });
+    },
+  );
+
+  it('refuses limits where the driver can keep to none', async () => {
+    const { controller } = await setUp();
+    const network = await controller.createNetwork({ name: 'h', driver: 'host' });
+    const options = { name: 'web', limits: { egress: 8_000 } };
+    expect(await refusal(network.createEndpoint(options))).toMatchObject({
+      code: 'NOT_IMPLEMENTED',
+      field: 'limits',
+    });
+  });
+
   it('is told by an event', async () => {
     const it = await published([]);
     const told: unknown[] = [];
