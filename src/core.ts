@@ -155,6 +155,7 @@ export function driverEndpoint(record: EndpointRecord): DriverEndpoint {
     ipv6: record.ipv6?.address,
     options: record.options,
     ports: record.ports,
+    limits: record.limits,
     bindings: record.join?.bindings ?? [],
   };
 }

@@ -1,5 +1,5 @@
 import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
-import type { Driver, PortBinding } from './driverapi/driver.ts';
+import type { Driver, EndpointLimits, PortBinding } from './driverapi/driver.ts';
 import { type EndpointChanges, updateEndpoint } from './endpointupdate.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
@@ -8,6 +8,7 @@ import type { Ipam } from './ipam/ipam.ts';
 import { joinSandbox } from './join.ts';
 import { detach, leaveSandbox, settleAfterLeave } from './leave.ts';
 import type { NetworkEntry } from './network.ts';
+import { checkLimits } from './limits.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
 import {
@@ -89,7 +90,12 @@ export class Endpoint {
     );
   }
 
-  /** Changes its published ports in place; what stays is not touched. See `updateEndpoint`. */
+  /** How much it may transfer, in bits a second; what is not named is not limited. */
+  get limits(): EndpointLimits {
+    return Object.freeze({ ...this.#entry.record.limits });
+  }
+
+  /** Changes its published ports and its limits in place; what stays is not touched. See `updateEndpoint`. */
   update(changes: EndpointChanges): Promise<void> {
     return this.#core.operate(() => updateEndpoint(this.#core, this.#entry, changes));
   }
@@ -164,6 +170,7 @@ export async function createEndpoint(
   }
   throwIfAborted(signal);
   const driver = core.driver(network.record.driver);
+  checkLimits(driver, parsed.limits);
   const { ipv4: wanted4, ipv6: wanted6, ...rest } = parsed;
   const record: EndpointRecord = {
     schema: SCHEMA_VERSION,

@@ -136,7 +136,7 @@ const drop = (): void => {
 const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
 export type { DnsOptions, NetworkDnsOptions } from './dnsoptions.ts';
-export type { Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
+export type { EndpointLimits, Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
 export type { Endpoint } from './endpoint.ts';
 export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { Datastore } from './datastore/datastore.ts';
 import { controllerDns, type DnsOptions, type NetworkDnsOptions, networkDns } from './dnsoptions.ts';
-import type { DriverFactory, Logger, PortRequest, Scope } from './driverapi/driver.ts';
+import type { DriverFactory, EndpointLimits, Logger, PortRequest, Scope } from './driverapi/driver.ts';
 import { invalid } from './errors.ts';
 import {
   address,
@@ -21,6 +21,7 @@ import {
   subnet,
 } from './fields.ts';
 import { familyOf } from './ip.ts';
+import { limits } from './limits.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import type { ExposedPort } from './records.ts';
@@ -137,6 +138,8 @@ export interface EndpointOptions {
   readonly options?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** Ports to publish on the host. */
   readonly ports?: readonly PortRequest[] | undefined;
+  /** How much it may transfer, in bits a second. @default no limit */
+  readonly limits?: EndpointLimits | undefined;
 }
 
 export interface JoinOptions extends Waits {
@@ -251,6 +254,7 @@ const schemas = {
     ),
     options: v.optional(driverOptions, {}),
     ports: v.optional(v.array(portRequest), []),
+    limits: v.optional(limits),
   }),
   join: v.object({
     aliases: v.optional(v.array(hostname), []),

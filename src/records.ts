@@ -2,7 +2,7 @@
  * What is persisted, as plain data. A record's `state` is the journal: it says what was about to happen, and the
  * record holds everything that is needed to undo or finish it.
  */
-import type { PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
+import type { EndpointLimits, PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import type { Family } from './ip.ts';
@@ -89,6 +89,7 @@ export interface EndpointRecord {
   readonly sysctls: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string | number | boolean>>;
   readonly ports: readonly PortRequest[];
+  readonly limits?: EndpointLimits | undefined;
   readonly createdAt: string;
   /** From `joining` to `leaving`. */
   readonly join?: JoinRecord | undefined;
