@@ -4,6 +4,13 @@ import type { Datastore, Lease } from '../datastore/datastore.ts';
 /** Ends a controller's name in a label; what follows is one life of it. */
 const SEPARATOR = '/';
 
+/** A controller from one lease to the next. */
+interface Life {
+  readonly label: string;
+  /** Absent where the store knows no leases. */
+  readonly lease: Lease | undefined;
+}
+
 export interface MembersOptions {
   readonly store: Datastore;
   /** The start of the members' keys; the label follows. */
@@ -22,6 +29,7 @@ export interface MembersOptions {
 export class Members {
   readonly #options: MembersOptions;
   #current: Promise<string> | undefined;
+  #begun: Life | undefined;
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -64,21 +72,24 @@ export class Members {
   }
 
   async #join(): Promise<string> {
-    const { store, prefix, leaseMs, onNewLabel } = this.#options;
     const name = await this.#options.name();
-    const label = `${name}${SEPARATOR}${randomBytes(4).toString('hex')}`;
-    const lease = await store.lease?.(leaseMs);
-    try {
-      await lease?.put(`${prefix}${label}`, { v: 1 });
-      await onNewLabel(label, (other) => nameOf(other) === name);
-    } catch (error) {
-      // What came under the label already comes under the next one. The release may fail as well: then it is the
-      // end of this process, or of the store's patience, that ends the lease.
-      await lease?.release().catch(() => undefined);
-      throw error;
-    }
+    // A life that began before, but could not bring all that it holds under its label, is gone on with: some of it
+    // is under that label already.
+    if (this.#begun?.lease?.lost.aborted) this.#begun = undefined;
+    this.#begun ??= await this.#begin(name);
+    const { label, lease } = this.#begun;
+    await this.#options.onNewLabel(label, (other) => nameOf(other) === name);
+    this.#begun = undefined;
     if (lease) this.#rejoinWhenLost(lease);
     return label;
+  }
+
+  async #begin(name: string): Promise<Life> {
+    const { store, prefix, leaseMs } = this.#options;
+    const label = `${name}${SEPARATOR}${randomBytes(4).toString('hex')}`;
+    const lease = await store.lease?.(leaseMs);
+    await lease?.put(`${prefix}${label}`, { v: 1 });
+    return { label, lease };
   }
 
   #rejoinWhenLost(lease: Lease): void {
