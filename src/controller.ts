@@ -1,12 +1,17 @@
 import { Core, type CoreParts } from './core.ts';
+import { LibnetworkError } from './errors.ts';
 import type { EventName, Listener } from './events.ts';
+import { followHostServers } from './hostservers.ts';
 import type { NetworkId, SandboxId } from './ids.ts';
+import { type Inspection, inspect } from './inspect.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { NetworkOptions, SandboxOptions, Waits } from './options.ts';
 import { ensurePredefined } from './predefined.ts';
 import { type ReconcileOptions, type ReconcileReport, reconcile, reconcileAddresses } from './reconcile.ts';
 import { loadRecords, release, settle } from './restore.ts';
+import { hookCall, listenForHooks, type RuntimeHookCall } from './runtimehook.ts';
 import { closeSandbox, createSandbox, type Sandbox } from './sandbox.ts';
+import type { OperationCounters } from './telemetry.ts';
 import { allOfThem } from './undo.ts';
 
 /** What the controller works with, and how each is closed with it. */
@@ -21,12 +26,16 @@ export interface StartOptions {
   readonly activeSandboxes: readonly string[];
   /** Makes the networks that every Docker host has. */
   readonly predefined: boolean;
+  /** Listens for hooks of container runtimes. */
+  readonly runtimeHook: boolean;
 }
 
 /** Owns drivers, IPAM, the stores and every object. Opened by `NetworkController.open` of the package's root. */
 export class NetworkController implements AsyncDisposable {
   readonly #core: Core;
   readonly #close: ControllerParts['close'];
+  #stopFollowing: (() => void) | undefined;
+  #stopListening: (() => Promise<void>) | undefined;
   #closing: Promise<void> | undefined;
 
   protected constructor(parts: ControllerParts) {
@@ -35,12 +44,26 @@ export class NetworkController implements AsyncDisposable {
   }
 
   /** Reads the records, settles what the last controller left half done, takes up what lives, and reconciles. */
-  protected async start({ activeSandboxes, predefined }: StartOptions): Promise<void> {
+  protected async start({ activeSandboxes, predefined, runtimeHook }: StartOptions): Promise<void> {
     await loadRecords(this.#core);
     await reconcileAddresses(this.#core, {});
     await settle(this.#core, activeSandboxes);
     await reconcile(this.#core, {});
     if (predefined) await ensurePredefined(this.#core);
+    this.#stopFollowing = followHostServers(this.#core);
+    if (runtimeHook)
+      this.#stopListening = await listenForHooks(this.#core, (id, key) => this.#setKey(id, key));
+  }
+
+  async #setKey(containerId: string, key: string): Promise<void> {
+    const sandbox = this.sandbox(containerId);
+    if (!sandbox) throw new LibnetworkError('NOT_FOUND', `failed to get sandbox for ${containerId}`);
+    await sandbox.setKey(key);
+  }
+
+  /** 64 hex digits; the same for every controller on this run directory. */
+  get id(): string {
+    return this.#core.id;
   }
 
   /** What tells this controller's objects from others'. */
@@ -54,7 +77,7 @@ export class NetworkController implements AsyncDisposable {
    * CONFLICT (a subnet or a bridge that overlaps another one)
    */
   createNetwork(options: NetworkOptions, waits: Waits = {}): Promise<Network> {
-    return this.#core.operate(() => createNetwork(this.#core, options, waits.signal));
+    return this.#core.operate('createNetwork', () => createNetwork(this.#core, options, waits.signal));
   }
 
   /**
@@ -62,7 +85,7 @@ export class NetworkController implements AsyncDisposable {
    * @throws INVALID_ARGUMENT naming the field, ALREADY_EXISTS (container), FORBIDDEN (privileges)
    */
   createSandbox(options: SandboxOptions, waits: Waits = {}): Promise<Sandbox> {
-    return this.#core.operate(() => createSandbox(this.#core, options, waits.signal));
+    return this.#core.operate('createSandbox', () => createSandbox(this.#core, options, waits.signal));
   }
 
   /** All networks, in the order they were made; also those whose deletion failed, so that it can be tried again. */
@@ -96,8 +119,24 @@ export class NetworkController implements AsyncDisposable {
    * operations under way, and later ones wait for it.
    */
   reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
-    if (this.#core.closed) return this.#core.operate(() => reconcile(this.#core, options));
-    return this.#core.gate.alone(() => reconcile(this.#core, options));
+    if (this.#core.closed) return this.#core.operate('reconcile', () => reconcile(this.#core, options));
+    const alone = () => this.#core.gate.alone(() => reconcile(this.#core, options));
+    return this.#core.telemetry.measure('reconcile', alone);
+  }
+
+  /** How a container runtime's configuration names the hook that sets a sandbox's key. See `runtimeHook`. */
+  runtimeHook(containerId: string): RuntimeHookCall {
+    return hookCall(this.#core, containerId);
+  }
+
+  /** The whole state as data, frozen. It costs as much as there is. */
+  inspect(): Inspection {
+    return inspect(this.#core);
+  }
+
+  /** How often each operation ran, how it ended and how long it took, by its name. */
+  get counters(): Readonly<Record<string, OperationCounters>> {
+    return this.#core.telemetry.counters;
   }
 
   on<E extends EventName>(event: E, listener: Listener<E>): this {
@@ -121,8 +160,10 @@ export class NetworkController implements AsyncDisposable {
 
   async #shutDown(): Promise<void> {
     const core = this.#core;
+    this.#stopFollowing?.();
     await core.shut();
     await allOfThem('close the controller', [
+      async () => this.#stopListening?.(),
       () => release(core, (entry) => closeSandbox(core, entry, 'release')),
       ...[...core.drivers.values()].map((driver) => async () => driver.close?.()),
       ...this.#close,

@@ -4,7 +4,7 @@ import type { Driver, DriverEndpoint, DriverNetwork, EndpointPlace, Logger } fro
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { Events } from './events.ts';
-import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
+import { type EndpointId, type NetworkId, type SandboxId, shortHash } from './ids.ts';
 import type { Ipam } from './ipam/ipam.ts';
 import { Gate, Locks } from './locks.ts';
 import type { NetworkEntry } from './network.ts';
@@ -14,6 +14,7 @@ import { type EndpointRecord, keyOf, type NetworkRecord, type StoredRecord } fro
 import type { NameTable } from './resolver/names.ts';
 import type { NameServers } from './resolver/servers.ts';
 import type { SandboxEntry } from './sandbox.ts';
+import { Telemetry } from './telemetry.ts';
 
 export interface CoreParts {
   readonly osl: Osl;
@@ -31,6 +32,8 @@ export interface CoreParts {
 }
 
 export class Core {
+  /** The same for every controller on this run directory, so that containers find the next one. */
+  readonly id: string;
   readonly osl: Osl;
   readonly instance: string;
   readonly runDir: string;
@@ -52,9 +55,12 @@ export class Core {
   readonly sandboxesByContainer = new Map<string, SandboxEntry>();
   /** Names of networks that can't be deleted. */
   readonly predefined = new Set<string>();
+  readonly telemetry: Telemetry;
   #closed = false;
 
   constructor(parts: CoreParts) {
+    this.id = shortHash(parts.runDir, 64);
+    this.telemetry = new Telemetry(parts.instance);
     this.osl = parts.osl;
     this.instance = parts.instance;
     this.runDir = parts.runDir;
@@ -72,9 +78,9 @@ export class Core {
   }
 
   /** Runs one operation of the public surface. @throws UNAVAILABLE after close */
-  operate<T>(act: () => Promise<T>): Promise<T> {
+  operate<T>(name: string, act: () => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new LibnetworkError('UNAVAILABLE', 'the controller is closed'));
-    return this.gate.shared(act);
+    return this.telemetry.measure(name, () => this.gate.shared(act));
   }
 
   get closed(): boolean {

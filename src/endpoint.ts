@@ -7,8 +7,8 @@ import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip
 import type { Ipam } from './ipam/ipam.ts';
 import { joinSandbox } from './join.ts';
 import { detach, leaveSandbox, settleAfterLeave } from './leave.ts';
-import type { NetworkEntry } from './network.ts';
 import { checkLimits } from './limits.ts';
+import type { NetworkEntry } from './network.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
 import {
@@ -85,7 +85,7 @@ export class Endpoint {
    * @throws INVALID_ARGUMENT for a sandbox of another controller; FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
    */
   join(sandbox: Sandbox, options: JoinOptions = {}): Promise<void> {
-    return this.#core.operate(async () =>
+    return this.#core.operate('join', async () =>
       joinSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), options),
     );
   }
@@ -97,12 +97,12 @@ export class Endpoint {
 
   /** Changes its published ports and its limits in place; what stays is not touched. See `updateEndpoint`. */
   update(changes: EndpointChanges): Promise<void> {
-    return this.#core.operate(() => updateEndpoint(this.#core, this.#entry, changes));
+    return this.#core.operate('updateEndpoint', () => updateEndpoint(this.#core, this.#entry, changes));
   }
 
   /** Takes the endpoint out of its sandbox; its addresses stay its own. @throws FORBIDDEN when not joined to it */
   leave(sandbox: Sandbox, waits: Waits = {}): Promise<void> {
-    return this.#core.operate(async () =>
+    return this.#core.operate('leave', async () =>
       leaveSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), waits.signal),
     );
   }
@@ -112,7 +112,7 @@ export class Endpoint {
    * @throws FORBIDDEN while joined, unless `force`; NOT_FOUND when it is gone
    */
   delete(options: DeleteEndpointOptions = {}): Promise<void> {
-    return this.#core.operate(() => deleteEndpoint(this.#core, this.#entry, options));
+    return this.#core.operate('deleteEndpoint', () => deleteEndpoint(this.#core, this.#entry, options));
   }
 }
 

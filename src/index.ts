@@ -61,6 +61,7 @@ async function assemble(
     defaultAddressPools,
     activeSandboxes,
     predefined,
+    runtimeHook,
     hostResolvConf,
     dns: { worker, ...limits },
   } = parseOptions('controller', plain);
@@ -89,7 +90,7 @@ async function assemble(
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
     close: [...opened].reverse(),
   };
-  return { parts, start: { activeSandboxes, predefined } };
+  return { parts, start: { activeSandboxes, predefined, runtimeHook } };
 }
 
 /** Records of a network must outlive the process only where a directory is given. */
@@ -142,6 +143,7 @@ export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
 export type { ControllerEvents, EventName } from './events.ts';
 export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
+export type { Inspection, SandboxOpen } from './inspect.ts';
 export type { Network, NetworkPool } from './network.ts';
 export type { NetworkChanges } from './networkupdate.ts';
 export type {
@@ -157,4 +159,6 @@ export { kernelAvailability } from './osl/linux/availability.ts';
 export { linuxOsl } from './osl/linux/index.ts';
 export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
 export type { DnsCounters } from './resolver/servers.ts';
+export type { RuntimeHookCall } from './runtimehook.ts';
 export type { Sandbox } from './sandbox.ts';
+export { OPERATION_CHANNEL, type OperationCounters, type OperationMessage } from './telemetry.ts';

@@ -53,6 +53,8 @@ export interface ControllerOptions {
   readonly activeSandboxes?: readonly string[] | undefined;
   /** Makes the networks `bridge`, `host` and `none` where they are not; they can't be deleted. @default false */
   readonly predefined?: boolean | undefined;
+  /** Listens at a socket in `runDir` for `libnetwork-setkey`, the hook of container runtimes. @default false */
+  readonly runtimeHook?: boolean | undefined;
   /** The host's list of name servers, followed as it changes. @default '/etc/resolv.conf' */
   readonly hostResolvConf?: string | undefined;
   /** Controllers of different instances never touch each other's objects. @default 'default' */
@@ -298,6 +300,7 @@ const schemas = {
     activeSandboxes: v.optional(v.array(name), []),
     predefined: flag,
     hostResolvConf: v.optional(path),
+    runtimeHook: flag,
     dns: v.optional(controllerDns, {}),
     instance: v.optional(
       v.pipe(

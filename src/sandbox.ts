@@ -85,7 +85,9 @@ export class Sandbox {
    * @throws INVALID_ARGUMENT naming the field
    */
   refresh(options: RefreshOptions = {}, waits: Waits = {}): Promise<void> {
-    return this.#core.operate(() => refreshSandbox(this.#core, this.#entry, options, waits.signal));
+    return this.#core.operate('refreshSandbox', () =>
+      refreshSandbox(this.#core, this.#entry, options, waits.signal),
+    );
   }
 
   /**
@@ -93,7 +95,9 @@ export class Sandbox {
    * @throws ALREADY_EXISTS when another endpoint of one of its networks has the name
    */
   rename(name: string, waits: Waits = {}): Promise<void> {
-    return this.#core.operate(() => renameSandbox(this.#core, this.#entry, name, waits.signal));
+    return this.#core.operate('renameSandbox', () =>
+      renameSandbox(this.#core, this.#entry, name, waits.signal),
+    );
   }
 
   /**
@@ -101,7 +105,7 @@ export class Sandbox {
    * @throws NOT_FOUND, INVALID_ARGUMENT for a path that is no namespace: another one may be tried
    */
   setKey(path: string, waits: Waits = {}): Promise<void> {
-    return this.#core.operate(() => setKey(this.#core, this.#entry, path, waits.signal));
+    return this.#core.operate('setKey', () => setKey(this.#core, this.#entry, path, waits.signal));
   }
 
   /** What its name server has done since it started; `undefined` on the host's own namespace, which has none. */
@@ -114,7 +118,7 @@ export class Sandbox {
    * @throws NOT_FOUND when it is gone; what could not be removed, all of it
    */
   delete(waits: Waits = {}): Promise<void> {
-    return this.#core.operate(() => deleteSandbox(this.#core, this.#entry, waits.signal));
+    return this.#core.operate('deleteSandbox', () => deleteSandbox(this.#core, this.#entry, waits.signal));
   }
 
   #namespace(): Namespace {

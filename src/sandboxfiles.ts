@@ -4,7 +4,13 @@ import type { Core } from './core.ts';
 import { kernelFileError } from './fileerrors.ts';
 import { isGatewayEndpoint } from './gateway.ts';
 import { addEntries, buildHosts, type HostEntry, ownNames, removeEntries } from './hostfiles/etchosts.ts';
-import { editInPlace, readHostResolvConf, writeInPlace, writeResolvConf } from './hostfiles/files.ts';
+import {
+  editInPlace,
+  type HostPaths,
+  readHostResolvConf,
+  writeInPlace,
+  writeResolvConf,
+} from './hostfiles/files.ts';
 import { type Generated, generate } from './hostfiles/resolvconf.ts';
 import { FAMILIES } from './ip.ts';
 import { plain } from './pools.ts';
@@ -27,11 +33,16 @@ export function sandboxFiles(
   };
 }
 
+/** Where the host's name servers are listed. A list that the caller names has no second one behind it. */
+export function hostPaths({ hostResolvConf: path }: Core): HostPaths {
+  return path === undefined ? {} : { main: path, systemd: path };
+}
+
 /** What the sandbox's `resolv.conf` says, and whom its name server asks. */
 export async function resolvConfOf(core: Core, record: SandboxRecord): Promise<Generated> {
   const hostNetwork = record.namespace.kind === 'host';
   return generate({
-    hostFile: await readHostResolvConf({ main: core.hostResolvConf }),
+    hostFile: await readHostResolvConf(hostPaths(core)),
     ...record.dns,
     embedded: hostNetwork ? undefined : RESOLVER_ADDRESS,
     hostNetwork,
@@ -53,6 +64,11 @@ export async function writeNewFiles(entry: SandboxEntry, resolvConf: string): Pr
 /** Writes both files anew after the settings they follow from have changed. What somebody edited stays edited. */
 export async function rewriteFiles(entry: SandboxEntry, resolvConf: string): Promise<void> {
   await writeNewFiles(entry, resolvConf);
+}
+
+/** Writes `resolv.conf` alone. */
+export async function writeServers({ record: { files } }: SandboxEntry, resolvConf: string): Promise<void> {
+  await writeResolvConf(files.resolvConf, resolvConf).catch(kernelFileError('write', files.resolvConf));
 }
 
 /** Lets the sandbox's name server ask other servers from now on. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, unwatchFile, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Entry } from '../../../src/datastore/datastore.ts';
@@ -15,7 +15,13 @@ export class World {
   readonly kernel = new FakeKernel();
   readonly backing = memoryBacking();
   readonly runDir = mkdtempSync(join(tmpdir(), 'libnetwork-crash-'));
+  /** The host's list of name servers. */
+  readonly resolvConf = join(this.runDir, 'resolv.conf');
   readonly complaints: string[] = [];
+
+  constructor() {
+    writeFileSync(this.resolvConf, 'nameserver 192.0.2.53\n');
+  }
 
   /** Starts a process: a controller whose every kernel call and store write is a step of `faults`. */
   async open(
@@ -40,6 +46,7 @@ export class World {
       store,
       runDir: this.runDir,
       activeSandboxes,
+      hostResolvConf: this.resolvConf,
       logger,
       ...more,
     });
@@ -88,6 +95,8 @@ export class World {
   }
 
   remove(): void {
+    // A process that crashed has not done it.
+    unwatchFile(this.resolvConf);
     rmSync(this.runDir, { recursive: true, force: true });
   }
 }

@@ -85,6 +85,8 @@ export const rooms: readonly Room[] = [
   },
   { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
+  // Programs speak to a controller over its sockets, and are started by what they do not know.
+  { name: 'programs', holds: /^cmd\//, sees: [words, /^cmd\//] },
   {
     name: 'core',
     holds: /^[a-z0-9-]+$/,
