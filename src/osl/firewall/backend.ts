@@ -2,6 +2,7 @@
 import { ruleMark } from './mark.ts';
 import type { Chain, ElementSet, Table } from './model.ts';
 import type { Transaction } from './transaction.ts';
+import type { Flow } from './trespass.ts';
 
 /**
  * One table of one kernel. The engine never has two calls under way on the same backend.
@@ -20,6 +21,8 @@ export interface RulesetBackend {
    * or may have. Keeps no process alive. A backend that nobody else can change does not have it. Called once.
    */
   watch?(table: string, onRemoval: () => void): void;
+  /** Makes the kernel forget tracked connections, so that their next packets are judged as first ones. */
+  forget?(matches: (flow: Flow) => boolean): Promise<void>;
   /** Frees the handle; the table stays. */
   close(): Promise<void>;
 }

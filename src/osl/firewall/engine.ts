@@ -16,6 +16,7 @@ import { Repairs } from './repairs.ts';
 import { report } from './report.ts';
 import { Ruleset } from './ruleset.ts';
 import type { Transaction } from './transaction.ts';
+import { trespassOf } from './trespass.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -78,6 +79,7 @@ class RulesetFirewall implements Firewall {
       await this.#commit(transaction);
       this.#ruleset = wanted;
       this.#known = true;
+      if (outcome.missing.length > 0) await this.#closeGap();
       return outcome;
     });
   }
@@ -138,6 +140,11 @@ class RulesetFirewall implements Firewall {
     if (transaction.operations.length > 0) await this.#backend.commit(transaction);
   }
 
+  /** Ends what came about while rules were missing. */
+  async #closeGap(): Promise<void> {
+    await this.#backend.forget?.(trespassOf(this.#ruleset.intents()));
+  }
+
   /** Puts back what somebody else has removed, and nothing that they added. */
   async #repair(): Promise<void> {
     this.#known = false;
@@ -148,6 +155,7 @@ class RulesetFirewall implements Firewall {
     await this.#commit(staged.transaction);
     this.#ruleset.accept(staged);
     this.#known = true;
+    await this.#closeGap();
     if (staged.transaction.operations.length === 0) return;
     const { missing } = report(found, this.#ruleset.table(), staged.transaction);
     // What the listener throws is no failure of the repair.

@@ -7,7 +7,16 @@ import { netlinkBackend } from '../../../src/osl/linux/nftables/backend.ts';
 import { canUseKernel, whyNot } from '../../support/kernel.ts';
 import { endpoint, port } from '../../unit/firewall/intents.ts';
 import { TABLE } from './support.ts';
-import { addressOf, HOST, networkIntents, nextLine, OUTSIDE, type World, withWorld } from './world.ts';
+import {
+  addressOf,
+  HOST,
+  NOT_THERE_MS,
+  networkIntents,
+  nextLine,
+  OUTSIDE,
+  type World,
+  withWorld,
+} from './world.ts';
 
 const INTENTS: readonly Intent[] = [
   ...networkIntents(),
@@ -84,6 +93,33 @@ describe.skipIf(!canUseKernel)(`established flows${whyNot && ` (skipped: ${whyNo
       await world.firewall.apply([{ remove: other }]);
       expect(await world.ask(world.at('outside'), HOST.ipv4, 8085, false)).toBeUndefined();
       await stillThere();
+    });
+  });
+
+  it('that came about while the rules were away end with the repair, and those of before go on', async () => {
+    const stillThere = async (check: () => Promise<void>) =>
+      Promise.race([
+        check().then(() => true),
+        new Promise((resolve) => setTimeout(resolve, NOT_THERE_MS, false)),
+      ]);
+    await withWorld(INTENTS, async (world) => {
+      const before = [
+        await flow(world, 'outside', HOST.ipv4, 8080),
+        await flow(world, 'nat-2', OUTSIDE.ipv4, 80),
+        await flow(world, 'outside', addressOf('ipv4', 'open', 2), 80),
+      ];
+      await world.firewall.close();
+      const table = netlinkBackend(world.hostFd);
+      await table.commit({ table: TABLE, operations: [{ op: 'deleteTable' }, { op: 'addTable' }] });
+      const during = [
+        await flow(world, 'outside', addressOf('ipv4', 'nat', 2), 81),
+        await flow(world, 'other-2', addressOf('ipv4', 'nat', 2), 81),
+        await flow(world, 'internal-2', addressOf('ipv6', 'nat', 2), 80),
+      ];
+      await table.close();
+      await (await world.reopen()).sync(INTENTS);
+      expect(await Promise.all(before.map(stillThere))).toEqual([true, true, true]);
+      expect(await Promise.all(during.map(stillThere))).toEqual([false, false, false]);
     });
   });
 });

@@ -8,6 +8,8 @@ import * as nft from './constants.ts';
 
 /** linux/netfilter/nfnetlink.h: NFNLGRP_NFTABLES */
 const GROUP = 7;
+/** linux/sockios.h: a descriptor of the network namespace of a socket. */
+const SIOCGSKNS = 0x894c;
 /** Room for what our own largest transactions make the kernel tell. */
 const RECEIVE_BUFFER = 8 << 20;
 const DATAGRAM = 64 * 1024;
@@ -86,6 +88,16 @@ export class RulesetWatch {
     };
     this.#poll = koffi().node.poll(this.#fd, { readable: true }, listen);
     this.#poll.unref();
+  }
+
+  /** Runs `work` with a descriptor of the namespace that it watches. */
+  async inItsNamespace<T>(work: (namespaceFd: number) => Promise<T>): Promise<T> {
+    const fd = check(libc().ioctl(this.#fd, SIOCGSKNS), 'find the namespace of a socket');
+    try {
+      return await work(fd);
+    } finally {
+      libc().close(fd);
+    }
   }
 
   close(): void {
