@@ -43,6 +43,16 @@ table ip old {
 }
 `;
 
+/** The administrator uses iptables too: a rule in Docker's chain for him, and the chains that iptables keeps. */
+const FOREIGN_IPTABLES = (['iptables', 'ip6tables'] as const).flatMap((program) => {
+  const friend = program === 'iptables' ? '192.0.2.7' : '2001:db8::7';
+  const kept = ['raw PREROUTING', 'nat PREROUTING', 'nat OUTPUT', 'nat POSTROUTING'].flatMap((place) =>
+    ['-A', '-D'].map((action) => ['-t', place.split(' ')[0], action, place.split(' ')[1], '-s', friend]),
+  );
+  const own = ['-N DOCKER-USER', `-A DOCKER-USER -s ${friend} -j DROP`, '-A FORWARD -j DOCKER-USER'];
+  return [...kept.map((args) => args.join(' ')), ...own].map((args) => `${program} ${args}`);
+});
+
 /**
  * What the driver turns on where a network needs it (`ensureForwarding`), and what the kernel sets along with it.
  * Counters say nothing.
@@ -72,6 +82,7 @@ export async function openMachine(engine: FirewallEngine): Promise<Machine> {
   try {
     const strangers = await addStrangers(osl, path);
     await output(host, 'nft', ['-f', '-'], FOREIGN_RULES);
+    await output(host, 'sh', ['-ec', FOREIGN_IPTABLES.join('\n')]);
     const surroundings = await buildSurroundings({ osl, engine, path });
     const before = await look(host);
     const built = await buildUnlessMissing({ osl, engine, path }, surroundings);
@@ -127,13 +138,21 @@ async function look(host: Namespace): Promise<unknown> {
     'cd /proc/sys/net && (grep -rs "" ipv4 ipv6 bridge netfilter core/somaxconn; true) | sed "s/:/=/"',
   ]);
   return {
-    rules: await output(host, 'nft', ['list', 'ruleset']),
+    rules: withoutCounts(await output(host, 'nft', ['list', 'ruleset'])),
     links: (await host.links()).map(({ name, kind, up, mtu, master }) => ({ name, kind, up, mtu, master })),
     settings: settings
       .split('\n')
       .filter((line) => !DOCUMENTED.test(line))
       .sort(),
   };
+}
+
+/** The rules, without how often each was met and in what order the tables' parts are listed. */
+function withoutCounts(rules: string): readonly string[] {
+  return rules
+    .replaceAll(/counter packets \d+ bytes \d+/g, 'counter')
+    .split('\n')
+    .sort();
 }
 
 async function output(
