@@ -8,6 +8,8 @@ import { type Datastore, memoryStore } from '../src/datastore/index.ts';
 import { Bitseq } from '../src/ipam/bitseq/index.ts';
 import { createIpam } from '../src/ipam/index.ts';
 import { RunLengthSet } from './floor/rle.ts';
+import { ipamPoolsBench } from './ipampools.ts';
+import { numbers } from './numbers.ts';
 import { median, type Row, row } from './row.ts';
 
 const ROUNDS = 9;
@@ -38,7 +40,7 @@ export async function ipamBench(): Promise<readonly Row[]> {
     bytesHeld('/8, 99.9 %', SLASH_8, almostFull, { floor: false }),
     bytesHeld('/64, 1,000,000 taken', SLASH_64, million),
     await bytesWritten('/16, 50 % at random', '10.7.0.0/16', SLASH_16, half),
-    await request(),
+    ...(await ipamPoolsBench()),
   ];
 }
 
@@ -122,25 +124,6 @@ async function bytesWritten(what: string, subnet: string, size: bigint, fill: Fi
   return row(`bytes written per address, ${what}`, 'B', { ours: sizes, floor: [whole] });
 }
 
-/** An address of a /16 through the whole allocator, on a store in memory: found, written, answered; then freed. */
-async function request(): Promise<Row> {
-  const ipam = createIpam({ store: memoryStore(), reuseDelayMs: 0 });
-  const pool = await ipam.requestPool({
-    addressSpace: 'LocalDefault',
-    family: 'ipv4',
-    subnet: '10.7.0.0/16',
-  });
-  for (let i = 0; i < 1000; i++) await ipam.requestAddress({ poolId: pool.id });
-  const ours: number[] = [];
-  for (let i = 0; i < 3000; i++) {
-    const start = process.hrtime.bigint();
-    const { address } = await ipam.requestAddress({ poolId: pool.id, holder: 'endpoint web' });
-    ours.push(Number(process.hrtime.bigint() - start) / 1000);
-    await ipam.releaseAddress(pool.id, address);
-  }
-  return row('requestAddress, store in memory', 'us', { ours });
-}
-
 function compare<Side>(
   name: string,
   unit: string,
@@ -189,22 +172,12 @@ function million<T extends OrdinalSet>(set: T): T {
   return set;
 }
 
-/** Pseudo-random 32-bit numbers, the same in every run. */
-function numbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x9e37_79b9) >>> 0;
-    const mixed = Math.imul(state ^ (state >>> 16), 0x21f0_aaad);
-    return Math.imul(mixed ^ (mixed >>> 15), 0x735a_2d97) >>> 0;
-  };
-}
-
 /** Keeps what is measured from being collected before it is. */
 let kept: unknown;
 
 /** How many bytes of heap something takes, of several copies' worth. */
 function heap(make: () => unknown): number {
-  const copies = 4;
+  const copies = 8;
   kept = undefined;
   const before = used();
   kept = Array.from({ length: copies }, make);

@@ -20,13 +20,12 @@ export class WideBitseq {
   }
 
   take(ordinal: bigint): boolean {
-    const index = ordinal >> CHUNK_BITS;
-    let chunk = this.#chunks.get(index);
-    if (chunk === undefined) {
-      chunk = new Bitseq(this.#sizeOf(index));
-      this.#chunks.set(index, chunk);
-    }
-    return chunk.take(ordinal & CHUNK_MASK);
+    return this.#chunk(ordinal >> CHUNK_BITS).take(ordinal & CHUNK_MASK);
+  }
+
+  /** Takes every ordinal of a range within one page. */
+  takeRange(from: bigint, to: bigint): void {
+    this.#chunk(from >> CHUNK_BITS).takeRange(from & CHUNK_MASK, to & CHUNK_MASK);
   }
 
   release(ordinal: bigint): boolean {
@@ -60,6 +59,15 @@ export class WideBitseq {
       if (low <= high && low < chunk.size) count += chunk.countIn(low, high);
     }
     return count;
+  }
+
+  #chunk(index: bigint): Bitseq {
+    let chunk = this.#chunks.get(index);
+    if (chunk === undefined) {
+      chunk = new Bitseq(this.#sizeOf(index));
+      this.#chunks.set(index, chunk);
+    }
+    return chunk;
   }
 
   #sizeOf(index: bigint): bigint {

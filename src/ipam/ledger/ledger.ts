@@ -228,9 +228,19 @@ export class Ledger {
   }
 
   #reload(page: LedgerPage, entry: Entry | undefined): void {
-    const before = page.snapshot();
+    const before = page.isEmpty ? undefined : page.snapshot();
     page.load(entry, this.#options.clock());
-    this.#reindex(page, before);
+    if (before) this.#reindex(page, before);
+    else this.#indexAll(page);
+  }
+
+  /** Brings all in line with a page of which nothing was known. */
+  #indexAll(page: LedgerPage): void {
+    const base = page.number << SHIFT;
+    for (const owner of page.owners)
+      for (const [start, end] of page.bitsOf(owner)?.runs() ?? [])
+        this.#unavailable.takeRange(base | BigInt(start), base | BigInt(end));
+    for (const bit of page.resting.keys()) this.#index(page, bit);
   }
 
   /** Brings all in line with a page that was read again. */
