@@ -30,93 +30,102 @@ const routes = [
   { op: 'addRoute', destination: 'fd00:9::/64', family: 'ipv6', gateway: '2001:db8::1' },
 ] as const;
 
-describe.skipIf(!canUseKernel)(`options of bridge networks on the real kernel ${whyNot}`, () => {
-  it.for([
-    ['is that of the outgoing interface', {}, ['192.0.2.1', '2001:db8::1']],
-    [
-      'is the address of the host that was named, in each family by itself',
-      { [labels.hostAddress.ipv4]: '192.0.2.9' },
-      ['192.0.2.9', '2001:db8::1'],
-    ],
-    [
-      "is the container's own without masquerading",
-      { [labels.bridge.enableIpMasquerade]: false },
-      ['10.9.0.2', 'fd00:9::2'],
-    ],
-    [
-      "is the container's own in a routed family, hidden in the other",
-      { [labels.bridge.gatewayMode.ipv6]: 'routed', [labels.hostAddress.ipv4]: '192.0.2.9' },
-      ['192.0.2.9', 'fd00:9::2'],
-    ],
-  ] as [string, DriverNetwork['options'], string[]][])(
-    'the source of what leaves %s',
-    async ([, options, seen]) => {
-      await withTestHost(async (test) => {
-        const { web, outside, host } = await setUp(test, [], { options });
-        await host.apply([{ op: 'addAddress', link: 'uplink', address: '192.0.2.9/24' }]);
-        await outside.apply(routes);
-        await mirror(outside);
-        expect([await seenAs(web, '192.0.2.2'), await seenAs(web, '2001:db8::2')]).toEqual(seen);
-      });
-    },
-  );
+describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
+  `options of bridge networks on the real kernel, by %s ${whyNot}`,
+  (engine) => {
+    it.for([
+      ['is that of the outgoing interface', {}, ['192.0.2.1', '2001:db8::1']],
+      [
+        'is the address of the host that was named, in each family by itself',
+        { [labels.hostAddress.ipv4]: '192.0.2.9' },
+        ['192.0.2.9', '2001:db8::1'],
+      ],
+      [
+        "is the container's own without masquerading",
+        { [labels.bridge.enableIpMasquerade]: false },
+        ['10.9.0.2', 'fd00:9::2'],
+      ],
+      [
+        "is the container's own in a routed family, hidden in the other",
+        { [labels.bridge.gatewayMode.ipv6]: 'routed', [labels.hostAddress.ipv4]: '192.0.2.9' },
+        ['192.0.2.9', 'fd00:9::2'],
+      ],
+    ] as [string, DriverNetwork['options'], string[]][])(
+      'the source of what leaves %s',
+      async ([, options, seen]) => {
+        await withTestHost(async (test) => {
+          const { web, outside, host } = await setUp(test, [], { options }, engine);
+          await host.apply([{ op: 'addAddress', link: 'uplink', address: '192.0.2.9/24' }]);
+          await outside.apply(routes);
+          await mirror(outside);
+          expect([await seenAs(web, '192.0.2.2'), await seenAs(web, '2001:db8::2')]).toEqual(seen);
+        });
+      },
+    );
 
-  it('published ports are reached at the container from trusted interfaces alone', async () => {
-    for (const [trusted, reached] of [
-      ['other0:uplink', true],
-      ['other0', false],
-    ] as const)
-      await withTestHost(async (test) => {
-        const options = { [labels.bridge.trustedHostInterfaces]: trusted };
-        const { driver, outside, place, web } = await setUp(test, [port(80, { host: 8080 })], { options });
-        await outside.apply(routes);
-        await web.listenTcp('0.0.0.0', 81, (stream) => stream.end('unpublished'));
-        await driver.publish?.(place, BOTH);
-        for (const address of ['10.9.0.2', 'fd00:9::2'])
-          expect(await isClosed(outside, address, 80), `${address} with ${trusted}`).toBe(!reached);
-        expect(await isClosed(outside, '10.9.0.2', 81)).toBe(true);
-        expect(await ask(outside, '192.0.2.1', 8080)).toBe('web');
-      });
-  });
-
-  it('a network without an MTU has that of the default route', async () => {
-    await withTestHost(async (test) => {
-      const { host } = test;
-      await host.apply([
-        {
-          op: 'createLink',
-          name: 'wan',
-          link: { kind: 'veth', peer: { name: 'wan-peer' } },
-          mtu: 1420,
-          up: true,
-        },
-        { op: 'setLink', name: 'wan-peer', up: true },
-        { op: 'addAddress', link: 'wan', address: '198.51.100.1/24' },
-        { op: 'addRoute', destination: 'default', family: 'ipv4', gateway: '198.51.100.2' },
-      ]);
-      const { front, place, web } = await setUp(test, []);
-      expect((await host.link(bridgeName(front.id)))?.mtu).toBe(1420);
-      expect((await host.link(vethName(place.endpoint.id)))?.mtu).toBe(1420);
-      expect((await web.link('eth0'))?.mtu).toBe(1420);
+    it('published ports are reached at the container from trusted interfaces alone', async () => {
+      for (const [trusted, reached] of [
+        ['other0:uplink', true],
+        ['other0', false],
+      ] as const)
+        await withTestHost(async (test) => {
+          const options = { [labels.bridge.trustedHostInterfaces]: trusted };
+          const { driver, outside, place, web } = await setUp(
+            test,
+            [port(80, { host: 8080 })],
+            { options },
+            engine,
+          );
+          await outside.apply(routes);
+          await web.listenTcp('0.0.0.0', 81, (stream) => stream.end('unpublished'));
+          await driver.publish?.(place, BOTH);
+          for (const address of ['10.9.0.2', 'fd00:9::2'])
+            expect(await isClosed(outside, address, 80), `${address} with ${trusted}`).toBe(!reached);
+          expect(await isClosed(outside, '10.9.0.2', 81)).toBe(true);
+          expect(await ask(outside, '192.0.2.1', 8080)).toBe('web');
+        });
     });
-  });
 
-  it('a bridge tells VLANs apart where it is asked to, or says that the kernel can not', async () => {
-    await withTestHost(async (test) => {
-      const { driver, host } = await bridgeOn(test);
-      const front = network({
-        options: { [labels.bridge.vlanFiltering]: true, [labels.bridge.name]: 'br-vlan' },
+    it('a network without an MTU has that of the default route', async () => {
+      await withTestHost(async (test) => {
+        const { host } = test;
+        await host.apply([
+          {
+            op: 'createLink',
+            name: 'wan',
+            link: { kind: 'veth', peer: { name: 'wan-peer' } },
+            mtu: 1420,
+            up: true,
+          },
+          { op: 'setLink', name: 'wan-peer', up: true },
+          { op: 'addAddress', link: 'wan', address: '198.51.100.1/24' },
+          { op: 'addRoute', destination: 'default', family: 'ipv4', gateway: '198.51.100.2' },
+        ]);
+        const { front, place, web } = await setUp(test, [], {}, engine);
+        expect((await host.link(bridgeName(front.id)))?.mtu).toBe(1420);
+        expect((await host.link(vethName(place.endpoint.id)))?.mtu).toBe(1420);
+        expect((await web.link('eth0'))?.mtu).toBe(1420);
       });
-      const refusal = await driver.createNetwork(front).then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      if (refusal === undefined) return expect(await host.link('br-vlan')).toMatchObject({ kind: 'bridge' });
-      expect(LibnetworkError.is(refusal, 'NOT_IMPLEMENTED') && refusal).toMatchObject({
-        field: labels.bridge.vlanFiltering,
-        errno: 'EOPNOTSUPP',
-      });
-      expect(await host.link('br-vlan')).toBeUndefined();
     });
-  });
-});
+
+    it('a bridge tells VLANs apart where it is asked to, or says that the kernel can not', async () => {
+      await withTestHost(async (test) => {
+        const { driver, host } = await bridgeOn(test, engine);
+        const front = network({
+          options: { [labels.bridge.vlanFiltering]: true, [labels.bridge.name]: 'br-vlan' },
+        });
+        const refusal = await driver.createNetwork(front).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (refusal === undefined)
+          return expect(await host.link('br-vlan')).toMatchObject({ kind: 'bridge' });
+        expect(LibnetworkError.is(refusal, 'NOT_IMPLEMENTED') && refusal).toMatchObject({
+          field: labels.bridge.vlanFiltering,
+          errno: 'EOPNOTSUPP',
+        });
+        expect(await host.link('br-vlan')).toBeUndefined();
+      });
+    });
+  },
+);

@@ -1,6 +1,7 @@
 /** A bridge driver on the real kernel, in a namespace that plays the host. */
 import type { DriverNetwork, EndpointPlace, PortRequest } from '../../../src/driverapi/driver.ts';
 import { builtinDrivers } from '../../../src/drivers/index.ts';
+import type { FirewallEngine } from '../../../src/osl/firewall/firewall.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { silent } from '../../../src/testing/driver-fixtures.ts';
 import type { TestHost } from '../../support/kernel.ts';
@@ -13,10 +14,10 @@ export const port = (container: number, more: Partial<PortRequest> = {}): PortRe
   ...more,
 });
 
-export async function bridgeOn({ osl, host }: TestHost) {
+export async function bridgeOn({ osl, host }: TestHost, engine: FirewallEngine = 'nftables') {
   const make = builtinDrivers.bridge;
   if (make === undefined) throw new Error('there is no bridge driver');
-  const firewall = await host.firewall({ engine: 'nftables', table: `libnetwork-${process.pid}` });
+  const firewall = await host.firewall({ engine, table: `libnetwork-${process.pid}` });
   const driver = await make({ osl, firewall, instance: `test-${process.pid}`, logger: silent });
   await driver.restore({ networks: [], endpoints: [] });
   return { osl, host, driver, firewall };
@@ -27,8 +28,9 @@ export async function setUp(
   test: TestHost,
   ports: readonly PortRequest[],
   more: Partial<DriverNetwork> = {},
+  engine: FirewallEngine = 'nftables',
 ) {
-  const setting = await bridgeOn(test);
+  const setting = await bridgeOn(test, engine);
   const outside = await neighbour(test.osl, test.path('neighbour'));
   const front = network(more);
   await setting.driver.validateNetwork?.(front);

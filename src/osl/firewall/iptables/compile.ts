@@ -168,6 +168,16 @@ function addEndpoint(
     const protocol = (number: number) => `-p ${port.protocol} -m ${port.protocol} --dport ${number}`;
     // Where addresses are not hidden, answers come to them: there only what was translated is let in, instead.
     const direct = mode === 'nat' && masquerade === false;
+    for (const name of mode === 'nat' ? (network?.trusted ?? []) : []) {
+      if (direct)
+        rules.add(
+          'filter DOCKER',
+          `${container} -i ${name} -o ${bridge} ${protocol(port.port)}`,
+          'ACCEPT',
+          EARLY,
+        );
+      else rules.add('raw PREROUTING', `${container} -i ${name}`, 'ACCEPT');
+    }
     if (mode === 'nat' && !direct) rules.add('raw PREROUTING', `${container} ! -i ${bridge}`, 'DROP');
     if (mode !== 'nat-unprotected')
       rules.add(
