@@ -8,7 +8,7 @@ import { isLinkLocal, isLoopback, localAddress } from './local.ts';
 import { findLink } from './netns.ts';
 import { type Arrival, type Interfaces, Lost, type Packet } from './packet.ts';
 import { bestRoute } from './routes.ts';
-import { resolve } from './segment.ts';
+import { type Landing, resolve } from './segment.ts';
 import { sourceFor } from './source.ts';
 import type { LinkState, NetnsState, RouteState } from './state.ts';
 import { flag, linkSetting } from './sysctls.ts';
@@ -74,17 +74,23 @@ export class Walk {
   }
 
   /** The rest of a packet's way out of a namespace, from the routing decision on. */
-  #depart(netns: NetnsState, where: Where, passing: Passing, iif: LinkState | undefined): Arrival {
+  #depart(
+    netns: NetnsState,
+    where: Where,
+    passing: Passing,
+    iif: LinkState | undefined,
+    bridgedBy?: LinkState,
+  ): Arrival {
     const oif = this.#oif(netns, where);
     const post = this.#pass(netns, 'postrouting', { iif, oif }, passing);
-    if (where.kind === 'by') return this.#transmit(where.link, where.nextHop, post.packet);
+    if (where.kind === 'by') return this.#transmit(where.link, where.nextHop, post.packet, bridgedBy);
     if (oif === undefined || !oif.up) throw new Lost('no route', `lo is down in ${this.#name(netns)}`);
     this.#count(oif, post.packet, 'tx');
     this.#via.push(`${this.#name(netns)} lo`);
     return this.#receive(oif, post);
   }
 
-  #transmit(link: LinkState, nextHop: Address, packet: Packet): Arrival {
+  #transmit(link: LinkState, nextHop: Address, packet: Packet, bridgedBy?: LinkState): Arrival {
     if (++this.#hops > HOP_LIMIT) throw new Lost('silence', 'the packet goes round in a circle');
     const landing = resolve(link, nextHop, (from, remote, port) => this.#underlay(from, remote, port));
     if (landing === undefined)
@@ -92,23 +98,28 @@ export class Walk {
         'no neighbour',
         `nobody answers for ${formatAddress(nextHop)} on ${link.name} of ${this.#name(link.home)}`,
       );
+    if (bridgedBy !== undefined && landing.via.includes(bridgedBy) && !bridgedBy.hairpin)
+      throw new Lost('silence', `port ${bridgedBy.name} of ${link.name} sends nothing back without hairpin`);
     let current: Packet = packet;
     for (const bridge of landing.bridges) {
       const crossed = this.#crossBridge(bridge, current);
       // A packet whose destination was translated on the bridge is routed by the bridge's namespace.
       if (crossed.packet.destination.value !== current.destination.value)
-        return this.#accepted(bridge, crossed);
+        return this.#accepted(bridge, crossed, portInto(bridge, landing));
       current = crossed.packet;
     }
     for (const passed of landing.via) this.#via.push(`${this.#name(passed.home)} ${passed.name}`);
     this.#count(link, current, 'tx');
-    return this.#receive(landing.link, { packet: current, tracked: undefined });
+    return this.#receive(
+      landing.link,
+      { packet: current, tracked: undefined },
+      portInto(landing.link, landing),
+    );
   }
 
   /** br_netfilter shows bridged packets to the packet filter, with the bridge as both interfaces. */
   #crossBridge(bridge: LinkState, packet: Packet): Passing {
-    const key = packet.destination.family === 'ipv4' ? 'iptables' : 'ip6tables';
-    if (!flag(bridge.home, `net/bridge/bridge-nf-call-${key}`)) return { packet, tracked: undefined };
+    if (!showsBridged(bridge, packet)) return { packet, tracked: undefined };
     const inside = { iif: bridge, oif: undefined };
     const first = this.#pass(bridge.home, 'prerouting', inside, { packet, tracked: undefined });
     if (first.packet.destination.value !== packet.destination.value) return first;
@@ -116,35 +127,49 @@ export class Walk {
     return this.#pass(bridge.home, 'postrouting', { iif: undefined, oif: bridge }, across);
   }
 
-  #receive(link: LinkState, passing: Passing): Arrival {
+  /** A packet comes up to the network layer; to a bridge by one of its ports. */
+  #receive(link: LinkState, passing: Passing, port?: LinkState): Arrival {
     const { packet } = passing;
     this.#count(link, packet, 'rx');
-    this.#checkMartian(link, packet);
+    // IPv6 refuses what is a martian before its rules are asked, IPv4 after.
+    if (packet.source.family === 'ipv6') this.#checkMartian(link, packet);
     const pre = this.#pass(link.home, 'prerouting', { iif: link, oif: undefined }, passing);
-    return this.#accepted(link, pre);
+    const moved = pre.packet.destination.value !== packet.destination.value;
+    return this.#accepted(link, pre, moved && showsBridged(link, packet) ? port : undefined);
   }
 
-  /** After prerouting: for this namespace, or to be forwarded. */
-  #accepted(link: LinkState, passing: Passing): Arrival {
+  /**
+   * After prerouting: for this namespace, or to be forwarded. With `bridgedBy`, br_netfilter had a bridge translate
+   * what came in by that port: where it leads back into the bridge, the bridge and not the router forwards it.
+   */
+  #accepted(link: LinkState, passing: Passing, bridgedBy?: LinkState): Arrival {
     const netns = link.home;
     const { packet } = passing;
+    const { family } = packet.destination;
+    if (family === 'ipv4') this.#checkMartian(link, packet);
     this.#checkSource(link, packet);
     if (localAddress(netns, packet.destination) !== undefined) {
       const end = this.#pass(netns, 'input', { iif: link, oif: undefined }, passing);
       return { netns, packet: end.packet, via: this.#via };
     }
+    const where = this.#route(netns, packet.destination);
+    const bridged = bridgedBy !== undefined && where.kind === 'by' && where.link === link;
+    // IPv4's routing decision asks for forwarding; IPv6's does not, and a bridge has no other place to ask.
+    if (!bridged || family === 'ipv4') this.#checkForwarding(link, packet);
+    const forwarded = this.#pass(netns, 'forward', { iif: link, oif: this.#oif(netns, where) }, passing);
+    return this.#depart(netns, where, forwarded, link, bridged ? bridgedBy : undefined);
+  }
+
+  #checkForwarding(link: LinkState, packet: Packet): void {
     const { family } = packet.destination;
     const forwards =
       family === 'ipv4'
         ? linkSetting(link, 'ipv4', 'forwarding') !== 0
-        : flag(netns, 'net/ipv6/conf/all/forwarding');
+        : flag(link.home, 'net/ipv6/conf/all/forwarding');
     if (!forwards)
-      throw new Lost('silence', `${this.#name(netns)} does not forward ${family} from ${link.name}`);
-    if (family === 'ipv6' && isLinkLocal(packet.source))
-      throw new Lost('silence', `a link-local source is not forwarded by ${this.#name(netns)}`);
-    const where = this.#route(netns, packet.destination);
-    const forwarded = this.#pass(netns, 'forward', { iif: link, oif: this.#oif(netns, where) }, passing);
-    return this.#depart(netns, where, forwarded, link);
+      throw new Lost('silence', `${this.#name(link.home)} does not forward ${family} from ${link.name}`);
+    if (isLinkLocal(packet.source))
+      throw new Lost('silence', `a link-local source is not forwarded by ${this.#name(link.home)}`);
   }
 
   /** Loopback addresses come by loopback only, unless `route_localnet` says otherwise (ip_route_input_slow). */
@@ -223,4 +248,15 @@ export class Walk {
   #name(netns: NetnsState): string {
     return nameOf(this.#kernel, netns);
   }
+}
+
+/** The port that a packet came into a bridge by, on its way to a landing. */
+function portInto(bridge: LinkState, { via }: Landing): LinkState | undefined {
+  return via.find((link) => link.master === bridge);
+}
+
+/** br_netfilter has the packet filter see what passes the ports of a bridge. */
+function showsBridged(bridge: LinkState, packet: Packet): boolean {
+  const tables = packet.destination.family === 'ipv4' ? 'iptables' : 'ip6tables';
+  return bridge.kind === 'bridge' && flag(bridge.home, `net/bridge/bridge-nf-call-${tables}`);
 }

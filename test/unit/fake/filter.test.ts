@@ -136,6 +136,10 @@ describe.each(families)('$family packet filter of the fake kernel', (ground) => 
   it('lets containers reach published ports of their own network by the host, hidden too', async () => {
     await publish(ground);
     expect(tcp('/run/ns/other', ground.host, 8080)).toMatchObject({ reaches: true, source: ground.gateway });
+    expect(tcp('/run/ns/web', ground.host, 8080)).toMatchObject({
+      why: 'port vweb of br0 sends nothing back without hairpin',
+    });
+    await host.apply([{ op: 'setLink', name: 'vweb', hairpin: true }]);
     expect(tcp('/run/ns/web', ground.host, 8080)).toMatchObject({ reaches: true, source: ground.gateway });
   });
 
