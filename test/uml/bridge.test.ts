@@ -1,15 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { LinuxNamespace } from '../../src/osl/linux/index.ts';
 import type { BridgeSpec, Change, Namespace } from '../../src/osl/osl.ts';
 import { withTestHost } from '../support/kernel.ts';
-import { address, doesNotReach, type Net, nets, reaches, up, whyNot, wire } from './support.ts';
+import { address, doesNotReach, linux, type Net, nets, reaches, up, whyNot, wire } from './support.ts';
 
 const noFiltering = await whyNot('vlan filtering');
-
-function linux(namespace: Namespace): LinuxNamespace {
-  if (namespace instanceof LinuxNamespace) return namespace;
-  throw new Error('not on the real kernel');
-}
 
 const bridge = (spec: Omit<BridgeSpec, 'kind'>): Change => ({
   op: 'createLink',

@@ -1,5 +1,8 @@
 import { expect } from 'vitest';
 import { LibnetworkError } from '../../src/errors.ts';
+import { type Address, parseAddress } from '../../src/ip.ts';
+import { LinuxNamespace } from '../../src/osl/linux/index.ts';
+import type { XfrmState } from '../../src/osl/linux/netlink/xfrm-state.ts';
 import type { Change, LinkSpec, Namespace } from '../../src/osl/osl.ts';
 import { canUseKernel, withTestHost } from '../support/kernel.ts';
 
@@ -13,6 +16,52 @@ const PARTS = {
   dummy: { kind: 'dummy' },
   'vlan filtering': { kind: 'bridge', vlanFiltering: true },
 } as const satisfies Record<string, LinkSpec>;
+
+/** Why tests of encryption can't run on this kernel; empty when they can. */
+export async function whyNoEsp(): Promise<string> {
+  if (inside) return '';
+  if (!canUseKernel) return '(needs root; or: npm run test:uml)';
+  return withTestHost(({ host }) =>
+    linux(host)
+      .applyXfrm([{ op: 'addState', state: association('10.9.0.1', '10.9.0.2') }])
+      .then(
+        () => '',
+        (error: unknown) => {
+          if (LibnetworkError.is(error) && error.errno !== 'EPERM')
+            return `(this kernel has no ESP: ${error.errno}; npm run test:uml)`;
+          throw error;
+        },
+      ),
+  );
+}
+
+/** What the real kernel offers beyond the contract. */
+export function linux(namespace: Namespace): LinuxNamespace {
+  if (namespace instanceof LinuxNamespace) return namespace;
+  throw new Error('not on the real kernel');
+}
+
+/** How packets from one address to another are encrypted. */
+export function association(source: string, destination: string, more: Partial<XfrmState> = {}): XfrmState {
+  return {
+    source: addressOf(source),
+    destination: addressOf(destination),
+    spi: 0x1000,
+    reqid: 7,
+    mode: 'transport',
+    key: Uint8Array.from({ length: 20 }, (_, i) => i),
+    icvBits: 128,
+    replayWindow: 32,
+    esn: false,
+    ...more,
+  };
+}
+
+export function addressOf(text: string): Address {
+  const parsed = parseAddress(text);
+  if (!parsed) throw new Error(text);
+  return parsed;
+}
 
 /** Why tests of a kind of link can't run on this kernel; empty when they can. */
 export async function whyNot(part: keyof typeof PARTS): Promise<string> {

@@ -31,10 +31,12 @@ import { type KernelEvent, watchNamespace } from './monitor.ts';
 import type { BridgeOptions } from './netlink/bridge.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
+import { addRule, deleteRule, type Rule, readRules } from './rules.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
 import { readAddresses, readLink, readLinks, readNeighbours, readRoutes } from './tables.ts';
 import { inNamespace } from './window.ts';
+import { applyXfrm, readXfrmPolicies, readXfrmStates, type XfrmChange } from './xfrm.ts';
 
 /** A network namespace of the real kernel. Each method says in the contract what it does. */
 export class LinuxNamespace implements Namespace {
@@ -82,6 +84,32 @@ export class LinuxNamespace implements Namespace {
   /** The VLANs of bridges and their ports, by name. Beyond the contract. */
   async bridgeVlans(): Promise<ReadonlyMap<string, readonly CarriedVlan[]>> {
     return readBridgeVlans(this.#handle.socket);
+  }
+
+  /** Policy routing rules of a family. Beyond the contract, as are `addRule` and `deleteRule`. */
+  async rules(family: Family): Promise<readonly Rule[]> {
+    return readRules(this.#handle.socket, family);
+  }
+
+  async addRule(rule: Rule): Promise<void> {
+    return addRule(this.#handle.socket, rule);
+  }
+
+  async deleteRule(rule: Rule): Promise<void> {
+    return deleteRule(this.#handle.socket, rule);
+  }
+
+  /** Changes IPsec's states and policies. Beyond the contract, as are `xfrmStates` and `xfrmPolicies`. */
+  async applyXfrm(changes: readonly XfrmChange[]): Promise<void> {
+    return applyXfrm(this.#handle.fd, changes);
+  }
+
+  async xfrmStates(): ReturnType<typeof readXfrmStates> {
+    return readXfrmStates(this.#handle.fd);
+  }
+
+  async xfrmPolicies(): ReturnType<typeof readXfrmPolicies> {
+    return readXfrmPolicies(this.#handle.fd);
   }
 
   async links(): Promise<readonly Link[]> {

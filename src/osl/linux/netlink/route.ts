@@ -21,6 +21,7 @@ const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
+const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 const RTN_UNICAST = 1;
@@ -37,6 +38,8 @@ export interface RouteFields {
   readonly index?: number | undefined;
   readonly scope?: 'global' | 'link' | undefined;
   readonly metric?: number | undefined;
+  /** Default: the main table. */
+  readonly table?: number | undefined;
 }
 
 /** The payload of RTM_NEWROUTE. Without a gateway the scope is the link, as `ip route` has it. */
@@ -52,14 +55,18 @@ export function encodeDeleteRoute(route: RouteFields): Buffer {
 }
 
 function encode(route: RouteFields, protocol: number, scope: number, type: number): Buffer {
+  const { table = RT_TABLE_MAIN } = route;
+  // Numbers beyond a byte are in the attribute alone.
+  const headerTable = table < 256 ? table : RT_TABLE_UNSPEC;
   const writer = new Writer(96);
   writer.u8(familyNumber(route.family)).u8(route.destination?.length ?? 0);
-  writer.u8(0).u8(0).u8(RT_TABLE_MAIN).u8(protocol).u8(scope).u8(type).u32(0);
+  writer.u8(0).u8(0).u8(headerTable).u8(protocol).u8(scope).u8(type).u32(0);
   if (route.destination && route.destination.length > 0)
     writer.attrBytes(RTA_DST, toBytes(route.destination));
   if (route.gateway) writer.attrBytes(RTA_GATEWAY, toBytes(route.gateway));
   if (route.index !== undefined) writer.attrU32(RTA_OIF, route.index);
   if (route.metric !== undefined) writer.attrU32(RTA_PRIORITY, route.metric);
+  if (table !== headerTable) writer.attrU32(RTA_TABLE, table);
   return writer.finish();
 }
 
