@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Intent } from '../../../src/osl/firewall/firewall.ts';
+import type { FirewallReport, Intent } from '../../../src/osl/firewall/firewall.ts';
 import { parseSave } from '../../../src/osl/firewall/iptables/text.ts';
 import { detectIptables, run } from '../../../src/osl/linux/iptables/programs.ts';
 import { canUseKernel, whyNot } from '../../support/kernel.ts';
 import { after, change } from '../../unit/firewall/arbitraries.ts';
 import { iptablesText } from '../../unit/firewall/golden.ts';
 import { endpoint, network, port, resolver, SCENES } from '../../unit/firewall/intents.ts';
-import { type Engine, type Nowhere, nowhere, openFirewall, whyNotEngine } from './support.ts';
+import { type Engine, hasNft, type Nowhere, nowhere, openFirewall, whyNotEngine } from './support.ts';
 
 const NOTHING = { missing: [], orphaned: [] };
 const VARIANTS = ['nft', 'legacy'] as const;
@@ -146,6 +146,27 @@ describe.each(VARIANTS)('rules of iptables, %s', (variant) => {
         expect(missing).toHaveLength(2);
         expect(orphaned).toEqual([]);
         expect(await sync(place, INTENTS, true)).toEqual(NOTHING);
+      });
+    });
+
+    it.runIf(variant === 'nft' && hasNft).each([
+      ['nft', 'flush ruleset'],
+      ['iptables-nft', '-F'],
+      ['ip6tables-nft', '-F DOCKER-FORWARD'],
+      ['iptables-nft', '-t nat -F'],
+    ])('are back within a second after %s %s', async (program, args) => {
+      await nowhere(async (place) => {
+        const repairs: FirewallReport[] = [];
+        const firewall = await openFirewall(place.fd, engine, {
+          onRepaired: (report) => repairs.push(report),
+        });
+        await firewall.sync(INTENTS);
+        await firewall.apply([{ set: endpoint('web', port({ hostPort: 81 })) }]);
+        const before = saved(place, variant);
+        place.run(program, args.split(' '));
+        await expect.poll(() => repairs.length, { timeout: 1000, interval: 5 }).toBe(1);
+        expect(saved(place, variant)).toEqual(before);
+        await firewall.close();
       });
     });
 

@@ -41,10 +41,14 @@ export async function nowhere<T>(work: (place: Nowhere) => Promise<T>): Promise<
 export type Engine = 'nftables' | `iptables-${IptablesVariant}`;
 export const ENGINES: readonly Engine[] = ['nftables', 'iptables-nft', 'iptables-legacy'];
 
-export function openFirewall(fd: number, engine: Engine, table = TABLE): Promise<Firewall> {
-  if (engine === 'nftables') return openNftables(fd, { engine, table });
+export function openFirewall(
+  fd: number,
+  engine: Engine,
+  options: Partial<FirewallOptions> = {},
+): Promise<Firewall> {
+  if (engine === 'nftables') return openNftables(fd, { table: TABLE, ...options, engine });
   const variant = engine === 'iptables-nft' ? 'nft' : 'legacy';
-  return openIptables(fd, { engine: 'iptables', table, variant });
+  return openIptables(fd, { table: TABLE, ...options, engine: 'iptables', variant });
 }
 
 /** Why an engine cannot be tested here; empty when it can. */

@@ -141,7 +141,7 @@ describe.skipIf(!canUseKernel)(`a watch of the rules${whyNot && ` (skipped: ${wh
       const watch = new RulesetWatch(fd, 1);
       const calls: number[] = [];
       watch.start(
-        'ours',
+        (_family, table) => table === 'ours',
         () => false,
         () => calls.push(1),
       );

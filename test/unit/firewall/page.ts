@@ -144,7 +144,7 @@ iptables. This page is made of the files in \`test/golden/firewall\`; \`npx vite
 | where | one table of ours, \`inet libnetwork-<instance>\` | Docker's chains; rules of ours bear the comment \`libnetwork-<instance>\` |
 | a change | one transaction | one process for each family that changes; each table is a transaction, and a failure undoes the others |
 | cost of a change | that of what changes | grows with the number of rules |
-| somebody removes rules | they are back at once, by the kernel's notifications, and connections that slipped in meanwhile are ended | they are back with the next \`sync\`, or change that meets the damage |
+| somebody removes rules | they are back at once, by the kernel's notifications, and connections that slipped in meanwhile are ended | the same with the variant nft; with legacy, of which the kernel tells nothing, they are back with the next \`sync\`, or change that meets the damage |
 | the user's word | a chain of a lower priority | \`DOCKER-USER\`: made if missing, called first, never changed |
 
 Take \`iptables\` where the policy of the host or its tools demand it; two engines must not be used at once for the same

@@ -2,7 +2,9 @@ import { invalid, LibnetworkError, throwIfAborted } from '../../../errors.ts';
 import type { Family } from '../../../ip.ts';
 import type { Waits } from '../../osl.ts';
 import type { Firewall, FirewallChange, FirewallOptions, FirewallReport, Intent } from '../firewall.ts';
+import { Repairs } from '../repairs.ts';
 import { Ruleset } from '../ruleset.ts';
+import { trespassOf } from '../trespass.ts';
 import { Turns } from '../turns.ts';
 import type { IptablesBackend } from './backend.ts';
 import { compileIptables } from './compile.ts';
@@ -42,11 +44,16 @@ class IptablesFirewall implements Firewall {
   /** What the kernel holds; unknown before the first reading and after a failure. */
   #held: Tables | undefined;
 
-  constructor(backend: IptablesBackend, { table }: FirewallOptions) {
+  readonly #repairs = new Repairs(() => this.#turns.run(() => this.#repair()));
+  readonly #onRepaired: FirewallOptions['onRepaired'];
+
+  constructor(backend: IptablesBackend, { table, onRepaired }: FirewallOptions) {
     this.#backend = backend;
     this.#stamp = table;
+    this.#onRepaired = onRepaired;
     this.#ruleset = new Ruleset(table);
     this.#turns = new Turns(`the firewall ${table} of iptables`, (changes) => this.#make(changes));
+    backend.watch?.(() => this.#repairs.request());
   }
 
   apply(changes: readonly FirewallChange[], options?: Waits): Promise<void> {
@@ -66,6 +73,7 @@ class IptablesFirewall implements Firewall {
       if (!dryRun) {
         await this.#commit(held, plans);
         this.#ruleset = ruleset;
+        if (reportOf(plans).missing.length > 0) await this.#backend.forget?.(trespassOf(intents));
       }
       return reportOf(plans);
     });
@@ -92,8 +100,22 @@ class IptablesFirewall implements Firewall {
     });
   }
 
-  close(): Promise<void> {
-    return this.#turns.close(() => this.#backend.close());
+  async close(): Promise<void> {
+    this.#repairs.end();
+    await this.#turns.close(() => this.#backend.close());
+  }
+
+  /** Puts back what somebody else has removed, and ends what came about meanwhile. */
+  async #repair(): Promise<void> {
+    if (this.intents().length === 0) return;
+    const held = await this.#read();
+    const plans = this.#planChange(held, []);
+    await this.#commit(held, plans);
+    const { missing } = reportOf(plans);
+    if (missing.length === 0) return;
+    await this.#backend.forget?.(trespassOf(this.intents()));
+    // What the listener throws is no failure of the repair.
+    queueMicrotask(() => this.#onRepaired?.({ missing, orphaned: [] }));
   }
 
   /** Makes changes hold. When the rules are not what we thought, they are read, and repaired as well. */

@@ -1,6 +1,6 @@
 /**
- * Rules of iptables as data: for each family, chains with their rules as `iptables-save` writes them. Docker's chains
- * and what they are for: bridge.md of the reference, or `iptables -L` on any machine with Docker 28.
+ * Rules of iptables as data: for each family, chains with their rules as `iptables-save` writes them. The chains are
+ * those that `iptables-save` shows on a machine with Docker 28.
  */
 import type { Family } from '../../../ip.ts';
 

@@ -1,7 +1,7 @@
 /** The texts of iptables-save and iptables-restore. */
 import { FAMILIES, type Family } from '../../../ip.ts';
 import type { Plan } from './plan.ts';
-import { type ChainKey, type Held, type IpTable, isBuiltIn } from './rules.ts';
+import type { ChainKey, Held, IpTable } from './rules.ts';
 
 const TABLES: readonly IpTable[] = ['raw', 'filter', 'nat'];
 
@@ -57,16 +57,4 @@ function inOrder(opensRaw: boolean): readonly IpTable[] {
 
 function block(table: IpTable, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [`*${table}\n`, ...lines.map((line) => `${line}\n`), 'COMMIT\n'];
-}
-
-/** What the tables would hold as `iptables-save` shows it, without counters and comments: for people. */
-export function renderHeld(held: Held): string {
-  return TABLES.map((table) => {
-    const chains = [...held].filter(([key]) => key.startsWith(`${table} `));
-    if (chains.every(([key, rules]) => isBuiltIn(key) && rules.length === 0)) return '';
-    const name = (key: ChainKey) => key.slice(table.length + 1);
-    const declared = chains.filter(([key]) => !isBuiltIn(key)).map(([key]) => `:${name(key)} -\n`);
-    const rules = chains.flatMap(([key, texts]) => texts.map((text) => `-A ${name(key)} ${text}\n`));
-    return `*${table}\n${declared.join('')}${rules.join('')}COMMIT\n`;
-  }).join('');
 }

@@ -3,10 +3,15 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import type { Firewall, FirewallOptions } from '../../firewall/firewall.ts';
 import type { IptablesBackend } from '../../firewall/iptables/backend.ts';
 import { createIptablesFirewall } from '../../firewall/iptables/engine.ts';
+import { NFPROTO } from '../nftables/constants.ts';
+import { RulesetWatch } from '../nftables/watch.ts';
 import { detectIptables, type IptablesVariant, run } from './programs.ts';
 
 /** Longest wait for another program that holds the lock of iptables, in s. */
 const LOCK_S = '10';
+/** How many of our processes may have ended before the kernel's notifications of their changes are read. */
+const REMEMBERED = 64;
+const TABLES: readonly string[] = ['raw', 'filter', 'nat'];
 const PROGRAMS = { ipv4: 'iptables', ipv6: 'ip6tables' } as const;
 
 export interface OpenIptablesOptions extends FirewallOptions {
@@ -25,12 +30,16 @@ export async function openIptables(
 ): Promise<Firewall> {
   // Opened before the first wait: the caller's descriptor may be closed meanwhile.
   const fd = namespaceFd === undefined ? undefined : openSync(`/proc/self/fd/${namespaceFd}`, 'r');
+  const watch = new RulesetWatch(fd);
   const release = () => {
+    watch.close();
     if (fd !== undefined) closeSync(fd);
   };
   try {
-    await detectIptables();
-    return createIptablesFirewall(programBackend(fd, options.variant, release), options);
+    const found = await detectIptables();
+    const backend = programBackend(fd, options.variant, release);
+    const variant = options.variant ?? found.variant;
+    return createIptablesFirewall(variant === 'nft' ? watched(backend, watch) : backend, options);
   } catch (error) {
     release();
     throw error;
@@ -41,15 +50,36 @@ function programBackend(
   fd: number | undefined,
   variant: IptablesVariant | undefined,
   release: () => void,
-): IptablesBackend {
+): IptablesBackend & { readonly isOwn: (process: number) => boolean } {
   const named = (family: 'ipv4' | 'ipv6', what: 'save' | 'restore') =>
     [PROGRAMS[family], ...(variant === undefined ? [] : [variant]), what].join('-');
+  let own: readonly number[] = [];
+  const remember = (process: number) => {
+    own = [...own.slice(-REMEMBERED), process];
+  };
   return {
     families: existsSync('/proc/sys/net/ipv6') ? ['ipv4', 'ipv6'] : ['ipv4'],
     save: (family) => run(fd, named(family, 'save'), []),
     restore: async (family, text) => {
-      await run(fd, named(family, 'restore'), ['--noflush', '-w', LOCK_S], text);
+      await run(fd, named(family, 'restore'), ['--noflush', '-w', LOCK_S], text, remember);
     },
+    isOwn: (process) => own.includes(process),
     close: async () => release(),
+  };
+}
+
+/** The variant `nft` writes in tables of nf_tables, whose changes the kernel tells. */
+function watched(backend: ReturnType<typeof programBackend>, watch: RulesetWatch): IptablesBackend {
+  const families: readonly (number | undefined)[] = Object.values(NFPROTO);
+  return {
+    ...backend,
+    watch: (onRemoval) =>
+      watch.start(
+        (family, table) => families.includes(family) && TABLES.includes(table),
+        // In a process namespace of its own it does not know its children by these numbers: then it looks in vain.
+        ({ process }) => backend.isOwn(process),
+        onRemoval,
+      ),
+    forget: (matches) => watch.forget(matches),
   };
 }

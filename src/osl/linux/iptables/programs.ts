@@ -24,6 +24,7 @@ export async function detectIptables(): Promise<IptablesProgram> {
 
 /**
  * Runs a program of iptables in a namespace and returns what it printed. No shell is involved.
+ * @param onStart is told the number of the process, before it does anything
  * @throws UNAVAILABLE when it is not installed or the lock was held for too long; FORBIDDEN; INTERNAL with its words
  */
 export async function run(
@@ -31,10 +32,12 @@ export async function run(
   program: string,
   args: readonly string[],
   input = '',
+  onStart: (process: number) => void = () => undefined,
 ): Promise<string> {
   const child = inNamespace(namespaceFd, () =>
     spawn(program, [...args], { env: environment(), stdio: ['pipe', 'pipe', 'pipe'] }),
   );
+  if (child.pid !== undefined) onStart(child.pid);
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);

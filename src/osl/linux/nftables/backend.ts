@@ -1,10 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { LibnetworkError } from '../../../errors.ts';
-import { FAMILIES } from '../../../ip.ts';
 import type { FoundChain, FoundTable, RulesetBackend } from '../../firewall/backend.ts';
 import type { Operation, Transaction } from '../../firewall/transaction.ts';
-import type { Flow } from '../../firewall/trespass.ts';
-import { forgetConnections } from '../conntrack.ts';
 import { attributeMap } from '../netlink/attributes.ts';
 import {
   encodeMessages,
@@ -37,8 +34,13 @@ export function netlinkBackend(namespaceFd?: number): RulesetBackend {
   return {
     commit: (transaction) => commit(socket, transaction, numbers),
     read: (table) => read(socket, table),
-    watch: (table, onRemoval) => watch.start(table, (sequence) => numbers.has(sequence), onRemoval),
-    forget: (matches) => forget(watch, matches),
+    watch: (table, onRemoval) =>
+      watch.start(
+        (family, name) => family === nft.NFPROTO_INET && name === table,
+        ({ sequence }) => numbers.has(sequence),
+        onRemoval,
+      ),
+    forget: (matches) => watch.forget(matches),
     close: async () => {
       watch.close();
       socket.close();
@@ -71,18 +73,6 @@ class OwnNumbers {
 
   has(sequence: number): boolean {
     return sequence >= this.#first && sequence < this.#next;
-  }
-}
-
-/** Where the kernel was built without nf_conntrack_netlink nobody can make it forget: then it is left at that. */
-async function forget(watch: RulesetWatch, matches: (flow: Flow) => boolean): Promise<void> {
-  try {
-    await watch.inItsNamespace(async (fd) => {
-      for (const family of FAMILIES) await forgetConnections(fd, family, matches);
-    });
-  } catch (error) {
-    const isUnknown = LibnetworkError.is(error) && (error.errno === 'EINVAL' || error.errno === 'EOPNOTSUPP');
-    if (!isUnknown) throw error;
   }
 }
 

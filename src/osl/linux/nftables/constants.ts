@@ -29,6 +29,7 @@ export const NFT_MSG_GETGEN = message(16);
 export const NFTA_TABLE_NAME = 1;
 export const NFTA_LIST_ELEM = 1;
 export const NFTA_GEN_ID = 1;
+export const NFTA_GEN_PROC_PID = 2;
 export const NFTA_CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
 export const NFTA_HOOK = { HOOKNUM: 1, PRIORITY: 2 } as const;
 export const NFTA_RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;

@@ -1,4 +1,8 @@
+import { LibnetworkError } from '../../../errors.ts';
+import { FAMILIES } from '../../../ip.ts';
 import { errnoName } from '../../errno.ts';
+import type { Flow } from '../../firewall/trespass.ts';
+import { forgetConnections } from '../conntrack.ts';
 import * as abi from '../constants.ts';
 import { check, type Koffi, koffi, libc, setOption, trySetOption } from '../libc.ts';
 import { attributeMap, readString } from '../netlink/attributes.ts';
@@ -23,29 +27,37 @@ const REMOVALS: ReadonlySet<number> = new Set([
   nft.NFT_MSG_DELSETELEM,
 ]);
 
-/**
- * Picks the messages that end somebody else's transactions with a removal. All messages of one transaction come
- * together, and the last, of the new generation, bears the number of its first request; those of elements bear none.
- */
-export function foreignRemovals(
-  table: string,
-  isOwn: (sequence: number) => boolean,
-): (message: NetlinkMessage) => boolean {
-  let removed = false;
-  return (message) => {
-    removed ||= isRemoval(message, table);
-    if (message.type !== nft.NFT_MSG_NEWGEN) return false;
-    const foreign = removed && !isOwn(message.sequence);
-    removed = false;
-    return foreign;
-  };
+/** Whose table it is: nf_tables' number of the family, and the name. */
+export type IsWatched = (family: number | undefined, table: string) => boolean;
+
+/** The end of a transaction: the number of its first request, and the process that sent it. */
+export interface Generation {
+  readonly sequence: number;
+  readonly process: number;
 }
 
-/** True when a notification tells that something of a table of ours, `inet <table>`, was removed. */
-function isRemoval({ type, payload }: NetlinkMessage, table: string): boolean {
-  if (!REMOVALS.has(type) || payload[0] !== nft.NFPROTO_INET) return false;
-  const name = attributeMap(payload, 4).get(nft.NFTA_TABLE_NAME);
-  return name !== undefined && readString(name, 0, name.length) === table;
+/**
+ * Picks the messages that end somebody else's transactions with a removal. All messages of one transaction come
+ * together; only the last, of the new generation, tells for certain whose it was.
+ */
+export function foreignRemovals(
+  isWatched: IsWatched,
+  isOwn: (generation: Generation) => boolean,
+): (message: NetlinkMessage) => boolean {
+  let removed = false;
+  return ({ type, sequence, payload }) => {
+    if (type === nft.NFT_MSG_NEWGEN) {
+      const process = attributeMap(payload, 4).get(nft.NFTA_GEN_PROC_PID)?.readUInt32BE() ?? 0;
+      const foreign = removed && !isOwn({ sequence, process });
+      removed = false;
+      return foreign;
+    }
+    if (!removed && REMOVALS.has(type)) {
+      const name = attributeMap(payload, 4).get(nft.NFTA_TABLE_NAME) ?? Buffer.alloc(0);
+      removed = isWatched(payload[0], readString(name, 0, name.length));
+    }
+    return false;
+  };
 }
 
 /**
@@ -67,17 +79,17 @@ export class RulesetWatch {
   }
 
   /**
-   * @param table whose removals, whole or in part, are told
-   * @param isOwn tells from a request's sequence number whether the request was ours
+   * @param isWatched tells the tables whose removal, whole or in part, is told
+   * @param isOwn tells our own transactions
    * @param onRemoval is called soon after somebody else's removal, once for many, and whenever notifications were
    * lost: then there may have been one
    */
-  start(table: string, isOwn: (sequence: number) => boolean, onRemoval: () => void): void {
+  start(isWatched: IsWatched, isOwn: (generation: Generation) => boolean, onRemoval: () => void): void {
     const name = Buffer.alloc(12);
     name.writeUInt16LE(abi.AF_NETLINK);
     check(libc().bind(this.#fd, name, name.length), 'bind a netlink socket');
     setOption(this.#fd, abi.SOL_NETLINK, abi.NETLINK_ADD_MEMBERSHIP, GROUP);
-    const foreign = foreignRemovals(table, isOwn);
+    const foreign = foreignRemovals(isWatched, isOwn);
     const listen = () => {
       const removed = this.#takeAll(foreign);
       if (this.#closed) return;
@@ -90,11 +102,18 @@ export class RulesetWatch {
     this.#poll.unref();
   }
 
-  /** Runs `work` with a descriptor of the namespace that it watches. */
-  async inItsNamespace<T>(work: (namespaceFd: number) => Promise<T>): Promise<T> {
+  /**
+   * Makes the kernel forget tracked connections of the namespace that it watches. Where it was built without
+   * nf_conntrack_netlink nobody can: then it is left at that.
+   */
+  async forget(matches: (flow: Flow) => boolean): Promise<void> {
     const fd = check(libc().ioctl(this.#fd, SIOCGSKNS), 'find the namespace of a socket');
     try {
-      return await work(fd);
+      for (const family of FAMILIES) await forgetConnections(fd, family, matches);
+    } catch (error) {
+      const isUnknown =
+        LibnetworkError.is(error) && (error.errno === 'EINVAL' || error.errno === 'EOPNOTSUPP');
+      if (!isUnknown) throw error;
     } finally {
       libc().close(fd);
     }
