@@ -30,16 +30,17 @@ export async function openIptables(
 ): Promise<Firewall> {
   // Opened before the first wait: the caller's descriptor may be closed meanwhile.
   const fd = namespaceFd === undefined ? undefined : openSync(`/proc/self/fd/${namespaceFd}`, 'r');
-  const watch = new RulesetWatch(fd);
+  let watch: RulesetWatch | undefined;
   const release = () => {
-    watch.close();
+    watch?.close();
     if (fd !== undefined) closeSync(fd);
   };
   try {
-    const found = await detectIptables();
+    const variant = options.variant ?? (await detectIptables()).variant;
     const backend = programBackend(fd, options.variant, release);
-    const variant = options.variant ?? found.variant;
-    return createIptablesFirewall(variant === 'nft' ? watched(backend, watch) : backend, options);
+    if (variant === 'legacy') return createIptablesFirewall(backend, options);
+    watch = new RulesetWatch(fd);
+    return createIptablesFirewall(watched(backend, watch), options);
   } catch (error) {
     release();
     throw error;
