@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { FirewallReport, Intent } from '../../../src/osl/firewall/firewall.ts';
 import { parseSave } from '../../../src/osl/firewall/iptables/text.ts';
 import { detectIptables, run } from '../../../src/osl/linux/iptables/programs.ts';
-import { canUseKernel, whyNot } from '../../support/kernel.ts';
+import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
 import { after, change } from '../../unit/firewall/arbitraries.ts';
 import { iptablesText } from '../../unit/firewall/golden.ts';
 import { endpoint, network, port, resolver, SCENES } from '../../unit/firewall/intents.ts';
@@ -208,4 +208,19 @@ describe('the programs of iptables', () => {
     expect(version).toMatch(/^\d+\.\d+/);
     expect(VARIANTS).toContain(variant);
   });
+
+  const skip = whyNot || why;
+  it.skipIf(!canUseKernel || skip !== '')(
+    `serve a namespace as they are on this machine${skip && ` (skipped: ${skip})`}`,
+    async () => {
+      await withTestHost(async ({ host }) => {
+        const firewall = await host.firewall({ engine: 'iptables', table: 'libnetwork-test' });
+        await firewall.sync(INTENTS);
+        expect(firewall.engine).toBe('iptables');
+        expect(await firewall.sync(INTENTS, { dryRun: true })).toEqual(NOTHING);
+        await firewall.close();
+        await expect(firewall.apply([])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      });
+    },
+  );
 });
