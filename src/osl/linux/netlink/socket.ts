@@ -205,8 +205,10 @@ export class NetlinkSocket {
       );
       if (isEmpty(length)) return;
       if (length > buffer.length) {
+        // The next reading starts with this much.
+        growScratch(length);
         answers.interrupted = true;
-        buffer = Buffer.allocUnsafeSlow(length * 2);
+        buffer = Buffer.allocUnsafeSlow(scratch.length);
       } else answers.accept(buffer.subarray(0, length));
     }
   }
