@@ -72,7 +72,11 @@ export interface Namespace {
   /** A UDP socket born in this namespace and bound there. */
   bindUdp(address: string, port: number): Promise<UdpSocket>;
   /** A TCP listener born in this namespace. @throws CONFLICT with `errno` EADDRINUSE */
-  listenTcp(address: string, port: number, onConnection: (stream: Duplex) => void): Promise<TcpListener>;
+  listenTcp(
+    address: string,
+    port: number,
+    onConnection: (stream: Duplex, from?: SocketAddress) => void,
+  ): Promise<TcpListener>;
   /** A TCP connection made from inside this namespace. @throws UNAVAILABLE (refused, unreachable), TIMEOUT */
   connectTcp(
     address: string,
@@ -345,6 +349,12 @@ export interface ConnectionFilter {
 /** A port that nobody else can bind until `release`. */
 export interface HeldPort extends PortSpec {
   release(): void;
+}
+
+/** The far end of a connection or the sender of a datagram, as it is seen here. */
+export interface SocketAddress {
+  readonly address: string;
+  readonly port: number;
 }
 
 export interface UdpSocket {

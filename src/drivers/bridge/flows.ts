@@ -13,11 +13,12 @@ export function flowsOfChange(
 ): readonly ConnectionFilter[] {
   const inside = (binding: PortBinding) => addressOf(endpoint, familyOf(binding.hostAddress) ?? 'ipv4');
   return [
-    ...removed.map((binding) => ({
-      address: inside(binding),
-      protocol: binding.protocol,
-      port: binding.host || binding.container,
-    })),
+    ...removed.flatMap((binding) => {
+      const address = inside(binding);
+      const port = binding.host || binding.container;
+      // What was handed on by a proxy ends with its sockets.
+      return address === undefined ? [] : [{ address, protocol: binding.protocol, port }];
+    }),
     // Without a handshake, a sender goes on for ever on the path that its first packet found.
     ...added
       .filter(({ protocol, host }) => protocol === 'udp' && host !== 0)

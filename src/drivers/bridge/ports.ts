@@ -3,11 +3,11 @@ import { LibnetworkError } from '../../errors.ts';
 import type { EndpointId } from '../../ids.ts';
 import type { Firewall } from '../../osl/firewall/firewall.ts';
 import type { Namespace } from '../../osl/osl.ts';
-import { type HoldRequest, holdPorts } from '../../osl/portmap/index.ts';
+import { type HoldRequest, holdPorts, type ProxyTarget } from '../../osl/portmap/index.ts';
 import type { BridgeConfig } from './config.ts';
 import { flowsOfChange, flush } from './flows.ts';
 import { endpointIntent } from './intents.ts';
-import { answers, type Families, type Wanted, wantedPorts } from './requests.ts';
+import { answers, type Families, proxyTarget, type Wanted, wantedPorts } from './requests.ts';
 
 /** A published port; the host's port, where it has one, is held until it is released. */
 interface Published {
@@ -40,6 +40,7 @@ export class Ports {
     const known = [...before.map(({ binding }) => binding), ...endpoint.bindings];
     const made = await this.#make(
       holderName(config, endpoint),
+      endpoint,
       wanted.filter((each) => !kept.has(each)),
       known,
     );
@@ -74,7 +75,7 @@ export class Ports {
     for (const binding of endpoint.bindings) {
       if (published.some((port) => same(port.binding, binding))) continue;
       try {
-        published.push({ binding, release: await this.#hold(binding, holder) });
+        published.push({ binding, release: await this.#hold(binding, endpoint, holder) });
       } catch (error) {
         if (!LibnetworkError.is(error)) throw error;
         this.#logger.warn(`${holder} has lost a published port: ${error.message}`, { binding });
@@ -106,6 +107,7 @@ export class Ports {
   /** One request's host port is the same on all its addresses; where some have it already, it is tried first. */
   async #make(
     holder: string,
+    endpoint: DriverEndpoint,
     missing: readonly Wanted[],
     known: readonly PortBinding[],
   ): Promise<Map<Wanted, Published>> {
@@ -115,7 +117,10 @@ export class Ports {
       if (each.routed) made.set(each, { binding: bindingOf(each, 0), release: nothing });
       else groups.set(each.request, [...(groups.get(each.request) ?? []), each]);
     }
-    const requests = [...groups.values()].map((group) => holdRequest(holder, group, known));
+    const requests = [...groups.values()].map((group) => {
+      const bindings = group.map((each) => bindingOf(each, 0));
+      return { ...holdRequest(holder, group, known), targets: this.#targets(endpoint, bindings) };
+    });
     const holds = requests.length === 0 ? [] : await holdPorts(this.#host, requests);
     [...groups.values()].forEach((group, i) => {
       group.forEach((each, j) => {
@@ -126,12 +131,25 @@ export class Ports {
     return made;
   }
 
-  async #hold(binding: PortBinding, holder: string): Promise<() => void> {
+  async #hold(binding: PortBinding, endpoint: DriverEndpoint, holder: string): Promise<() => void> {
     const { protocol, host, hostAddress } = binding;
     if (host === 0) return nothing;
     const ports = { first: host, last: host };
-    const [hold] = await holdPorts(this.#host, [{ protocol, addresses: [hostAddress], ports, holder }]);
+    const targets = this.#targets(endpoint, [binding]);
+    const [hold] = await holdPorts(this.#host, [
+      { protocol, addresses: [hostAddress], ports, holder, targets },
+    ]);
     return () => hold?.held[0]?.release();
+  }
+
+  /** What a proxy leads to the container. Without an engine nothing does. */
+  #targets(endpoint: DriverEndpoint, bindings: readonly PortBinding[]): ReadonlyMap<string, ProxyTarget> {
+    const targets = new Map<string, ProxyTarget>();
+    for (const binding of this.#firewall.engine === 'none' ? [] : bindings) {
+      const target = proxyTarget(endpoint, binding);
+      if (target !== undefined) targets.set(binding.hostAddress, target);
+    }
+    return targets;
   }
 
   async #setRules(

@@ -2,6 +2,7 @@
 import type { DriverEndpoint, PortBinding, PortRequest } from '../../driverapi/driver.ts';
 import { invalid } from '../../errors.ts';
 import { FAMILIES, type Family, familyOf, formatAddress, parseAddress } from '../../ip.ts';
+import type { ProxyTarget } from '../../osl/portmap/index.ts';
 import type { BridgeConfig } from './config.ts';
 import { addressOf } from './intents.ts';
 
@@ -27,13 +28,45 @@ export function wantedPorts(
   return endpoint.ports.flatMap((request) =>
     FAMILIES.flatMap((family): Wanted[] => {
       const settings = config[family];
-      if (settings === undefined || !families[family] || addressOf(endpoint, family) === undefined) return [];
+      if (settings === undefined || addressOf(endpoint, family) === undefined)
+        return family === 'ipv6' ? proxied(config, endpoint, request, families) : [];
+      if (!families[family]) return [];
       const address = hostAddress(request, family, settings.hostBinding);
       if (address === undefined || settings.mode === 'isolated') return [];
       const routed = settings.mode === 'routed';
       return [{ request, address: routed ? ANY[family] : address, routed }];
     }),
   );
+}
+
+/** An IPv6 address of the host may lead to a container that has IPv4 alone, where it is asked for by name. */
+function proxied(
+  config: BridgeConfig,
+  endpoint: DriverEndpoint,
+  request: PortRequest,
+  families: Families,
+): Wanted[] {
+  const hidden = config.ipv4?.mode.startsWith('nat') && families.ipv4 && families.ipv6;
+  const address = hostAddress(request, 'ipv6', undefined);
+  if (!hidden || address === undefined || addressOf(endpoint, 'ipv4') === undefined) return [];
+  return [{ request, address, routed: false }];
+}
+
+/**
+ * Where connections to a published address are handed to, as no rule can lead them there: those to `::1`, and over
+ * IPv6 to a container without. `undefined`: rules do it.
+ */
+export function proxyTarget(
+  endpoint: DriverEndpoint,
+  { protocol, hostAddress: address, container }: Omit<PortBinding, 'host'>,
+): ProxyTarget | undefined {
+  if (protocol === 'sctp' || familyOf(address) !== 'ipv6') return undefined;
+  const own = addressOf(endpoint, 'ipv6');
+  if (own !== undefined && address !== ANY.ipv6 && address !== '::1') return undefined;
+  const target = own ?? addressOf(endpoint, 'ipv4');
+  if (target === undefined) return undefined;
+  // Anybody else than the host itself is led by rules where the container has IPv6; by the proxy he would get round them.
+  return { address: target, port: container, fromLoopback: own !== undefined };
 }
 
 /** Where on the host a request is published in one family; `undefined`: not at all. */
@@ -63,11 +96,13 @@ export function answers(binding: PortBinding, { request, address, routed }: Want
 
 /** @throws INVALID_ARGUMENT for a port that could never be published, whatever the gateways */
 export function checkPorts(endpoint: DriverEndpoint): void {
-  for (const [i, { hostAddress: text }] of endpoint.ports.entries()) {
+  for (const [i, { hostAddress: text, protocol }] of endpoint.ports.entries()) {
     if (text === undefined || text === '') continue;
     const family = familyOf(unmapped(text));
     if (family === undefined) throw invalid(`ports[${i}].hostAddress`, text, 'must be an address');
-    if (addressOf(endpoint, family) === undefined)
+    const reached =
+      addressOf(endpoint, family) ?? (protocol === 'sctp' ? undefined : addressOf(endpoint, 'ipv4'));
+    if (reached === undefined)
       throw invalid(
         `ports[${i}].hostAddress`,
         text,

@@ -1,7 +1,7 @@
 /** A process's sockets in one namespace of a fake kernel. They end with it. */
 import type { Duplex } from 'node:stream';
 import { formatAddress, parseAddress } from '../../ip.ts';
-import type { HeldPort, PortSpec, TcpListener, UdpSocket } from '../osl.ts';
+import type { HeldPort, PortSpec, SocketAddress, TcpListener, UdpSocket } from '../osl.ts';
 import { lasting } from './conntrack.ts';
 import type { Handle } from './handle.ts';
 import { Lost } from './packet.ts';
@@ -76,16 +76,20 @@ export class Sockets {
     }
   }
 
-  listenTcp(address: string, port: number, onConnection: (stream: Duplex) => void): TcpListener {
+  listenTcp(
+    address: string,
+    port: number,
+    onConnection: (stream: Duplex, from?: SocketAddress) => void,
+  ): TcpListener {
     const streams = new Set<Duplex>();
     const { bound, close } = this.#bind(
       { protocol: 'tcp', address, port },
       {
         listening: true,
-        accept: (stream) => {
+        accept: (stream, from) => {
           streams.add(stream);
           stream.once('close', () => streams.delete(stream));
-          setImmediate(() => onConnection(stream));
+          setImmediate(() => onConnection(stream, from));
         },
       },
       () => {
@@ -97,13 +101,14 @@ export class Sockets {
 
   connectTcp(address: string, port: number): Duplex {
     const outgoing = this.#outgoing('tcp', address, port);
-    const { socket } = this.#exchange(outgoing);
+    const { socket, there } = this.#exchange(outgoing);
     const [near, far] = streamPair();
     const { sockets } = this.#handle;
     const end = (): void => void near.destroy();
     sockets.add(end);
     near.once('close', () => sockets.delete(end));
-    socket?.accept?.(far);
+    const { source, sourcePort: from } = there.packet;
+    socket?.accept?.(far, { address: formatAddress(source), port: from });
     return near;
   }
 

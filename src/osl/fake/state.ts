@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Address, Family, Prefix } from '../../ip.ts';
 import type { MemoryBackend } from '../firewall/memory.ts';
-import type { LinkKind, LinkSpec, LinkStatistics } from '../osl.ts';
+import type { LinkKind, LinkSpec, LinkStatistics, SocketAddress } from '../osl.ts';
 
 export type Scope = 'global' | 'link' | 'host' | 'other';
 
@@ -88,7 +88,7 @@ export interface SocketState {
   /** A datagram for this socket. */
   readonly deliver?: (data: Buffer, from: { readonly address: string; readonly port: number }) => void;
   /** A connection for this socket, with the stream of this end. */
-  readonly accept?: (stream: Duplex) => void;
+  readonly accept?: (stream: Duplex, from: SocketAddress) => void;
 }
 
 /** One connection that passed a namespace's packet filter. Tuples are as seen before and after its NAT. */

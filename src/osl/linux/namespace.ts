@@ -14,6 +14,7 @@ import type {
   Neighbour,
   PortSpec,
   Route,
+  SocketAddress,
   TcpListener,
   UdpSocket,
   Waits,
@@ -163,7 +164,7 @@ export class LinuxNamespace implements Namespace {
   async listenTcp(
     address: string,
     port: number,
-    onConnection: (stream: Duplex) => void,
+    onConnection: (stream: Duplex, from?: SocketAddress) => void,
   ): Promise<TcpListener> {
     return listenTcp(this.#handle.fd, address, port, onConnection);
   }

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { invalid, LibnetworkError } from '../../errors.ts';
 import { type Address, parseAddress } from '../../ip.ts';
 import { errnoName, kernelError } from '../errno.ts';
-import type { HeldPort, PortSpec, TcpListener, UdpSocket, Waits } from '../osl.ts';
+import type { HeldPort, PortSpec, SocketAddress, TcpListener, UdpSocket, Waits } from '../osl.ts';
 import * as abi from './constants.ts';
 import { check, getOption, koffi, libc, setOption, trySetOption } from './libc.ts';
 import { whenReady } from './poll.ts';
@@ -68,7 +68,7 @@ export async function listenTcp(
   namespaceFd: number | undefined,
   address: string,
   port: number,
-  onConnection: (stream: Duplex) => void,
+  onConnection: (stream: Duplex, from?: SocketAddress) => void,
 ): Promise<TcpListener> {
   const { fd, local } = bound(namespaceFd, { protocol: 'tcp', address, port }, (each) =>
     libc().listen(each, BACKLOG),
@@ -77,7 +77,8 @@ export async function listenTcp(
   const server = createServer({ allowHalfOpen: true }, (stream) => {
     connections.add(stream);
     stream.once('close', () => connections.delete(stream));
-    onConnection(stream);
+    // A connection that has ended already has no far end any more.
+    onConnection(stream, { address: stream.remoteAddress ?? '', port: stream.remotePort ?? 0 });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

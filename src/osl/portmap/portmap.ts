@@ -1,6 +1,7 @@
 import { LibnetworkError } from '../../errors.ts';
-import type { HeldPort, Namespace, Protocol } from '../osl.ts';
+import type { HeldPort, Namespace, PortSpec, Protocol } from '../osl.ts';
 import { holderAt, note } from './holders.ts';
+import { type ProxyTarget, proxyPort } from './proxy.ts';
 
 /** A port to hold, on one or more addresses, in both families if need be. */
 export interface HoldRequest {
@@ -13,6 +14,8 @@ export interface HoldRequest {
   readonly prefer?: number | undefined;
   /** Who holds it from now on, for other callers' errors: `endpoint web of network front`. */
   readonly holder: string;
+  /** Addresses of `addresses` where the port is served too, and what by. */
+  readonly targets?: ReadonlyMap<string, ProxyTarget> | undefined;
 }
 
 /** A port that is held: one on each address asked for, in their order; each can be let go of by itself. */
@@ -72,7 +75,7 @@ async function holdAny(host: Namespace, request: HoldRequest): Promise<Hold> {
   const tried: HeldPort[] = [];
   try {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const first = await bind(host, { protocol, address, port: 0 });
+      const first = await bind(host, { protocol, address, port: 0 }, request);
       if (first === undefined) break;
       tried.push(first);
       const rest = await holdUnlessTaken(host, { ...request, addresses: others }, first.port);
@@ -92,7 +95,7 @@ async function holdExactly(host: Namespace, request: HoldRequest, port: number):
   for (const address of addresses) {
     const spec = { protocol, address, port };
     try {
-      held.push(noted(host, await host.holdPort(spec), holder));
+      held.push(noted(host, await occupy(host, spec, request), holder));
     } catch (error) {
       release({ port, held });
       throw explain(host, spec, error);
@@ -120,6 +123,11 @@ function release(hold: Hold | undefined): void {
   for (const held of hold?.held ?? []) held.release();
 }
 
+function occupy(host: Namespace, spec: PortSpec, { targets }: HoldRequest): Promise<HeldPort> {
+  const target = targets?.get(spec.address);
+  return target === undefined ? host.holdPort(spec) : proxyPort(host, spec, target);
+}
+
 async function holdUnlessTaken(
   host: Namespace,
   request: HoldRequest,
@@ -133,12 +141,9 @@ async function holdUnlessTaken(
   }
 }
 
-async function bind(
-  host: Namespace,
-  spec: { readonly protocol: Protocol; readonly address: string; readonly port: number },
-): Promise<HeldPort | undefined> {
+async function bind(host: Namespace, spec: PortSpec, request: HoldRequest): Promise<HeldPort | undefined> {
   try {
-    return await host.holdPort(spec);
+    return await occupy(host, spec, request);
   } catch (error) {
     if (LibnetworkError.is(error, 'CONFLICT')) return undefined;
     throw explain(host, spec, error);

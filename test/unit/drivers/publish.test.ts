@@ -5,6 +5,7 @@ import type {
   PortBinding,
   PortRequest,
 } from '../../../src/driverapi/driver.ts';
+import { proxyTarget } from '../../../src/drivers/bridge/requests.ts';
 import { labels } from '../../../src/labels.ts';
 import {
   ask,
@@ -147,9 +148,53 @@ describe('a published port', () => {
   });
 });
 
+describe('a port that no rule can lead to its container', () => {
+  const udp = { protocol: 'udp', host: 8080 } as const;
+
+  it('is handed on from ::1, over tcp and udp, and from nobody else', async () => {
+    const it = await served([port(80, { host: 8080 }), port(80, udp)]);
+    await greetUdp(it.container, 80, 'web');
+    await publish(it, it.place);
+    expect(await ask(it.host, '::1', 8080)).toBe('web');
+    const client = await udpClient(it.host, '::1');
+    expect(await client.ask(8080)).toBe('web');
+    client.close();
+    const { fromLoopback } =
+      proxyTarget(it.place.endpoint, { ...udp, container: 80, hostAddress: '::' }) ?? {};
+    expect(fromLoopback).toBe(true);
+  });
+
+  it('is handed on from an IPv6 address of the host to a container without, where that is asked for', async () => {
+    const wanted = [port(80, { host: 8080, hostAddress: '::' }), port(80, { host: 8081 })];
+    const it = await served(wanted, { ipv6: [] });
+    const bindings = await publish(it, it.place);
+    expect(bindings.map(({ host, hostAddress }) => [host, hostAddress])).toEqual([
+      [8080, '::'],
+      [8081, '0.0.0.0'],
+    ]);
+    for (const [from, address] of [
+      [it.outside, '2001:db8::1'],
+      [it.host, '::1'],
+    ] as const)
+      expect(await ask(from, address, 8080)).toBe('web');
+    await publish(it, record(it.place, bindings), NONE);
+    expect(await ask(it.outside, '2001:db8::1', 8080)).toBe('UNAVAILABLE');
+    expect(await it.driver.endpointInfo?.(it.place)).toMatchObject({ 'com.docker.network.portmap': [] });
+  });
+
+  it('is served again after a restart', async () => {
+    const first = await served([port(80, { host: 8080, hostAddress: '::1' })], { ipv6: [] });
+    const place = record(first.place, await publish(first, first.place));
+    first.osl.kill();
+    const next = await bridgeSetting(first.osl.kernel);
+    await greet(await next.osl.openNamespace('/run/c1'), '0.0.0.0', 80, 'web again');
+    await next.driver.restore({ networks: [first.front], endpoints: [{ ...place, joined: true }] });
+    expect(await ask(next.host, '::1', 8080)).toBe('web again');
+  });
+});
+
 describe('a port that can not be published', () => {
   it.each([
-    ['::1', { ipv6: [] }],
     ['192.0.2.1', { ipv4: [] }],
     ['host', {}],
   ])('for the address %s is refused before anything is made', async (hostAddress, more) => {
