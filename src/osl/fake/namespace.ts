@@ -17,6 +17,7 @@ import type {
   Neighbour,
   PortSpec,
   Route,
+  SocketAddress,
   TcpListener,
   UdpSocket,
   Waits,
@@ -147,7 +148,7 @@ export class FakeNamespace implements Namespace {
   async listenTcp(
     address: string,
     port: number,
-    onConnection: (stream: Duplex) => void,
+    onConnection: (stream: Duplex, from?: SocketAddress) => void,
   ): Promise<TcpListener> {
     return await this.#step(`listenTcp ${address} ${port}`, () =>
       this.#sockets.listenTcp(address, port, onConnection),
