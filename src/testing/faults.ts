@@ -11,6 +11,8 @@ export interface Faults {
   around<T>(name: string, act: () => T): T;
   /** The same for a step that waits. */
   aroundAsync<T>(name: string, act: () => Promise<T>): Promise<T>;
+  /** Waits before a call's steps are begun, so that calls under way at once come in another order. */
+  readonly pause?: (name: string) => Promise<void>;
   /** How many steps were begun, the one that failed or crashed included. */
   readonly steps: number;
   /** The names of the steps begun, in order. */
@@ -53,9 +55,27 @@ export class SimulatedCrash extends Error {
   }
 }
 
+export interface FaultOptions {
+  /** Calls wait for as many turns of the event loop as this says, by their name, before they act. Default: none. */
+  readonly delays?: (name: string) => number;
+}
+
 /** A script that strikes once, at one step; without a plan it only counts. */
-export function faultScript(plan?: FaultPlan): Faults {
-  return new FaultScript(plan);
+export function faultScript(plan?: FaultPlan, options?: FaultOptions): Faults {
+  return new FaultScript(plan, options);
+}
+
+/**
+ * Delays of 0 to `most` turns of the event loop, the same for the same seed: what runs at once runs in another order
+ * with every seed, and in the same with the same one.
+ */
+export function seededDelays(seed: number, most = 3): (name: string) => number {
+  let state = seed >>> 0;
+  return () => {
+    // A linear congruential generator (Numerical Recipes, 7.1): its upper bits are random enough.
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * (most + 1));
+  };
 }
 
 /** Counts the steps and lets all of them pass: the length of a run, before it is repeated with a fault at each. */
@@ -67,10 +87,12 @@ export class FaultScript implements Faults {
   readonly #plan: FaultPlan | undefined;
   readonly #trace: string[] = [];
   readonly #listeners: (() => void)[] = [];
+  readonly pause?: (name: string) => Promise<void>;
   #crashed = false;
 
-  constructor(plan?: FaultPlan) {
+  constructor(plan?: FaultPlan, { delays }: FaultOptions = {}) {
     this.#plan = plan;
+    if (delays !== undefined) this.pause = async (name) => await turns(delays(name));
   }
 
   get steps(): number {
@@ -143,4 +165,8 @@ export class FaultScript implements Faults {
 function planned(plan: FaultPlan, step: string): Error {
   if (typeof plan.error === 'function') return plan.error(step);
   return plan.error ?? new LibnetworkError('INTERNAL', `injected failure at ${step}`, { operation: step });
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -2,10 +2,12 @@
 export {
   countingFaults,
   type FaultMode,
+  type FaultOptions,
   type FaultPlan,
   type Faults,
   faultScript,
   SimulatedCrash,
+  seededDelays,
 } from '../../testing/faults.ts';
 export type { KernelDump, NetnsDump } from './dump.ts';
 export { FakeKernel, type FakeKernelOptions } from './kernel.ts';

@@ -89,6 +89,9 @@ export class FakeNamespace implements Namespace {
     throwIfAborted(options.signal);
     this.#check('apply');
     validate(changes);
+    // One wait for all of them: the kernel takes the changes of one send in their order.
+    const { faults } = this.#handle;
+    if (faults.pause !== undefined) await faults.pause('apply');
     const surroundings = {
       stateOf: this.#handle.stateOf,
       renamesWhileUp: this.#handle.kernel.renamesWhileUp,
@@ -105,7 +108,7 @@ export class FakeNamespace implements Namespace {
   async #send(all: readonly Request[], at: string): Promise<void> {
     const answers: Promise<void>[] = [];
     for (const { name, send, needed } of all)
-      if (needed?.() !== false) answers.push(this.#step(`${at} ${name}`, send));
+      if (needed?.() !== false) answers.push(step(this.#handle, `${at} ${name}`, send));
     const outcomes = await Promise.allSettled(answers);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
@@ -228,6 +231,8 @@ export class FakeNamespace implements Namespace {
   }
 
   async #step<T>(name: string, act: () => T): Promise<T> {
+    const { faults } = this.#handle;
+    if (faults.pause !== undefined) await faults.pause(name);
     this.#check(name);
     return await step(this.#handle, name, act);
   }

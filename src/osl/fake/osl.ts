@@ -103,6 +103,7 @@ class FakeOslHandle implements FakeOsl {
   async #step<T>(name: string, act: () => T): Promise<T> {
     if (this.#closed)
       throw new LibnetworkError('UNAVAILABLE', 'this osl handle is closed', { operation: name });
+    if (this.faults.pause !== undefined) await this.faults.pause(name);
     return await step(this.#handle, name, act);
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LibnetworkError } from '../../../src/errors.ts';
-import { countingFaults, faultScript, SimulatedCrash } from '../../../src/testing/faults.ts';
+import { fakeOsl } from '../../../src/osl/fake/index.ts';
+import { countingFaults, faultScript, SimulatedCrash, seededDelays } from '../../../src/testing/faults.ts';
 
 /** Takes three steps and tells which acted and what each answered. */
 function run(faults: ReturnType<typeof faultScript>): { acted: string[]; outcomes: string[] } {
@@ -85,5 +86,30 @@ describe('a fault script', () => {
     await expect(faults.aroundAsync('two', async () => acted.push(2))).rejects.toSatisfy(SimulatedCrash.is);
     await expect(faults.aroundAsync('three', async () => acted.push(3))).rejects.toSatisfy(SimulatedCrash.is);
     expect(acted).toEqual([1, 2]);
+  });
+
+  it('lets calls that run at once come in another order with another seed, and in the same with the same', async () => {
+    const order = async (seed: number): Promise<readonly string[]> => {
+      const faults = faultScript(undefined, { delays: seededDelays(seed) });
+      const { host } = fakeOsl({ faults });
+      const names = ['br0', 'br1', 'br2', 'br3'];
+      const links = names.map((name) => ({ op: 'createLink', name, link: { kind: 'bridge' } }) as const);
+      await Promise.all(links.map((link) => host.apply([link])));
+      return (await host.links()).slice(1).map((link) => link.name);
+    };
+    expect(await order(7)).toEqual(await order(7));
+    const orders = await Promise.all([1, 2, 3, 4, 5, 6, 7, 8].map(order));
+    expect(new Set(orders.map(String)).size).toBeGreaterThan(1);
+    for (const names of orders) expect([...names].sort()).toEqual(['br0', 'br1', 'br2', 'br3']);
+  });
+
+  it('keeps the order of the changes of one call, however long it waits', async () => {
+    const { host } = fakeOsl({ faults: faultScript(undefined, { delays: seededDelays(3) }) });
+    await host.apply([
+      { op: 'createLink', name: 'br0', link: { kind: 'bridge' } },
+      { op: 'setLink', name: 'br0', mtu: 1400 },
+      { op: 'setLink', name: 'br0', rename: 'br1' },
+    ]);
+    expect(await host.link('br1')).toMatchObject({ mtu: 1400 });
   });
 });
