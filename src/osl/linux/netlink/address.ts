@@ -1,3 +1,4 @@
+import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import {
   type Family,
   formatAddress,
@@ -10,9 +11,9 @@ import { AF_INET, AF_INET6 } from '../constants.ts';
 import { eachAttribute, requireLength, Writer } from './attributes.ts';
 
 /** linux/rtnetlink.h, linux/if_addr.h */
-export const RTM_NEWADDR = 20;
-export const RTM_DELADDR = 21;
-export const RTM_GETADDR = 22;
+export const RTM_NEWADDR = MessageType.NEWADDR;
+export const RTM_DELADDR = MessageType.DELADDR;
+export const RTM_GETADDR = MessageType.GETADDR;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;

@@ -1,12 +1,13 @@
+import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import type { Link, LinkKind, LinkStatistics } from '../../osl.ts';
 import { eachAttribute, readNumber, readString, requireLength, Writer } from './attributes.ts';
 import { type BridgeOptions, hasBridgeOptions, writeBridgeOptions } from './bridge.ts';
 
 /** linux/rtnetlink.h, linux/if_link.h, linux/if.h */
-export const RTM_NEWLINK = 16;
-export const RTM_DELLINK = 17;
-export const RTM_GETLINK = 18;
-export const RTM_SETLINK = 19;
+export const RTM_NEWLINK = MessageType.NEWLINK;
+export const RTM_DELLINK = MessageType.DELLINK;
+export const RTM_GETLINK = MessageType.GETLINK;
+export const RTM_SETLINK = MessageType.SETLINK;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;

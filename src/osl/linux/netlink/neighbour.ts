@@ -1,3 +1,4 @@
+import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import { type Address, type Family, formatAddress, fromBytes, toBytes } from '../../../ip.ts';
 import { AF_BRIDGE } from '../constants.ts';
 import { familyName, familyNumber } from './address.ts';
@@ -5,9 +6,9 @@ import { eachAttribute, requireLength, Writer } from './attributes.ts';
 import { formatMac } from './link.ts';
 
 /** linux/rtnetlink.h, linux/neighbour.h */
-export const RTM_NEWNEIGH = 28;
-export const RTM_DELNEIGH = 29;
-export const RTM_GETNEIGH = 30;
+export const RTM_NEWNEIGH = MessageType.NEWNEIGH;
+export const RTM_DELNEIGH = MessageType.DELNEIGH;
+export const RTM_GETNEIGH = MessageType.GETNEIGH;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;

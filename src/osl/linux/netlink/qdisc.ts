@@ -1,11 +1,12 @@
 /** Traffic control: token buckets, and the redirection of what comes in (linux/pkt_sched.h, linux/pkt_cls.h). */
+import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import { attributeMap, requireLength, Writer } from './attributes.ts';
 
-export const RTM_NEWQDISC = 36;
-export const RTM_DELQDISC = 37;
-export const RTM_GETQDISC = 38;
-export const RTM_NEWTFILTER = 44;
-export const RTM_GETTFILTER = 46;
+export const RTM_NEWQDISC = MessageType.NEWQDISC;
+export const RTM_DELQDISC = MessageType.DELQDISC;
+export const RTM_GETQDISC = MessageType.GETQDISC;
+export const RTM_NEWTFILTER = MessageType.NEWTFILTER;
+export const RTM_GETTFILTER = MessageType.GETTFILTER;
 /** linux/netlink.h: without it, what RTM_GETQDISC finds is told to those alone who listen to all changes. */
 export const NLM_F_ECHO = 0x8;
 export const TC_H_ROOT = 0xffff_ffff;

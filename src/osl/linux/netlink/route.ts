@@ -1,4 +1,11 @@
 import {
+  MessageType,
+  RouteProtocol,
+  RouteScope,
+  RouteType,
+  RoutingTableClass,
+} from 'netlink/dist/rt/gen_structs.js';
+import {
   type Address,
   type Family,
   formatAddress,
@@ -12,9 +19,9 @@ import { eachAttribute, readNumber, requireLength, Writer } from './attributes.t
 import { align } from './message.ts';
 
 /** linux/rtnetlink.h */
-export const RTM_NEWROUTE = 24;
-export const RTM_DELROUTE = 25;
-export const RTM_GETROUTE = 26;
+export const RTM_NEWROUTE = MessageType.NEWROUTE;
+export const RTM_DELROUTE = MessageType.DELROUTE;
+export const RTM_GETROUTE = MessageType.GETROUTE;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
@@ -22,12 +29,12 @@ const RTA_PRIORITY = 6;
 const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
 const RT_TABLE_UNSPEC = 0;
-const RT_TABLE_MAIN = 254;
-const RTPROT_BOOT = 3;
-const RTN_UNICAST = 1;
+const RT_TABLE_MAIN = RoutingTableClass.MAIN;
+const RTPROT_BOOT = RouteProtocol.BOOT;
+const RTN_UNICAST = RouteType.UNICAST;
 const RTM_F_CLONED = 0x200;
-const SCOPE_LINK = 253;
-const SCOPE_ANY = 255;
+const SCOPE_LINK = RouteScope.LINK;
+const SCOPE_ANY = RouteScope.NOWHERE;
 const HEADER = 12;
 
 export interface RouteFields {
