@@ -10,6 +10,7 @@ import {
   isGatewayEndpoint,
   publishedFamilies,
 } from './gateway.ts';
+import type { EndpointId } from './ids.ts';
 import { FAMILIES, type Family } from './ip.ts';
 import type { Change } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
@@ -75,10 +76,24 @@ export async function publish(
   driver: Driver,
   entry: EndpointEntry,
   families: { readonly ipv4: boolean; readonly ipv6: boolean },
+  prefer?: readonly PortBinding[],
 ): Promise<readonly PortBinding[]> {
   if (!driver.publish || entry.record.ports.length === 0) return [];
-  return driver.publish(placeOf(entry), families);
+  const { network, endpoint } = placeOf(entry);
+  return driver.publish(
+    { network, endpoint: prefer ? { ...endpoint, bindings: prefer } : endpoint },
+    families,
+  );
 }
+
+/** What the other endpoints of a sandbox have published, to be preferred when a change is taken back. */
+export function bindingsOf(sandbox: SandboxEntry): Bindings {
+  return new Map(
+    [...sandbox.endpoints.values()].map(({ record }) => [record.id, record.join?.bindings ?? []]),
+  );
+}
+
+export type Bindings = ReadonlyMap<EndpointId, readonly PortBinding[]>;
 
 /** The other endpoints of a sandbox publish for the families that they are now the gateway of. */
 export async function republish(
@@ -87,6 +102,7 @@ export async function republish(
   before: Gateways,
   after: Gateways,
   except: EndpointEntry,
+  prefer?: Bindings,
 ): Promise<void> {
   for (const other of sandbox.endpoints.values()) {
     const { record } = other;
@@ -94,7 +110,8 @@ export async function republish(
     const was = publishedFamilies(record.id, before);
     const is = publishedFamilies(record.id, after);
     if (was.ipv4 === is.ipv4 && was.ipv6 === is.ipv6) continue;
-    const bindings = await publish(core.driver(other.network.record.driver), other, is);
+    const driver = core.driver(other.network.record.driver);
+    const bindings = await publish(driver, other, is, prefer?.get(record.id));
     await core.save(other, { ...record, join: { ...record.join, bindings } });
   }
 }

@@ -29,15 +29,23 @@ export class NetworkController extends CoreController {
    */
   static async open(options: ControllerOptions = {}): Promise<NetworkController> {
     const opened: (() => Promise<void>)[] = [];
-    try {
-      const { parts, start } = await assemble(options, opened);
-      const controller = new NetworkController(parts);
-      await controller.start(start);
-      return controller;
-    } catch (error) {
+    const { parts, start } = await assemble(options, opened).catch(async (error: unknown) => {
       for (const close of opened.reverse()) await close();
       throw error;
+    });
+    const controller = new NetworkController(parts);
+    try {
+      await controller.start(start);
+    } catch (error) {
+      // Namespaces and ports that it has taken up already are let go of.
+      await controller.close().catch((failure: unknown) => {
+        parts.logger.error('a controller that could not start could not be closed either', {
+          error: failure,
+        });
+      });
+      throw error;
     }
+    return controller;
   }
 }
 

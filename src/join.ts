@@ -2,6 +2,7 @@
 import { announce } from './announce.ts';
 import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
 import {
+  bindingsOf,
   defaultRoute,
   gatewaysOf,
   NO_FAMILY,
@@ -157,7 +158,8 @@ export async function attach(
   const after = gatewaysOf(sandbox);
   undo.push('restore the default routes', () => setDefaultRoutes(sandbox, after, before));
   await configure(core, entry, namespace, result, after, sandbox.record.namespace.kind === 'own');
-  undo.push('restore the published ports', () => republish(core, sandbox, after, before, entry));
+  const published = bindingsOf(sandbox);
+  undo.push('restore the published ports', () => republish(core, sandbox, after, before, entry, published));
   await republish(core, sandbox, before, after, entry);
   undo.push('unpublish its ports', () => publish(driver, entry, NO_FAMILY));
   const bindings = await publish(driver, entry, publishedFamilies(record.id, after));

@@ -4,7 +4,7 @@ import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import type { HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
-import type { NetworkRecord, SandboxRecord } from './records.ts';
+import type { NetworkRecord } from './records.ts';
 import { driverState, finishHalfDone, halfDone } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
@@ -45,7 +45,6 @@ export async function reconcile(
   findings.push(await reconcileLinks(core, dryRun));
   findings.push(await reconcileNamespaces(core, dryRun));
   findings.push(...(await reconcileAddresses(core, { dryRun, signal })));
-  findings.push(missingNamespaces(core));
   const missing = findings.flatMap((finding) => finding.missing);
   const orphaned = findings.flatMap((finding) => finding.orphaned);
   const failed = new Set(findings.flatMap((finding) => finding.failed ?? []));
@@ -113,21 +112,6 @@ async function reconcileNamespaces(core: Core, dryRun: boolean): Promise<Finding
       .filter((path) => !known.has(path))
       .map((path) => ({ what: `namespace ${path}`, act: () => core.osl.deleteNamespace(path) })),
   );
-}
-
-function missingNamespaces(core: Core): Finding {
-  const closed = [...core.sandboxes.values()].filter(
-    ({ record, namespace }) => record.state === 'ready' && !namespace && !isUnbound(record),
-  );
-  const missing = closed.map(
-    ({ record }) => `namespace of sandbox ${record.id.slice(0, 12)} (container ${record.containerId})`,
-  );
-  return { missing, orphaned: [], failed: missing };
-}
-
-/** It waits for `setKey`. */
-function isUnbound({ namespace }: SandboxRecord): boolean {
-  return namespace.kind === 'external' && namespace.path === undefined;
 }
 
 async function remove(

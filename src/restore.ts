@@ -3,10 +3,18 @@ import { type Core, driverNetwork, placeOf } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
 import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
-import { finishLeave, settleAfterLeave } from './leave.ts';
+import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
+import { finishLeave } from './leave.ts';
 import { addNetwork, finishNetworkDeletion } from './network.ts';
 import { showNetworkNames } from './networknames.ts';
-import { type EndpointRecord, type NetworkRecord, ROOT, readRecord, type SandboxRecord } from './records.ts';
+import {
+  type EndpointRecord,
+  type NetworkRecord,
+  ROOT,
+  readRecord,
+  type SandboxRecord,
+  type StoredRecord,
+} from './records.ts';
 import { addSandbox, finishSandboxDeletion, reopenSandbox, type SandboxEntry } from './sandbox.ts';
 import { showNames } from './sandboxnames.ts';
 import { bindPending } from './setkey.ts';
@@ -39,9 +47,14 @@ export async function loadRecords(core: Core): Promise<void> {
   }
 }
 
-async function load<R>(core: Core, kind: 'network' | 'endpoint' | 'sandbox'): Promise<R[]> {
+/** In the order in which they were made. */
+async function load<R extends StoredRecord>(
+  core: Core,
+  kind: 'network' | 'endpoint' | 'sandbox',
+): Promise<R[]> {
   const entries = await core.store.list(`${ROOT}${kind}/`);
-  return entries.map(({ key, value }) => readRecord(key, value) as R);
+  const records = entries.map(({ key, value }) => readRecord(key, value) as R);
+  return records.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0));
 }
 
 /** True for a sandbox whose container is alive by the caller's word, and whose making had ended. */
@@ -82,21 +95,31 @@ export async function settle(core: Core, activeSandboxes: readonly string[]): Pr
   await Promise.all(
     [...core.drivers.values()].map((driver) => driver.restore(driverState(core, driver.name, active))),
   );
-  await eachOf(core, [...core.sandboxes.values()], (entry) =>
-    isActive(entry, active) ? takeUp(core, entry) : finishSandboxDeletion(core, entry, true),
-  );
+  await eachOf(core, [...core.sandboxes.values()], (entry) => {
+    if (isActive(entry, active)) return takeUp(core, entry);
+    // Not written: should the deletion fail and this process end, the next one decides anew.
+    entry.record = Object.freeze({ ...entry.record, state: 'deleting' });
+    return finishSandboxDeletion(core, entry, true);
+  });
   await finishHalfDone(core);
 }
 
 /** Objects whose making or unmaking did not end. No operation may be under way. */
 export function halfDone(core: Core): { what: string; rest: () => Promise<void> }[] {
-  const sandboxes = [...core.sandboxes.values()].filter((entry) => entry.record.state !== 'ready');
+  const [ready, sandboxes] = split([...core.sandboxes.values()], (entry) => entry.record.state === 'ready');
+  const unopened = ready.filter(({ record, namespace }) => !namespace && !isUnbound(record));
+  const waiting = ready.filter(({ namespace, endpoints }) => namespace && hasPending(endpoints));
+  const wayless = ready.filter(({ namespace }) => namespace).filter(isGatewayUnsettled);
   const endpoints = [...core.endpoints.values()].filter((entry) => !atRest(core, entry));
   const networks = [...core.networks.values()].filter((entry) => entry.record.state !== 'ready');
   return [
     ...sandboxes.map((entry) => ({
-      what: `sandbox ${entry.record.id.slice(0, 12)} of container ${entry.record.containerId} (${entry.record.state})`,
+      what: `sandbox ${nameOf(entry)} (${entry.record.state})`,
       rest: () => finishSandboxDeletion(core, entry, true),
+    })),
+    ...unopened.map((entry) => ({
+      what: `namespace of sandbox ${nameOf(entry)} (not open)`,
+      rest: () => takeUp(core, entry),
     })),
     ...endpoints.map((entry) => ({
       what: `endpoint ${entry.record.name} of network ${entry.network.record.name} (${entry.record.state})`,
@@ -106,21 +129,52 @@ export function halfDone(core: Core): { what: string; rest: () => Promise<void> 
       what: `network ${entry.record.name} (${entry.record.state})`,
       rest: () => finishNetworkDeletion(core, entry),
     })),
+    ...waiting.map((entry) => ({
+      what: `joins of sandbox ${nameOf(entry)} (they waited for its namespace)`,
+      rest: () => allOrNothing((undo) => bindPending(core, entry, undo, undefined)),
+    })),
+    ...wayless.map((entry) => ({
+      what: `default gateway of sandbox ${nameOf(entry)}`,
+      rest: () => settleGateway(core, entry),
+    })),
   ];
 }
 
+function nameOf({ record }: SandboxEntry): string {
+  return `${record.id.slice(0, 12)} of container ${record.containerId}`;
+}
+
+function hasPending(endpoints: SandboxEntry['endpoints']): boolean {
+  return [...endpoints.values()].some(({ record }) => record.state === 'joined' && record.join?.pending);
+}
+
+/** It waits for `setKey`. */
+function isUnbound({ namespace }: SandboxRecord): boolean {
+  return namespace.kind === 'external' && namespace.path === undefined;
+}
+
+function split<T>(all: readonly T[], test: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(test), all.filter((each) => !test(each))];
+}
+
+const PASSES = 2;
+
 /** Brings every half-done object to rest, past failures; what failed, by name. */
 export async function finishHalfDone(core: Core): Promise<string[]> {
-  const failed: string[] = [];
-  for (const { what, rest } of halfDone(core)) {
-    try {
-      await rest();
-    } catch (error) {
-      core.logger.error(`${what} could not be brought to rest; it will be tried again`, { error });
-      failed.push(what);
+  const failed = new Set<string>();
+  // What was closed and is open now may have joins that waited for it, and so on.
+  for (let pass = 0; pass < PASSES; pass++) {
+    for (const { what, rest } of halfDone(core)) {
+      if (failed.has(what)) continue;
+      try {
+        await rest();
+      } catch (error) {
+        core.logger.error(`${what} could not be brought to rest; it will be tried again`, { error });
+        failed.add(what);
+      }
     }
   }
-  return failed;
+  return [...failed];
 }
 
 async function takeUp(core: Core, sandbox: SandboxEntry): Promise<void> {
@@ -134,13 +188,8 @@ async function takeUp(core: Core, sandbox: SandboxEntry): Promise<void> {
     await finishSandboxDeletion(core, sandbox, true);
     return;
   }
-  for (const entry of [...sandbox.endpoints.values()]) {
-    if (entry.record.state !== 'joined') await settleEndpoint(core, entry);
-    else if (!entry.record.join?.pending) showNames(core, entry, sandbox);
-  }
-  // The last process may have died between the runtime's key and the joins that waited for it.
-  await allOrNothing((undo) => bindPending(core, sandbox, undo, undefined));
-  await settleAfterLeave(core, sandbox);
+  for (const entry of sandbox.endpoints.values())
+    if (entry.record.state === 'joined' && !entry.record.join?.pending) showNames(core, entry, sandbox);
 }
 
 function atRest(core: Core, { record: { state, join } }: EndpointEntry): boolean {

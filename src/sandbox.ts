@@ -229,11 +229,23 @@ async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespa
     case 'host':
       return core.osl.host;
     case 'given':
-      return core.osl.openNamespace(record.namespace.path);
+      return openGiven(core, record.namespace.path);
     case 'own':
       return core.osl.createNamespace(record.namespace.path);
     case 'external':
       return undefined;
+  }
+}
+
+/** Opens a namespace that somebody else made. Its loopback, where the name server listens, may still be down. */
+export async function openGiven(core: Core, path: string): Promise<Namespace> {
+  const namespace = await core.osl.openNamespace(path);
+  try {
+    await namespace.apply([{ op: 'setLink', name: 'lo', up: true }]);
+    return namespace;
+  } catch (error) {
+    await namespace.close();
+    throw error;
   }
 }
 
@@ -263,7 +275,13 @@ export async function reopenSandbox(core: Core, entry: SandboxEntry): Promise<vo
   if (namespace.kind === 'host') entry.namespace = core.osl.host;
   else if (namespace.path !== undefined) entry.namespace = await core.osl.openNamespace(namespace.path);
   adoptHosts(entry);
-  await startNames(core, entry, await resolvConfOf(core, entry.record));
+  try {
+    await startNames(core, entry, await resolvConfOf(core, entry.record));
+  } catch (error) {
+    // Not half open: the next reconcile finds it closed, and tries all of it again.
+    await closeSandbox(core, entry, 'release');
+    throw error;
+  }
 }
 
 async function deleteSandbox(

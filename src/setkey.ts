@@ -4,13 +4,13 @@ import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { attach, detachToPending } from './join.ts';
 import { parseOptions } from './options.ts';
-import { closeNames, type SandboxEntry, startNames } from './sandbox.ts';
+import { closeNames, openGiven, type SandboxEntry, startNames } from './sandbox.ts';
 import { resolvConfOf } from './sandboxfiles.ts';
 import { allOrNothing, type Undo } from './undo.ts';
 
 /**
  * Opens the namespace at `path` for a sandbox and puts every endpoint that has joined into it, all or nothing. A
- * path that can't be opened changes nothing: another may be tried. A second key moves the endpoints there.
+ * path that can't be opened changes nothing: another may be tried. A second key moves the endpoints there; where that fails there is none.
  * @throws INVALID_ARGUMENT, NOT_FOUND for the path; FORBIDDEN for a sandbox that was not made with `externalKey`
  */
 export async function setKey(
@@ -22,7 +22,7 @@ export async function setKey(
   const { path } = parseOptions('setKey', { path: wanted });
   await core.locks.with('sandbox', entry.record.id, signal, async () => {
     checkSandbox(core, entry);
-    const namespace = await core.osl.openNamespace(path);
+    const namespace = await openGiven(core, path);
     try {
       throwIfAborted(signal);
       await unbind(core, entry);
@@ -37,7 +37,7 @@ export async function setKey(
       });
       entry.namespace = namespace;
       const { record } = entry;
-      undo.push('forget the key', () => core.save(entry, record));
+      undo.push('forget the key', () => core.save(entry, { ...record, namespace: { kind: 'external' } }));
       await core.save(entry, { ...record, namespace: { kind: 'external', path } });
       undo.push('stop the name server', () => closeNames(entry, true));
       await startNames(core, entry, await resolvConfOf(core, record));

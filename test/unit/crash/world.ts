@@ -29,6 +29,8 @@ export class World {
     activeSandboxes: readonly string[] = [],
     more: ControllerOptions = {},
   ): Promise<{ controller: NetworkController; osl: FakeOsl }> {
+    // A dead process watches no files.
+    faults.onCrash(() => unwatchFile(this.resolvConf));
     const osl = fakeOsl({ kernel: this.kernel, faults });
     const store = faultyStore(memoryStore({ backing: this.backing }), faults);
     const complain = (message: string, facts?: object): void => {
@@ -51,6 +53,18 @@ export class World {
       ...more,
     });
     return { controller, osl };
+  }
+
+  /** The namespace that a container's runtime makes; it is the runtime's, and no controller's. */
+  runtimePath(container: string): string {
+    const path = `${this.runDir}/runtime/${container}`;
+    this.kernel.mount(path);
+    return path;
+  }
+
+  /** The end of all runtimes. */
+  endRuntimes(): void {
+    for (const path of this.kernel.paths(`${this.runDir}/runtime`)) this.kernel.unmount(path);
   }
 
   /** Everything in the kernel that a controller could leave, as data. Sysctls of the host are its policy. */

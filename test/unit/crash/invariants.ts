@@ -1,0 +1,106 @@
+import { expect } from 'vitest';
+import { bridgeName, vethName } from '../../../src/ids.ts';
+import type { Inspection, NetworkController } from '../../../src/index.ts';
+import type { World } from './world.ts';
+
+/** What a machine must look like, by the records alone. */
+interface Expected {
+  readonly links: readonly string[];
+  readonly ports: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly insides: Readonly<Record<string, { links: readonly string[]; addresses: readonly string[] }>>;
+  readonly keys: readonly string[];
+}
+
+/**
+ * Records, links, namespaces, addresses, ports and rules are exactly what the records say, and no operation is half
+ * done. Nothing may be under way.
+ */
+export async function checkInvariants(
+  world: World,
+  controller: NetworkController,
+  context: string,
+): Promise<void> {
+  const report = await controller.reconcile({ dryRun: true });
+  const told = world.complaints.slice(-3).join('; ');
+  expect(report, `${context}: nothing to repair, last told: ${told}`).toEqual({
+    missing: [],
+    orphaned: [],
+    repaired: [],
+  });
+  const state = controller.inspect();
+  const states = [...state.networks, ...state.sandboxes, ...state.endpoints].map((record) => record.state);
+  expect(
+    states.filter((each) => each !== 'ready' && each !== 'joined'),
+    `${context}: half-done records`,
+  ).toEqual([]);
+  const addresses = state.endpoints.flatMap(({ ipv4, ipv6, networkId }) =>
+    [ipv4, ipv6].flatMap((held) => (held ? [`${networkId} ${held.address}`] : [])),
+  );
+  expect(new Set(addresses).size, `${context}: addresses are given once`).toBe(addresses.length);
+  expect(await actualOf(world, state), context).toEqual(expectedOf(state));
+}
+
+function expectedOf(state: Inspection): Expected {
+  const live = state.endpoints.filter(({ join }) => join && !join.pending);
+  const opened = state.sandboxes.filter(({ open }) => open.namespace);
+  return {
+    links: [...state.networks.map(({ id }) => bridgeName(id)), ...live.map(({ id }) => vethName(id))].sort(),
+    ports: live
+      .flatMap(({ join }) => join?.bindings ?? [])
+      .map(({ protocol, hostAddress, host }) => {
+        const ipv6 = hostAddress.includes(':');
+        const address = hostAddress === '::' || hostAddress === '0.0.0.0' ? '*' : hostAddress;
+        return `${protocol} ${ipv6 ? 'ipv6' : 'ipv4'} ${address} ${host}`;
+      })
+      .sort(),
+    namespaces: opened
+      .flatMap(({ namespace }) => ('path' in namespace && namespace.path ? [namespace.path] : []))
+      .sort(),
+    insides: Object.fromEntries(
+      opened.map(({ id, namespace }) => {
+        const inside = live.filter(({ join }) => join?.sandboxId === id);
+        const path = 'path' in namespace ? (namespace.path ?? '') : '';
+        const links = ['lo', ...inside.map(({ join }) => join?.interfaceName ?? '')].sort();
+        const addresses = inside
+          .flatMap(({ join, ipv4, ipv6 }) =>
+            [ipv4, ipv6].flatMap((held) => (held ? [`${join?.interfaceName} ${held.address}`] : [])),
+          )
+          .sort();
+        return [path, { links, addresses }];
+      }),
+    ),
+    keys: [
+      ...state.networks.map(({ id }) => `network/${id}/`),
+      ...state.sandboxes.map(({ id }) => `sandbox/${id}/`),
+      ...state.endpoints.map(({ id, networkId }) => `endpoint/${networkId}/${id}/`),
+    ].sort(),
+  };
+}
+
+async function actualOf(world: World, state: Inspection): Promise<Expected> {
+  const { namespaces } = world.kernel.dump();
+  const { host, ...others } = namespaces;
+  const named = (lines: readonly string[]) => lines.map((line) => line.split(' ', 1)[0] ?? '').sort();
+  // What a runtime made is its own, with or without a key.
+  const ours = Object.entries(others).filter(
+    ([path]) =>
+      !path.includes('/runtime/') ||
+      state.sandboxes.some((box) => 'path' in box.namespace && box.namespace.path === path),
+  );
+  return {
+    links: named(host?.links ?? []).filter((name) => name !== 'lo'),
+    ports: [...(host?.sockets ?? [])].sort(),
+    namespaces: ours.map(([path]) => path).sort(),
+    insides: Object.fromEntries(
+      ours.map(([path, { links, addresses }]) => [
+        path,
+        { links: named(links), addresses: addresses.filter((line) => !line.startsWith('lo ')).sort() },
+      ]),
+    ),
+    keys: (await world.keys())
+      .filter((key) => !key.includes('/ipam/'))
+      .map((key) => key.replace('docker/network/v1.0/', ''))
+      .sort(),
+  };
+}
