@@ -15,6 +15,8 @@ export interface Ground {
   readonly controller: NetworkController;
   readonly network: Network;
   readonly osl: Osl;
+  /** For namespaces and files; all that is in it is gone after the benchmark. */
+  readonly directory: string;
   readonly floors: Floors;
 }
 
@@ -42,7 +44,7 @@ export async function onGround<T>(directory: string, work: (ground: Ground) => P
         name: 'bench',
         ipam: { pools: [{ subnet: '10.9.0.0/16' }] },
       });
-      const answer = await work({ controller, network, osl, floors: new Floors(directory) });
+      const answer = await work({ controller, network, osl, directory, floors: new Floors(directory) });
       await network.delete();
       return answer;
     } finally {

@@ -15,6 +15,7 @@ import { dnsBench } from './dns.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, namespacesIn, onGround } from './ground.ts';
 import { ipamBench } from './ipam.ts';
+import { kernelBench } from './kernel.ts';
 import { portBench } from './port.ts';
 import { type Row, table } from './row.ts';
 import { sandboxBench } from './sandbox.ts';
@@ -25,6 +26,7 @@ const onKernel: Readonly<Record<string, (ground: Ground) => Promise<readonly Row
   sandbox: sandboxBench,
   port: portBench,
   getlink: getlinkBench,
+  kernel: kernelBench,
 };
 const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = { ipam: ipamBench, dns: dnsBench };
 
