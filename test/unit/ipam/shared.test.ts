@@ -283,6 +283,31 @@ describe('a controller whose lease is lost while it lives', () => {
   });
 });
 
+describe('a lease that is lost while an address is searched', () => {
+  it('does not leave the address under the label that has gone', async () => {
+    const backing = memoryBacking();
+    const [a, b] = [controller(backing, 'a'), controller(backing, 'b')];
+    const id = await pool(a.ipam, '10.0.0.0/30');
+    await a.ipam.requestAddress({ poolId: id });
+    await b.ipam.requestAddress({ poolId: id });
+    await a.ipam.usage?.(id);
+    await b.ipam.releaseAddress(id, '10.0.0.2');
+    const list = a.store.list.bind(a.store);
+    vi.spyOn(a.store, 'list').mockImplementation(async (prefix, options) => {
+      const entries = await list(prefix, options);
+      if (!prefix.includes('/pages/')) return entries;
+      // All that a knows is full: it looks again, and meanwhile its lease ends and it takes another.
+      backing.expireLeases();
+      for (let i = 0; i < 50; i++) await Promise.resolve();
+      return list(prefix, options);
+    });
+    expect((await a.ipam.requestAddress({ poolId: id })).address).toBe('10.0.0.2/30');
+    const page = backing.get(`${ROOT}/pages/10.0.0.0-30/0`)?.value as { owners: object };
+    for (const label of Object.keys(page.owners))
+      expect(backing.get(`${ROOT}/members/${label}`)).toBeDefined();
+  });
+});
+
 describe('the repair of one controller', () => {
   it('leaves alone what others hold, and their pools', async () => {
     const backing = memoryBacking();

@@ -6,6 +6,7 @@ import {
   memoryBacking,
   memoryStore,
 } from '../../../src/datastore/index.ts';
+import { LibnetworkError } from '../../../src/errors.ts';
 import { createIpam, type Ipam, SERIAL } from '../../../src/ipam/index.ts';
 import { countingFaults, type FaultMode, faultScript, SimulatedCrash } from '../../../src/testing/faults.ts';
 import { faultyStore } from '../../../src/testing/faultystore.ts';
@@ -233,6 +234,37 @@ describe('when a write fails', () => {
     await fails('INTERNAL', ipam.releaseAddress(id, '10.0.0.1'));
     const error = await fails('FORBIDDEN', ipam.requestAddress({ poolId: id, address: '10.0.0.1' }));
     expect(error.holder).toBe('endpoint web');
+  });
+
+  it('an address whose release fails is not given to one who asks meanwhile', async () => {
+    const { store, ipam } = open();
+    const id = await pool(ipam, '10.0.0.0/24');
+    await ipam.requestAddress({ poolId: id, address: '10.0.0.9', holder: 'endpoint db' });
+    await ipam.requestAddress({ poolId: id, holder: 'endpoint web' });
+    let take: Promise<unknown> = Promise.resolve();
+    vi.spyOn(store, 'put').mockImplementationOnce(async () => {
+      take = ipam.requestAddress({ poolId: id, address: '10.0.0.1', holder: 'endpoint api' });
+      take.catch(() => undefined);
+      for (let i = 0; i < 50; i++) await Promise.resolve();
+      throw new LibnetworkError('UNAVAILABLE', 'the store has gone away');
+    });
+    await fails('UNAVAILABLE', ipam.releaseAddress(id, '10.0.0.1'));
+    expect((await fails('FORBIDDEN', take)).holder).toBe('endpoint web');
+  });
+
+  it('an address that was resting rests on, until when it would have', async () => {
+    const time = { now: 5000 };
+    // Writes: the pool, six addresses, two releases; the next one fails.
+    const store = faultyStore(memoryStore(), faultScript({ at: 10, mode: 'fail' }));
+    const ipam = createIpam({ store, reuseDelayMs: 1000, clock: () => time.now });
+    const id = await pool(ipam, '10.0.0.0/29');
+    for (let i = 0; i < 6; i++) await ipam.requestAddress({ poolId: id });
+    await ipam.releaseAddress(id, '10.0.0.5');
+    time.now += 500;
+    await ipam.releaseAddress(id, '10.0.0.2');
+    await fails('INTERNAL', ipam.requestAddress({ poolId: id, address: '10.0.0.5' }));
+    time.now += 600;
+    expect((await ipam.requestAddress({ poolId: id })).address).toBe('10.0.0.5/29');
   });
 
   it('a pool that was to be released can be released again', async () => {
