@@ -1,3 +1,4 @@
+import { v7 as newEventId } from 'uuid';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 
 /** What happened, by name. Every event is emitted after its record is committed. */
@@ -37,7 +38,16 @@ export interface ControllerEvents {
 }
 
 export type EventName = keyof ControllerEvents;
-export type Listener<E extends EventName> = (event: ControllerEvents[E]) => void;
+
+/** What every event says beside its facts. */
+export interface EventStamp {
+  /** A UUID of version 7 (RFC 9562): events sort by it in the order of time, also those of several hosts. */
+  readonly eventId: string;
+  /** When it happened, in milliseconds since 1970. */
+  readonly time: number;
+}
+
+export type Listener<E extends EventName> = (event: ControllerEvents[E] & EventStamp) => void;
 
 /** A typed emitter. A listener that throws does not disturb the others or the operation: its error is handed on. */
 export class Events {
@@ -59,11 +69,13 @@ export class Events {
   }
 
   emit<E extends EventName>(event: E, facts: ControllerEvents[E]): void {
-    const frozen: ControllerEvents[E] = { ...facts };
-    Object.freeze(frozen);
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+    const listeners = this.#listeners.get(event);
+    if (!listeners || listeners.size === 0) return;
+    const told: ControllerEvents[E] & EventStamp = { ...facts, eventId: newEventId(), time: Date.now() };
+    Object.freeze(told);
+    for (const listener of [...listeners]) {
       try {
-        (listener as Listener<E>)(frozen);
+        (listener as Listener<E>)(told);
       } catch (error) {
         this.#onListenerError(event, error);
       }

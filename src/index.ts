@@ -149,7 +149,7 @@ export type { EndpointLimits, Logger, PortBinding, PortRequest } from './drivera
 export type { Endpoint } from './endpoint.ts';
 export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
-export type { ControllerEvents, EventName } from './events.ts';
+export type { ControllerEvents, EventName, EventStamp, Listener } from './events.ts';
 export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 export type { Inspection, SandboxOpen } from './inspect.ts';
 export type { Network, NetworkPool } from './network.ts';

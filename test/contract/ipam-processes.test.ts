@@ -103,7 +103,10 @@ it('processes that share a store and are killed never hold one address twice, an
   const workers = Array.from({ length: PROCESSES }, start);
   const dead: Worker[] = [];
   for (let round = 0; round < 8; round++) {
-    await sleep(250);
+    // However slow the machine, each round has seen work before somebody is killed in the midst of it.
+    const before = given;
+    do await sleep(250);
+    while (given < before + 25);
     const at = round % PROCESSES;
     const [victim] = workers.splice(at, 1, start());
     if (victim) dead.push(victim);

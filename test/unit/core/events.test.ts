@@ -1,3 +1,4 @@
+import { validate, version } from 'uuid';
 import { describe, expect, it } from 'vitest';
 import { type EventName, LibnetworkError, type NetworkController } from '../../../src/index.ts';
 import { refusal, StrikeAt, setUp } from './setting.ts';
@@ -20,7 +21,24 @@ function record(controller: NetworkController): [EventName, object][] {
   return heard;
 }
 
+/** The facts of an event without its stamp. */
+function plainFacts(event: object): object {
+  return Object.fromEntries(Object.entries(event).filter(([key]) => key !== 'eventId' && key !== 'time'));
+}
+
 describe('events', () => {
+  it('carry ids that sort them in the order of time', async () => {
+    const { controller } = await setUp();
+    const heard: { eventId: string; time: number }[] = [];
+    controller.on('network:create', (event) => heard.push(event));
+    const start = Date.now();
+    for (const name of ['a', 'b', 'c']) await controller.createNetwork({ name });
+    const ids = heard.map(({ eventId }) => eventId);
+    expect(ids.map((id) => validate(id) && version(id))).toEqual([7, 7, 7]);
+    expect([...ids].sort()).toEqual(ids);
+    expect(heard.every(({ time }) => time >= start && time <= Date.now())).toBe(true);
+  });
+
   it('tell every change once, in order, after it is committed, with frozen facts', async () => {
     const { controller } = await setUp();
     const heard = record(controller);
@@ -35,7 +53,7 @@ describe('events', () => {
     await controller.reconcile();
     const ids = { networkId: network.id, endpointId: endpoint.id, sandboxId: sandbox.id };
     const { networkId, endpointId, sandboxId } = ids;
-    expect(heard).toEqual([
+    expect(heard.map(([name, facts]) => [name, plainFacts(facts)])).toEqual([
       ['network:create', { networkId, name: 'front' }],
       ['sandbox:create', { sandboxId, containerId: 'c1' }],
       ['endpoint:create', { networkId, endpointId, name: 'web' }],

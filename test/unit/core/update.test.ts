@@ -111,7 +111,7 @@ describe('endpoint.update', () => {
     const told: unknown[] = [];
     it.controller.on('endpoint:update', (event) => told.push(event));
     await it.endpoint.update({ ports: [tcp(80, 8080)] });
-    expect(told).toEqual([{ networkId: it.network.id, endpointId: it.endpoint.id, name: 'web' }]);
+    expect(told).toMatchObject([{ networkId: it.network.id, endpointId: it.endpoint.id, name: 'web' }]);
   });
 });
 

@@ -23,7 +23,7 @@ export const rooms: readonly Room[] = [
   { name: 'contract', holds: contracts, sees: [words], seesTypesOf: [contracts] },
   { name: 'words', holds: words, sees: [words] },
   { name: 'errno', holds: errno, sees: [words] },
-  { name: 'tools', holds: tools, sees: [words, tools] },
+  { name: 'tools', holds: tools, sees: [words, tools], packages: ['uuid'] },
   { name: 'public doors', holds: /^index$/, sees: [/./] },
   { name: 'suites', holds: /^testing\//, sees: [/./], packages: ['vitest', 'fast-check', 'valibot'] },
   ...['bridge', 'host', 'null', 'macvlan', 'ipvlan', 'overlay', 'remote'].map((driver) => ({
