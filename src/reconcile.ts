@@ -42,7 +42,8 @@ export async function reconcile(
   for (const driver of core.drivers.values()) {
     findings.push(await driver.reconcile(driverState(core, driver.name), { dryRun, signal }));
   }
-  findings.push(await reconcileLinks(core, dryRun));
+  const reported = new Set(findings.flatMap(({ orphaned }) => orphaned));
+  findings.push(await reconcileLinks(core, dryRun, reported));
   findings.push(await reconcileNamespaces(core, dryRun));
   findings.push(...(await reconcileAddresses(core, { dryRun, signal })));
   const missing = findings.flatMap((finding) => finding.missing);
@@ -75,11 +76,15 @@ export async function reconcileAddresses(
   return findings;
 }
 
-/** Links on the host with the stamp of this instance, of an object that is in no record. */
-async function reconcileLinks(core: Core, dryRun: boolean): Promise<Finding> {
+/**
+ * Links on the host with the stamp of this instance, of an object that is in no record. Drivers know their own, also
+ * those without a stamp yet: what one of them has reported is not reported again.
+ */
+async function reconcileLinks(core: Core, dryRun: boolean, reported: ReadonlySet<string>): Promise<Finding> {
   const links = await core.osl.host.links();
   const orphans = links.filter((link) => {
     const owner = parseStamp(link.alias);
+    if (reported.has(`${link.kind} ${link.name}`)) return false;
     return owner?.instance === core.instance && !isKnown(core, owner.id);
   });
   return remove(
