@@ -16,7 +16,10 @@ export function setNeighbour(netns: NetnsState, spec: NeighbourSpec): void {
   if (entry.family === 'bridge') checkTable(link, entry.address !== undefined);
   const without = !takesIpv6(link) || linkSetting(link, 'ipv6', 'disable_ipv6') !== 0;
   if (entry.family === 'ipv6' && without) throw new Refusal('EINVAL', 'IPv6 is disabled on this device');
-  netns.neighbours = [...netns.neighbours.filter((n) => !isSame(n, entry)), entry];
+  // Loopback has one entry for every IPv4 address, which is found by none of them (arp_constructor).
+  const one = link.kind === 'loopback' && entry.family === 'ipv4';
+  const kept: NeighbourState = one ? { ...entry, address: { family: 'ipv4', value: 0n } } : entry;
+  netns.neighbours = [...netns.neighbours.filter((n) => !isSame(n, kept)), kept];
 }
 
 /** @throws Refusal ENOENT */
@@ -39,9 +42,7 @@ function readNeighbour(netns: NetnsState, spec: NeighbourSpec): NeighbourState {
     throw new Refusal('EINVAL', 'FDB only supported for Ethernet devices');
   if (spec.fdb) return { link, family: 'bridge', address, mac };
   if (address === undefined) throw new Refusal('EINVAL', 'a neighbour has an address');
-  // Loopback has one entry for every IPv4 address (arp_constructor).
-  const one = link.kind === 'loopback' && address.family === 'ipv4';
-  return { link, family: address.family, address: one ? { family: 'ipv4', value: 0n } : address, mac };
+  return { link, family: address.family, address, mac };
 }
 
 /** Only a vxlan's entries have remotes, and need them unless they are of the bridge that it is a port of. */
