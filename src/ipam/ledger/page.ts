@@ -31,6 +31,8 @@ export class LedgerPage {
   #owners = new Map<string, Page>();
   /** Bit to the time, in milliseconds of the clock, until which it is not given again. */
   #resting = new Map<number, number>();
+  /** The same as it is stored, kept up from the first write on, so that a write costs no walk over all that rests. */
+  #groups: RestingGroups | undefined;
 
   constructor(number: bigint, capacity: number) {
     this.number = number;
@@ -75,13 +77,17 @@ export class LedgerPage {
   }
 
   rest(bit: number, until: number): void {
+    this.wake(bit);
     this.#resting.set(bit, until);
+    this.#groups?.add(bit, until);
   }
 
   /** Ends a bit's rest; the time it had left to, or undefined when it did not rest. */
   wake(bit: number): number | undefined {
     const until = this.#resting.get(bit);
+    if (until === undefined) return undefined;
     this.#resting.delete(bit);
+    this.#groups?.remove(bit, until);
     return until;
   }
 
@@ -123,6 +129,7 @@ export class LedgerPage {
     this.version = entry?.version ?? 0;
     this.#owners = owners;
     this.#resting = resting;
+    this.#groups = undefined;
   }
 
   #parse(key: string, text: string): Page {
@@ -133,15 +140,48 @@ export class LedgerPage {
 
   #encodeResting(now: number, step: number): [number, string][] {
     if (this.#resting.size === 0) return [];
-    const groups = new Map<number, Page>();
-    for (const [bit, until] of this.#resting) {
-      if (until <= now) continue;
-      const rounded = Math.ceil(until / step) * step;
-      const group = groups.get(rounded) ?? Page.allFree(this.capacity);
-      group.take(bit);
-      groups.set(rounded, group);
+    if (this.#groups?.step !== step) {
+      this.#groups = new RestingGroups(step, this.capacity);
+      for (const [bit, until] of this.#resting) this.#groups.add(bit, until);
     }
-    return [...groups].map(([until, bits]) => [until, formatBits(bits)]);
+    return this.#groups.encode(now);
+  }
+}
+
+/** Resting bits by the ends of their rests, these rounded up to multiples of `step` milliseconds. */
+class RestingGroups {
+  readonly step: number;
+  readonly #capacity: number;
+  readonly #groups = new Map<number, Page>();
+
+  constructor(step: number, capacity: number) {
+    this.step = step;
+    this.#capacity = capacity;
+  }
+
+  add(bit: number, until: number): void {
+    const end = this.#endOf(until);
+    let group = this.#groups.get(end);
+    if (group === undefined) {
+      group = Page.allFree(this.#capacity);
+      this.#groups.set(end, group);
+    }
+    group.take(bit);
+  }
+
+  remove(bit: number, until: number): void {
+    const end = this.#endOf(until);
+    const group = this.#groups.get(end);
+    group?.release(bit);
+    if (group?.taken === 0) this.#groups.delete(end);
+  }
+
+  encode(now: number): [number, string][] {
+    return [...this.#groups].flatMap(([end, bits]) => (end > now ? [[end, formatBits(bits)]] : []));
+  }
+
+  #endOf(until: number): number {
+    return Math.ceil(until / this.step) * this.step;
   }
 }
 
