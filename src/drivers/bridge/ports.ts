@@ -170,15 +170,29 @@ const nothing = (): void => {
 
 /** What is wanted and there already. Each published port answers one wish. */
 function keep(wanted: readonly Wanted[], before: readonly Published[]): Map<Wanted, Published> {
-  const free = new Set(before);
+  const free = new Map<string, Set<Published>>();
+  for (const port of before) {
+    const { hostAddress, protocol, host } = port.binding;
+    const key = `${hostAddress} ${protocol}`;
+    // Under its own port for who wants that one, and among all of its address for who has a choice.
+    for (const each of [key, `${key} ${host}`]) free.set(each, (free.get(each) ?? new Set()).add(port));
+  }
   const kept = new Map<Wanted, Published>();
   for (const each of wanted) {
-    const port = [...free].find(({ binding }) => answers(binding, each));
+    const { protocol, host, hostEnd } = each.request;
+    const key = `${each.address} ${protocol}`;
+    const exact = host !== undefined && hostEnd === undefined && !each.routed;
+    const port = find(free.get(exact ? `${key} ${host}` : key), ({ binding }) => answers(binding, each));
     if (port === undefined) continue;
-    free.delete(port);
+    for (const place of [key, `${key} ${port.binding.host}`]) free.get(place)?.delete(port);
     kept.set(each, port);
   }
   return kept;
+}
+
+function find<T>(all: Iterable<T> | undefined, is: (each: T) => boolean): T | undefined {
+  for (const each of all ?? []) if (is(each)) return each;
+  return undefined;
 }
 
 function holdRequest(holder: string, group: readonly Wanted[], known: readonly PortBinding[]): HoldRequest {
