@@ -117,11 +117,13 @@ export async function detachToPending(
   const { join } = entry.record;
   if (!join) return;
   const driver = core.driver(entry.network.record.driver);
-  forgetNames(core, entry, sandbox);
-  await publish(driver, entry, NO_FAMILY);
-  await driver.leave(placeOf(entry));
+  const place = placeOf(entry);
   const { gateway4: _, gateway6: __, ...noted } = join;
+  // Recorded first: a link that no record names is taken away by the next start, one that is missing can't be made.
   await core.save(entry, { ...entry.record, join: { ...noted, routes: [], bindings: [], pending: true } });
+  forgetNames(core, entry, sandbox);
+  if (place.endpoint.ports.length > 0) await driver.publish?.(place, NO_FAMILY);
+  await driver.leave(place);
 }
 
 /** Makes the link and all that goes with it. The locks of both are held; a failure is the caller's to undo. */
