@@ -74,6 +74,7 @@ int main(int argc, char **argv) {
       waiting++;
     }
     ssize_t length = recv(fd, in, sizeof in, 0);
+    if (length < 0 && errno == EINTR) continue;
     if (length < 12) {
       if (length < 0 && errno != EAGAIN && errno != ECONNREFUSED) return perror("recv"), 1;
       lost += waiting;
