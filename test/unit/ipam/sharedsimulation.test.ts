@@ -17,5 +17,5 @@ it(
     expect(outcome.takenOver).toBeGreaterThan(0);
     expect(outcome.done).toBeGreaterThan(OPERATIONS / 20);
   },
-  Math.max(60_000, OPERATIONS),
+  Math.max(120_000, OPERATIONS),
 );

@@ -25,5 +25,5 @@ it(
     ])
       expect(outcome.answers[answer]).toBeGreaterThan(0);
   },
-  Math.max(60_000, OPERATIONS),
+  Math.max(120_000, OPERATIONS),
 );
