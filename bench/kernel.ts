@@ -26,7 +26,7 @@ export async function kernelBench(ground: Ground): Promise<readonly Row[]> {
 async function requestsPerSecond(ground: Ground): Promise<readonly Row[]> {
   const perSecond = (us: number | null) => (us === null ? [] : [1e6 / us]);
   return (await getlinkBench(ground)).map(({ name, ours, floor, n }) => {
-    const title = name.replace('getlink', 'requests').replace(/^requests$/, 'requests, one at a time');
+    const title = name === 'getlink' ? 'requests, one at a time' : name.replace(/^[gs]etlink/, 'requests');
     return { ...row(title, '/s', { ours: perSecond(ours), floor: perSecond(floor) }), n };
   });
 }

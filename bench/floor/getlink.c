@@ -1,6 +1,7 @@
 /*
- * RTM_GETLINK by name: one request at a time, and 50 in one send. Each line of input is a count n; the answer:
- * {"single":[...],"pipelined":[...]}, microseconds per request.
+ * RTM_GETLINK by name: one request at a time, and 50 in one send; and 50 changes of nothing, RTM_SETLINK, in one
+ * send. Each line of input is a count n; the answer: {"single":[...],"pipelined":[...],"changes":[...]},
+ * microseconds per request.
  */
 #include "netlink.h"
 
@@ -15,13 +16,18 @@ static void ask(void) {
   end(&batch, at);
 }
 
+static void change(void) {
+  struct ifinfomsg i = {.ifi_index = 1, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+  end(&batch, begin(&batch, RTM_SETLINK, NLM_F_ACK, &i, sizeof i));
+}
+
 int main(void) {
   int count;
   if (unshare(CLONE_NEWNET)) die("unshare");
   int fd = netlink(NETLINK_ROUTE), size = 4 << 20;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
   while (next_count(&count)) {
-    double *single = samples(count), *pipelined = samples(count);
+    double *single = samples(count), *pipelined = samples(count), *changes = samples(count);
     for (int i = 0; i < count; i++) {
       double start = now_us();
       ask();
@@ -34,11 +40,18 @@ int main(void) {
       transact(fd, &batch, "getlink");
       pipelined[i] = (now_us() - start) / PIPELINED;
     }
+    for (int i = 0; i < count; i++) {
+      double start = now_us();
+      for (int k = 0; k < PIPELINED; k++) change();
+      transact(fd, &batch, "setlink");
+      changes[i] = (now_us() - start) / PIPELINED;
+    }
     print_samples("{", "single", single, count);
     print_samples(",", "pipelined", pipelined, count);
+    print_samples(",", "changes", changes, count);
     puts("}");
     fflush(stdout);
-    free(single), free(pipelined);
+    free(single), free(pipelined), free(changes);
   }
   return 0;
 }
