@@ -120,7 +120,11 @@ export async function detachToPending(
   const place = placeOf(entry);
   const { gateway4: _, gateway6: __, ...noted } = join;
   // Recorded first: a link that no record names is taken away by the next start, one that is missing can't be made.
-  await core.save(entry, { ...entry.record, join: { ...noted, routes: [], bindings: [], pending: true } });
+  await core.save(entry, {
+    ...entry.record,
+    state: 'joined',
+    join: { ...noted, routes: [], bindings: [], pending: true },
+  });
   forgetNames(core, entry, sandbox);
   if (place.endpoint.ports.length > 0) await driver.publish?.(place, NO_FAMILY);
   await driver.leave(place);

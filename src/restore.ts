@@ -17,8 +17,8 @@ import {
 } from './records.ts';
 import { addSandbox, finishSandboxDeletion, reopenSandbox, type SandboxEntry } from './sandbox.ts';
 import { showNames } from './sandboxnames.ts';
-import { bindPending } from './setkey.ts';
-import { allOfThem, allOrNothing } from './undo.ts';
+import { unbind } from './setkey.ts';
+import { allOfThem } from './undo.ts';
 
 /** Reads every record into the tables. @throws INTERNAL for a record that can't be read */
 export async function loadRecords(core: Core): Promise<void> {
@@ -108,7 +108,7 @@ export async function settle(core: Core, activeSandboxes: readonly string[]): Pr
 export function halfDone(core: Core): { what: string; rest: () => Promise<void> }[] {
   const [ready, sandboxes] = split([...core.sandboxes.values()], (entry) => entry.record.state === 'ready');
   const unopened = ready.filter(({ record, namespace }) => !namespace && !isUnbound(record));
-  const waiting = ready.filter(({ namespace, endpoints }) => namespace && hasPending(endpoints));
+  const halfBound = ready.filter(({ record, endpoints }) => isUnbound(record) && !allPending(endpoints));
   const wayless = ready.filter(({ namespace }) => namespace).filter(isGatewayUnsettled);
   const endpoints = [...core.endpoints.values()].filter((entry) => !atRest(core, entry));
   const networks = [...core.networks.values()].filter((entry) => entry.record.state !== 'ready');
@@ -121,6 +121,10 @@ export function halfDone(core: Core): { what: string; rest: () => Promise<void> 
       what: `namespace of sandbox ${nameOf(entry)} (not open)`,
       rest: () => takeUp(core, entry),
     })),
+    ...halfBound.map((entry) => ({
+      what: `namespace of sandbox ${nameOf(entry)} (its key was not set to the end)`,
+      rest: () => unbind(core, entry),
+    })),
     ...endpoints.map((entry) => ({
       what: `endpoint ${entry.record.name} of network ${entry.network.record.name} (${entry.record.state})`,
       rest: () => settleEndpoint(core, entry),
@@ -128,10 +132,6 @@ export function halfDone(core: Core): { what: string; rest: () => Promise<void> 
     ...networks.map((entry) => ({
       what: `network ${entry.record.name} (${entry.record.state})`,
       rest: () => finishNetworkDeletion(core, entry),
-    })),
-    ...waiting.map((entry) => ({
-      what: `joins of sandbox ${nameOf(entry)} (they waited for its namespace)`,
-      rest: () => allOrNothing((undo) => bindPending(core, entry, undo, undefined)),
     })),
     ...wayless.map((entry) => ({
       what: `default gateway of sandbox ${nameOf(entry)}`,
@@ -144,8 +144,8 @@ function nameOf({ record }: SandboxEntry): string {
   return `${record.id.slice(0, 12)} of container ${record.containerId}`;
 }
 
-function hasPending(endpoints: SandboxEntry['endpoints']): boolean {
-  return [...endpoints.values()].some(({ record }) => record.state === 'joined' && record.join?.pending);
+function allPending(endpoints: SandboxEntry['endpoints']): boolean {
+  return [...endpoints.values()].every(({ record }) => record.state === 'joined' && record.join?.pending);
 }
 
 /** It waits for `setKey`. */
@@ -201,7 +201,7 @@ function atRest(core: Core, { record: { state, join } }: EndpointEntry): boolean
 async function settleEndpoint(core: Core, entry: EndpointEntry): Promise<void> {
   const { state, join } = entry.record;
   // A sandbox that was deleted just before has taken its endpoints with it.
-  if (core.endpoints.get(entry.record.id) !== entry) return;
+  if (core.endpoints.get(entry.record.id) !== entry || atRest(core, entry)) return;
   const sandbox = join && core.sandboxes.get(join.sandboxId);
   if (state === 'creating' || state === 'deleting') await deleteJoinedEndpoint(core, entry, sandbox, true);
   else await finishLeave(core, entry, sandbox, { force: true });

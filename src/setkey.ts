@@ -6,7 +6,7 @@ import { attach, detachToPending } from './join.ts';
 import { parseOptions } from './options.ts';
 import { closeNames, openGiven, type SandboxEntry, startNames } from './sandbox.ts';
 import { resolvConfOf } from './sandboxfiles.ts';
-import { allOrNothing, type Undo } from './undo.ts';
+import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
 /**
  * Opens the namespace at `path` for a sandbox and puts every endpoint that has joined into it, all or nothing. A
@@ -37,17 +37,18 @@ export async function setKey(
       });
       entry.namespace = namespace;
       const { record } = entry;
-      undo.push('forget the key', () => core.save(entry, { ...record, namespace: { kind: 'external' } }));
-      await core.save(entry, { ...record, namespace: { kind: 'external', path } });
       undo.push('stop the name server', () => closeNames(entry, true));
       await startNames(core, entry, await resolvConfOf(core, record));
       await bindPending(core, entry, undo, signal);
+      undo.push('forget the key', () => core.save(entry, record));
+      // Recorded last: a key that was set only in part is none, and `unbind` takes back what was made.
+      await core.save(entry, { ...record, namespace: { kind: 'external', path } });
     });
   });
 }
 
 /** Puts the endpoints that joined before there was a namespace into it, in the order of their joins. */
-export async function bindPending(
+async function bindPending(
   core: Core,
   entry: SandboxEntry,
   undo: Undo,
@@ -64,17 +65,23 @@ export async function bindPending(
   }
 }
 
-/** The namespace of before is gone, or given up: endpoints keep what was noted of their joins. */
-async function unbind(core: Core, entry: SandboxEntry): Promise<void> {
-  const { namespace } = entry;
-  if (!namespace) return;
-  for (const endpoint of [...entry.endpoints.values()].reverse()) {
-    if (endpoint.record.join?.pending) continue;
-    await underLock(core, endpoint, undefined, () => detachToPending(core, endpoint, entry));
-  }
-  await closeNames(entry, true);
+/**
+ * Gives a sandbox's key up: its endpoints keep what was noted of their joins, and wait for the next one. May be
+ * repeated after any failure. The sandbox's lock is held.
+ */
+export async function unbind(core: Core, entry: SandboxEntry): Promise<void> {
+  const { namespace, record } = entry;
+  if (record.namespace.kind === 'external' && record.namespace.path !== undefined)
+    await core.save(entry, { ...record, namespace: { kind: 'external' } });
+  const bound = [...entry.endpoints.values()].filter((endpoint) => !endpoint.record.join?.pending).reverse();
   entry.namespace = undefined;
-  await namespace.close();
+  await allOfThem(`take the key of sandbox ${record.id.slice(0, 12)} back`, [
+    ...bound.map(
+      (endpoint) => () => underLock(core, endpoint, undefined, () => detachToPending(core, endpoint, entry)),
+    ),
+    () => closeNames(entry, true),
+    async () => namespace?.close(),
+  ]);
 }
 
 function underLock(
