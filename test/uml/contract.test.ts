@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, describe } from 'vitest';
+import { afterAll, describe, it } from 'vitest';
 import { linuxOsl } from '../../src/osl/linux/index.ts';
 import { oslContract } from '../../src/testing/osl.ts';
 
@@ -21,6 +21,11 @@ const noFirewall = Object.fromEntries(
 );
 
 describe.skipIf(!inside)('a kernel with every kind of link (npm run test:uml)', () => {
+  // Not to be counted test by test where none of them can run.
+  if (!inside) {
+    it('keeps the osl contract', () => undefined);
+    return;
+  }
   oslContract({
     name: 'linux',
     open: () => linuxOsl(),

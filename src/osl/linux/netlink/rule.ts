@@ -1,11 +1,12 @@
+import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import { type Family, formatPrefix, fromBytes, type Prefix, toBytes } from '../../../ip.ts';
 import { familyName, familyNumber } from './address.ts';
 import { eachAttribute, readNumber, readString, requireLength, Writer } from './attributes.ts';
 
 /** linux/rtnetlink.h, linux/fib_rules.h */
-export const RTM_NEWRULE = 32;
-export const RTM_DELRULE = 33;
-export const RTM_GETRULE = 34;
+export const RTM_NEWRULE = MessageType.NEWRULE;
+export const RTM_DELRULE = MessageType.DELRULE;
+export const RTM_GETRULE = MessageType.GETRULE;
 const FRA_DST = 1;
 const FRA_SRC = 2;
 const FRA_IIFNAME = 3;
