@@ -48,6 +48,7 @@ export const controllerDns = v.strictObject({
   tcpIdleMs: limit('tcpIdleMs'),
   timeoutMs: limit('timeoutMs'),
   retryMs: limit('retryMs'),
+  allowMs: limit('allowMs'),
   ttl: limit('ttl'),
   cacheEntries: limit('cacheEntries'),
 });

@@ -115,7 +115,7 @@ function defaultRunDir(osl: Osl): string {
 function makeNameServers(
   inThread: boolean,
   osl: Osl,
-  options: Pick<NameServersOptions, 'limits' | 'logger'> & { readonly names: NameTable },
+  options: Pick<NameServersOptions, 'limits' | 'logger' | 'onAllowed'> & { readonly names: NameTable },
 ): NameServers {
   const { host } = osl;
   if (!inThread) return nameServersHere({ ...options, host });

@@ -71,6 +71,6 @@ export function lifetime(reply: Buffer): number | undefined {
 }
 
 /** A TTL with the top bit set means 0 (RFC 2181 8). */
-function positive(ttl: number): number {
+export function positive(ttl: number): number {
   return ttl > 0x7fffffff ? 0 : ttl;
 }

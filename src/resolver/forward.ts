@@ -1,16 +1,10 @@
 import { formatAddress, fromBytes } from '../ip.ts';
-import { Cache, lifetime } from './cache.ts';
+import type { Allowances, AllowedAddress } from './allowed.ts';
+import { Cache, positive } from './cache.ts';
 import { Dialer, type Exchange, type Outcome, type Server, serverAt, type Transport } from './exchange.ts';
 import { Health } from './health.ts';
 import { emptyReply, findRecords, isTruncated, type Query, RCODE, rcodeOf, TYPE } from './message.ts';
-import type {
-  ForwardedAnswer,
-  Logger,
-  ResolverCounters,
-  ResolverLimits,
-  ResolverOptions,
-  Upstream,
-} from './options.ts';
+import type { Logger, ResolverCounters, ResolverLimits, ResolverOptions, Upstream } from './options.ts';
 
 /** At most this many servers are used, as in resolv.conf(5). */
 const MOST_SERVERS = 3;
@@ -23,12 +17,10 @@ interface Target extends Server {
 type Answer = { readonly reply: Buffer } | { readonly rcode: number };
 
 export interface ForwarderOptions
-  extends Pick<
-    ResolverOptions,
-    'namespace' | 'sandboxId' | 'names' | 'dial' | 'upstreams' | 'onForwarded' | 'logger'
-  > {
+  extends Pick<ResolverOptions, 'namespace' | 'sandboxId' | 'names' | 'dial' | 'upstreams' | 'logger'> {
   readonly limits: ResolverLimits;
   readonly counters: ResolverCounters;
+  readonly allowances: Allowances;
   /** Where we listen ourselves, never asked. */
   readonly self: string;
 }
@@ -62,18 +54,23 @@ export class Forwarder {
     return this.#waiting;
   }
 
-  /** The answer to a query, with the query's id. From the cache where it is there. Over the limit REFUSED, and SERVFAIL where no server has an answer. */
+  /**
+   * The answer to a query, with the query's id. From the cache where it is there. Over the limit REFUSED, and
+   * SERVFAIL where no server has an answer. @throws what keeps an allowed name from being let through
+   */
   async forward(message: Buffer, query: Query, transport: Transport): Promise<Buffer> {
     const key = message.toString('latin1', 2);
     const cached = this.#cache.get(key);
-    if (cached !== undefined) {
-      this.#counters.cached++;
-      cached.writeUInt16BE(query.id, 0);
-      return cached;
-    }
-    if (this.#waiting >= this.#limits.inFlight) return this.#refuse(message, query);
+    const isAtOnce = cached !== undefined && this.#options.allowances.networks(query.name).length === 0;
+    if (!isAtOnce && this.#waiting >= this.#limits.inFlight) return this.refuse(message, query);
     this.#waiting++;
     try {
+      if (cached !== undefined) {
+        this.#counters.cached++;
+        if (!isAtOnce) await this.#letThrough(query.name, cached);
+        cached.writeUInt16BE(query.id, 0);
+        return cached;
+      }
       const answer = await this.#shared(key, message, query, transport);
       if ('rcode' in answer) return emptyReply(message, query.end, answer.rcode, query.edns !== undefined);
       const reply = Buffer.from(answer.reply);
@@ -89,13 +86,14 @@ export class Forwarder {
     this.#host?.close();
   }
 
-  #refuse(message: Buffer, query: Query): Buffer {
+  /** The answer to what is over the limit of questions in flight. */
+  refuse(message: Buffer, query: Query): Buffer {
     this.#counters.refused++;
     const now = Date.now();
     if (now - this.#warnedAt > 2000) {
       this.#warnedAt = now;
       this.#logger?.warn('more forwarded DNS questions in flight than allowed: refusing', {
-        limit: 'resolver.inFlight',
+        limit: 'dns.inFlight',
         value: this.#limits.inFlight,
       });
     }
@@ -126,10 +124,16 @@ export class Forwarder {
     const { target, reply } = answer;
     const isCut = transport === 'udp' && isTruncated(reply);
     const whole = isCut ? await this.#whole(target, message, query.end, reply) : reply;
-    const told = this.#options.onForwarded && forwardedAnswer(query.name, whole);
-    if (told !== undefined) await this.#options.onForwarded?.(told);
+    await this.#letThrough(query.name, whole);
     this.#cache.set(question, whole);
     return { reply: whole };
+  }
+
+  /** Has the networks let the addresses of an answer through that allow its name. */
+  async #letThrough(name: string, reply: Buffer): Promise<void> {
+    const { allowances } = this.#options;
+    const networks = allowances.networks(name);
+    if (networks.length > 0) await allowances.tell(networks, name, addressesIn(reply));
   }
 
   /** The servers that may be asked, at most three. */
@@ -232,14 +236,15 @@ function isFailure(reply: Buffer): boolean {
   return rcode === RCODE.SERVFAIL || rcode === RCODE.REFUSED;
 }
 
-/** The addresses in an answer; `undefined` where there are none. */
-function forwardedAnswer(name: string, reply: Buffer): ForwardedAnswer | undefined {
+/** The addresses in an answer, also behind aliases. */
+function addressesIn(reply: Buffer): readonly AllowedAddress[] {
   const places = (findRecords(reply) ?? []).filter(
     ({ section, type, dataAt, end }) =>
       section === 'answer' &&
       ((type === TYPE.A && end - dataAt === 4) || (type === TYPE.AAAA && end - dataAt === 16)),
   );
-  if (places.length === 0) return undefined;
-  const addresses = places.map(({ dataAt, end }) => formatAddress(fromBytes(reply.subarray(dataAt, end))));
-  return { name, addresses, ttl: lifetime(reply) ?? 0 };
+  return places.map(({ dataAt, end, ttl }) => ({
+    address: formatAddress(fromBytes(reply.subarray(dataAt, end))),
+    ttlSeconds: positive(ttl),
+  }));
 }

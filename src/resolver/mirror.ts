@@ -65,6 +65,11 @@ export class NameMirror implements NameSource {
     return this.#names.mayForward(sandbox, name, way);
   }
 
+  allowedBy(sandbox: string, name: string): readonly string[] {
+    this.#catchUp();
+    return this.#names.allowedBy(sandbox, name);
+  }
+
   #catchUp(): void {
     while (this.#taken !== Atomics.load(this.#sent, 0)) {
       const next = receiveMessageOnPort(this.#changes);

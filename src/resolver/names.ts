@@ -1,6 +1,6 @@
 import type { Family } from '../ip.ts';
 import { formatAddress, parseAddress } from '../ip.ts';
-import { isLetThrough, OPEN, type PolicyOptions, policyOf, type Way } from './policy.ts';
+import { isLetThrough, isListed, OPEN, type PolicyOptions, policyOf, type Way } from './policy.ts';
 import { type Host, type ServiceTarget, type StaticAddresses, type StaticNames, Zone } from './zone.ts';
 
 export type { ServiceTarget } from './zone.ts';
@@ -18,6 +18,8 @@ export interface NameSource {
   service?(sandbox: string, name: string): readonly ServiceTarget[] | undefined;
   /** Whether a name that is not known here may be asked of servers reached that way. Default: it may. */
   mayForward?(sandbox: string, name: string, way: Way): boolean;
+  /** The ids of the sandbox's networks whose list of allowed names has this one. Default: none. */
+  allowedBy?(sandbox: string, name: string): readonly string[];
 }
 
 /** One endpoint as the name table sees it. */
@@ -181,6 +183,14 @@ export class NameTable implements NameSource {
     const networks = this.#sandboxes.get(sandbox)?.networks ?? [];
     const policies = networks.map((id) => this.#zones.get(id)?.policy ?? OPEN);
     return isLetThrough(policies, fold(name), way);
+  }
+
+  allowedBy(sandbox: string, name: string): readonly string[] {
+    const networks = this.#sandboxes.get(sandbox)?.networks ?? [];
+    return networks.filter((id) => {
+      const allow = this.#zones.get(id)?.policy.allow;
+      return allow !== undefined && isListed(allow, fold(name));
+    });
   }
 
   /**

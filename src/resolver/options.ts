@@ -1,6 +1,7 @@
 import { invalid } from '../errors.ts';
 import type { FirewallEngine } from '../osl/firewall/firewall.ts';
 import type { Namespace } from '../osl/osl.ts';
+import type { OnAllowed } from './allowed.ts';
 import type { NameSource } from './names.ts';
 
 /** A name server that questions are forwarded to. */
@@ -33,22 +34,11 @@ export interface ResolverOptions {
   readonly firewallEngine?: FirewallEngine | undefined;
   /** The user asked for `ndots`: names without a dot are not forwarded, so that the client's search list is tried. */
   readonly ndotsSet?: (() => boolean) | undefined;
-  /**
-   * Told the addresses that other servers gave for a name, before the client is: a place to open an egress
-   * firewall for them. The client waits for it.
-   */
-  readonly onForwarded?: ((answer: ForwardedAnswer) => void | Promise<void>) | undefined;
+  readonly onAllowed?: OnAllowed | undefined;
   readonly limits?: LimitOptions | undefined;
   readonly logger?: Logger | undefined;
   /** The host's namespace, that servers with `from: 'host'` are asked from; without it they are not asked. */
   readonly dial?: DialNamespace | undefined;
-}
-
-export interface ForwardedAnswer {
-  readonly name: string;
-  readonly addresses: readonly string[];
-  /** In seconds: the shortest of the answer's records. */
-  readonly ttl: number;
 }
 
 /** The part of a logger that is used here. */
@@ -68,6 +58,8 @@ export interface ResolverLimits {
   readonly timeoutMs: number;
   /** After this time without an answer the next server is asked beside the first, in milliseconds. Default 1000. */
   readonly retryMs: number;
+  /** How long an answer may wait for an allowed name to be let through, in milliseconds; then SERVFAIL. Default 2000. */
+  readonly allowMs: number;
   /** The time to live of local answers, in seconds. Default 600. */
   readonly ttl: number;
   /** Answers of other servers that are kept for their time to live; 0 keeps none, which is the default. */
@@ -83,6 +75,7 @@ const DEFAULTS: ResolverLimits = {
   tcpIdleMs: 10_000,
   timeoutMs: 4000,
   retryMs: 1000,
+  allowMs: 2000,
   ttl: 600,
   cacheEntries: 0,
 };
@@ -94,6 +87,7 @@ export const LIMIT_RANGES: Readonly<Record<keyof ResolverLimits, readonly [least
   tcpIdleMs: [1, 3_600_000],
   timeoutMs: [1, 60_000],
   retryMs: [1, 60_000],
+  allowMs: [1, 60_000],
   ttl: [0, 86_400],
   cacheEntries: [0, 100_000],
 };
@@ -124,7 +118,7 @@ export interface ResolverCounters {
   cached: number;
   /** Answered REFUSED for the limit `inFlight`. */
   refused: number;
-  /** Answered SERVFAIL since no server had an answer. */
+  /** Answered SERVFAIL since no server had an answer, or an allowed name was not let through. */
   failed: number;
   /** Answered FORMERR or NOTIMP, or dropped. */
   malformed: number;

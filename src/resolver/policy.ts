@@ -50,7 +50,8 @@ export function isLetThrough(policies: readonly Policy[], name: string, way: Way
   );
 }
 
-function isListed(allow: ReadonlySet<string>, name: string): boolean {
+/** Whether a folded name is on the list, by itself or by a domain above it. */
+export function isListed(allow: ReadonlySet<string>, name: string): boolean {
   if (allow.has(name)) return true;
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
     if (allow.has(`*${name.slice(dot)}`)) return true;

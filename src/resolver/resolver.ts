@@ -1,5 +1,6 @@
 import type { Firewall } from '../osl/firewall/firewall.ts';
 import type { TcpListener, UdpSocket } from '../osl/osl.ts';
+import { Allowances } from './allowed.ts';
 import type { Transport } from './exchange.ts';
 import { Forwarder } from './forward.ts';
 import { emptyReply, parseQuery, type Query, RCODE, shorten, TYPE, udpLimit } from './message.ts';
@@ -11,11 +12,10 @@ import {
   type ResolverOptions,
 } from './options.ts';
 import { RESOLVER_ADDRESS, type ResolverPorts, redirect } from './redirect.ts';
-import { answerLocally, encodeReply } from './reply.ts';
+import { answerLocally, encodeReply, type LocalAnswer } from './reply.ts';
 import { type Handler, serveTcp, serveUdp } from './server.ts';
 
 export type {
-  ForwardedAnswer,
   LimitOptions,
   Logger,
   ResolverCounters,
@@ -66,6 +66,7 @@ class SandboxResolver implements Resolver {
   readonly #limits: ResolverLimits;
   readonly #counters = newCounters();
   readonly #forwarder: Forwarder;
+  readonly #allowances: Allowances;
   #udp: UdpSocket | undefined;
   #tcp: TcpListener | undefined;
   #firewall: Firewall | undefined;
@@ -75,7 +76,14 @@ class SandboxResolver implements Resolver {
   constructor(options: ResolverOptions, limits: ResolverLimits) {
     this.#options = options;
     this.#limits = limits;
-    this.#forwarder = new Forwarder({ ...options, limits, counters: this.#counters, self: RESOLVER_ADDRESS });
+    this.#allowances = new Allowances({ ...options, waitMs: limits.allowMs });
+    this.#forwarder = new Forwarder({
+      ...options,
+      limits,
+      counters: this.#counters,
+      allowances: this.#allowances,
+      self: RESOLVER_ADDRESS,
+    });
   }
 
   get counters(): Readonly<ResolverCounters> & { readonly inFlight: number } {
@@ -144,7 +152,7 @@ class SandboxResolver implements Resolver {
     const local = answerLocally(query, names, sandboxId);
     if (local !== undefined) {
       this.#counters.local++;
-      return encodeReply(message, query, local, this.#limits.ttl, limit);
+      return this.#whenReachable(message, query, local, limit);
     }
     const isAddress = query.type === TYPE.A || query.type === TYPE.AAAA;
     if (isAddress && !query.name.includes('.') && ndotsSet?.())
@@ -153,6 +161,21 @@ class SandboxResolver implements Resolver {
       return emptyReply(message, query.end, RCODE.NXDOMAIN, edns);
     return this.#forwarder.forward(message, query, transport).then(
       (reply) => shorten(reply, query.end, limit),
+      (error: unknown) => this.#fail(message, query, error),
+    );
+  }
+
+  /** The reply to a name that is known here: at once, unless its addresses are to be let through first. */
+  #whenReachable(message: Buffer, query: Query, local: LocalAnswer, limit: number): Buffer | Promise<Buffer> {
+    const { ttl, inFlight } = this.#limits;
+    const reply = encodeReply(message, query, local, ttl, limit);
+    if (local.kind !== 'addresses') return reply;
+    const networks = this.#allowances.networks(query.name);
+    if (networks.length === 0) return reply;
+    if (this.#allowances.waiting >= inFlight) return this.#forwarder.refuse(message, query);
+    const addresses = local.addresses.map((address) => ({ address, ttlSeconds: ttl }));
+    return this.#allowances.tell(networks, query.name, addresses).then(
+      () => reply,
       (error: unknown) => this.#fail(message, query, error),
     );
   }

@@ -1,4 +1,5 @@
 import type { Namespace } from '../osl/osl.ts';
+import type { OnAllowed } from './allowed.ts';
 import type { NameSource } from './names.ts';
 import type {
   DialNamespace,
@@ -53,6 +54,7 @@ export interface NameServersOptions {
   /** The host's namespace, that the host's servers are asked from. */
   readonly host: DialNamespace;
   readonly names: NameSource;
+  readonly onAllowed?: OnAllowed | undefined;
   readonly limits?: LimitOptions | undefined;
   readonly logger?: Logger | undefined;
 }
@@ -73,17 +75,15 @@ export async function startNameServer(
     ...spec
   }: Omit<NameServerSpec, 'firewallTable'> & { readonly firewallTable?: string },
   namespace: ServerNamespace,
-  { host, names, limits, logger }: NameServersOptions,
+  { host, ...options }: NameServersOptions,
 ): Promise<NameServer & { readonly ports: ResolverPorts }> {
   let now: Upstreams = { upstreams, ndotsSet };
   const resolver = await startResolver({
     ...spec,
+    ...options,
     namespace,
-    names,
     upstreams: () => now.upstreams,
     ndotsSet: () => now.ndotsSet,
-    limits,
-    logger,
     dial: host,
   });
   return {

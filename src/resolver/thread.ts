@@ -2,6 +2,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, type ErrorFacts, LibnetworkError } from '../errors.ts';
+import type { AllowedAddress, OnAllowed } from './allowed.ts';
 import { type MirrorData, mirror } from './mirror.ts';
 import type { NameTable } from './names.ts';
 import type { LimitOptions, Logger } from './options.ts';
@@ -15,6 +16,8 @@ export interface ThreadData extends MirrorData {
   /** The path of the host's namespace; `host`: the one that the process lives in. */
   readonly hostPath: string;
   readonly limits: LimitOptions | undefined;
+  /** Somebody wants to be told what allowed names stand for. */
+  readonly tellsAllowed: boolean;
 }
 
 /** What is asked of a thread, each name server by a number, with the type of its answer. */
@@ -42,7 +45,23 @@ export interface Request {
 export type Reply =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'refusal'; readonly id: number; readonly error: PlainError }
-  | { readonly kind: 'warning'; readonly message: string; readonly facts: object | undefined };
+  | { readonly kind: 'warning'; readonly message: string; readonly facts: object | undefined }
+  /** To be answered by a `Verdict`. */
+  | ({ readonly kind: 'allowed'; readonly number: number } & Allowed);
+
+/** How it went with the `allowed` of this number. */
+export interface Verdict {
+  readonly op: 'verdict';
+  readonly number: number;
+  readonly failure: { readonly code: ErrorCode; readonly message: string } | undefined;
+}
+
+/** What `OnAllowed` is told. */
+export interface Allowed {
+  readonly networkId: string;
+  readonly name: string;
+  readonly addresses: readonly AllowedAddress[];
+}
 
 /** An error as it travels between threads, which know errors' classes only by name. */
 export type PlainError =
@@ -53,6 +72,7 @@ export interface ThreadOptions {
   readonly oslModule: string;
   readonly hostPath: string;
   readonly names: NameTable;
+  readonly onAllowed?: OnAllowed | undefined;
   readonly limits?: LimitOptions | undefined;
   readonly logger?: Logger | undefined;
   /** Told once, when it ended without being told to; what was asked of it has failed then. */
@@ -68,15 +88,18 @@ export class Thread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   readonly #logger: Logger | undefined;
+  readonly #onAllowed: OnAllowed | undefined;
   readonly #exit: Promise<void>;
   #last = 0;
   #death: unknown;
   #isTold = false;
 
-  constructor({ names, logger, onDeath, ...plain }: ThreadOptions) {
+  constructor({ names, onAllowed, logger, onDeath, ...plain }: ThreadOptions) {
     this.#logger = logger;
+    this.#onAllowed = onAllowed;
     const { data, stop } = mirror(names);
-    const workerData: ThreadData = { limits: undefined, ...plain, ...data };
+    const tellsAllowed = onAllowed !== undefined;
+    const workerData: ThreadData = { limits: undefined, ...plain, ...data, tellsAllowed };
     const main = new URL(`./threadmain${extname(import.meta.url)}`, import.meta.url);
     this.#worker = new Worker(main, { workerData, transferList: [data.changes], name: 'dns' });
     this.#worker.on('message', (reply: Reply) => this.#take(reply));
@@ -125,10 +148,27 @@ export class Thread {
       this.#logger?.warn(reply.message, { ...reply.facts });
       return;
     }
+    if (reply.kind === 'allowed') {
+      void this.#letThrough(reply.number, reply);
+      return;
+    }
     const waiting = this.#waiting.get(reply.id);
     this.#waiting.delete(reply.id);
     if (reply.kind === 'answer') waiting?.resolve(reply.answer as never);
     else waiting?.reject(fromPlain(reply.error));
+  }
+
+  /** The thread waits for the verdict, and so does the client. */
+  async #letThrough(number: number, { networkId, name, addresses }: Allowed): Promise<void> {
+    let failure: Verdict['failure'];
+    try {
+      await this.#onAllowed?.(networkId, name, addresses);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      failure = { code: LibnetworkError.is(error) ? error.code : 'INTERNAL', message };
+    }
+    const verdict: Verdict = { op: 'verdict', number, failure };
+    this.#worker.postMessage(verdict);
   }
 
   #die(): void {

@@ -3,27 +3,36 @@ import { stat } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { LibnetworkError } from '../errors.ts';
 import type { Namespace, Osl } from '../osl/osl.ts';
+import type { AllowedAddress } from './allowed.ts';
 import { NameMirror } from './mirror.ts';
 import type { ResolverPorts } from './redirect.ts';
 import { type NameServer, startNameServer, type Upstreams } from './servers.ts';
-import { type Reply, type Request, type Start, type ThreadData, toPlain } from './thread.ts';
+import { type Reply, type Request, type Start, type ThreadData, toPlain, type Verdict } from './thread.ts';
 
 interface Running {
   readonly namespace: Namespace;
   readonly server: NameServer & { readonly ports: ResolverPorts };
 }
 
-const { oslModule, hostPath, limits, changes, sent }: ThreadData = workerData;
+const { oslModule, hostPath, limits, changes, sent, tellsAllowed }: ThreadData = workerData;
 const { linuxOsl }: { linuxOsl(): Osl } = await import(oslModule);
 const osl = linuxOsl();
 const host = hostPath === 'host' ? osl.host : await osl.openNamespace(hostPath);
 const logger = {
   warn: (message: string, facts?: object) => tell({ kind: 'warning', message, facts: plainFacts(facts) }),
 };
-const options = { host, names: new NameMirror({ changes, sent }), limits, logger };
+const names = new NameMirror({ changes, sent });
+const options = { host, names, limits, logger, onAllowed: tellsAllowed ? askMain : undefined };
 const running = new Map<number, Promise<Running>>();
+/** Bounds what a main thread that is busy for long is asked meanwhile. */
+const MOST_ASKED = 20_000;
+/** Names that the main thread is letting through. */
+const asked = new Map<number, { readonly resolve: () => void; readonly reject: (error: unknown) => void }>();
+let lastAsked = 0;
 
-parentPort?.on('message', ({ id, op, server, ask }: Request) => {
+parentPort?.on('message', (message: Request | Verdict) => {
+  if (message.op === 'verdict') return takeVerdict(message);
+  const { id, op, server, ask } = message;
   answer(op, server, ask).then(
     (value) => tell({ kind: 'answer', id, answer: value }),
     (error: unknown) => tell({ kind: 'refusal', id, error: toPlain(error) }),
@@ -59,6 +68,25 @@ async function start({ spec, path, inode }: Start): Promise<Running> {
     await namespace.close();
     throw error;
   }
+}
+
+function askMain(networkId: string, name: string, addresses: readonly AllowedAddress[]): Promise<void> {
+  if (asked.size >= MOST_ASKED)
+    return Promise.reject(
+      new LibnetworkError('UNAVAILABLE', 'the main thread lets no name through: it is busy'),
+    );
+  return new Promise((resolve, reject) => {
+    const number = ++lastAsked;
+    asked.set(number, { resolve, reject });
+    tell({ kind: 'allowed', number, networkId, name, addresses });
+  });
+}
+
+function takeVerdict({ number, failure }: Verdict): void {
+  const waiting = asked.get(number);
+  asked.delete(number);
+  if (failure === undefined) waiting?.resolve();
+  else waiting?.reject(new LibnetworkError(failure.code, failure.message));
 }
 
 function tell(reply: Reply): void {

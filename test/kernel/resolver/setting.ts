@@ -81,11 +81,12 @@ export function namesOf(sandbox: string): NameTable {
   return names;
 }
 
-/** A server that answers every address question with `data`, and `many.example` with 60 records. */
+/** A server that answers every address question with `data` or `records`, and `many.example` with 60 records. */
 export async function serve(
   namespace: Namespace,
   address: string,
   data: string,
+  records?: (name: string) => readonly packet.Answer[],
 ): Promise<{ readonly asked: string[]; close(): void }> {
   const asked: string[] = [];
   const reply = (message: Buffer, transport: string) => {
@@ -94,10 +95,8 @@ export async function serve(
     asked.push(`${transport} ${questions[0]?.type} ${name}`);
     const count = name === 'many.example' ? 60 : 1;
     const isCut = count > 1 && transport === 'udp';
-    const answers = Array.from(
-      { length: isCut ? 0 : count },
-      () => ({ type: 'A', name, ttl: 5, data }) as const,
-    );
+    const one: packet.Answer = { type: 'A', name, ttl: 5, data };
+    const answers = [...(records?.(name) ?? Array.from({ length: isCut ? 0 : count }, () => one))];
     return packet.encode({ type: 'response', id, questions, answers, flags: isCut ? 0x8380 : 0x8180 });
   };
   const socket = await namespace.bindUdp(address, 53);

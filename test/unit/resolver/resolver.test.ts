@@ -439,35 +439,6 @@ describe('policy', () => {
     expect(await ask(net, 'A.Example')).toMatchObject({ rcode: 'NOERROR' });
     expect(asked).toEqual(['udp A A.Example']);
   });
-
-  it('tells the addresses of a forwarded name before the client knows them', async () => {
-    await serve(net, '10.0.0.1', () => ({ answers: [record('a.example', '192.0.2.1', 30)] }));
-    upstreams = [sandbox];
-    const told: unknown[] = [];
-    let open: () => void = () => undefined;
-    const opened = new Promise<void>((resolve) => {
-      open = resolve;
-    });
-    await start({
-      onForwarded: (answer) => {
-        told.push(answer);
-        return opened;
-      },
-    });
-    const reply = ask(net, 'a.example').then(() => told.push('answered'));
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(told).toEqual([{ name: 'a.example', addresses: ['192.0.2.1'], ttl: 30 }]);
-    open();
-    await reply;
-    expect(told).toHaveLength(2);
-  });
-
-  it('answers SERVFAIL when the addresses could not be let through', async () => {
-    await serve(net, '10.0.0.1', () => ({ answers: [record('a.example')] }));
-    upstreams = [sandbox];
-    await start({ onForwarded: () => Promise.reject(new Error('firewall')) });
-    expect(await ask(net, 'a.example')).toMatchObject({ rcode: 'SERVFAIL' });
-  });
 });
 
 describe('the cache', () => {
