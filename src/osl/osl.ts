@@ -8,7 +8,14 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import type { Family } from '../ip.ts';
+import type { NamespaceEvent } from './event.ts';
 import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
+import type { Link, LinkSpec } from './link.ts';
+import type { FoundXfrmState, XfrmChange, XfrmPolicy } from './xfrm.ts';
+
+export type * from './event.ts';
+export type * from './link.ts';
+export type * from './xfrm.ts';
 
 export interface Waits {
   /** Ends the wait with `ABORTED`. What was already sent to the kernel still happens. */
@@ -98,56 +105,26 @@ export interface Namespace {
    * @throws NOT_FOUND when there is no such link
    */
   announce(link: string, address: string): Promise<void>;
+  /**
+   * Changes of links, addresses and routes from this call on, until the signal fires or the loop is left. A reader who
+   * is too slow is told `lost` in place of what was dropped.
+   */
+  watch(options?: Waits): AsyncIterableIterator<NamespaceEvent>;
+  /**
+   * Changes IPsec's associations and policies, all at once and in order. As with `apply`, nothing is undone: all are
+   * tried, and the first refusal is thrown with an `operation` such as `xfrm[1] addState`.
+   * @throws INVALID_ARGUMENT before anything is sent; NOT_IMPLEMENTED without ESP in the kernel
+   */
+  applyXfrm(changes: readonly XfrmChange[]): Promise<void>;
+  /** The associations of ESP with AES-GCM, and what passed them. */
+  xfrmStates(): Promise<readonly FoundXfrmState[]>;
+  xfrmPolicies(): Promise<readonly XfrmPolicy[]>;
   /** `child_process.spawn` inside this namespace. The child inherits none of our descriptors. */
   spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   /** The packet filter of this namespace. One instance per table; rules stay when it is closed. */
   firewall(options: FirewallOptions): Promise<Firewall>;
   /** Frees this handle; the namespace itself stays. Closing twice is fine. */
   close(): Promise<void>;
-}
-
-export type LinkKind =
-  | 'veth'
-  | 'bridge'
-  | 'vxlan'
-  | 'macvlan'
-  | 'ipvlan'
-  | 'vlan'
-  | 'dummy'
-  | 'ifb'
-  | 'loopback'
-  | 'other';
-
-export interface Link {
-  readonly index: number;
-  readonly name: string;
-  readonly kind: LinkKind;
-  readonly up: boolean;
-  /** Administratively up and with a carrier (IFF_LOWER_UP). */
-  readonly running: boolean;
-  readonly mtu: number;
-  /** Six hex pairs in lower case; `undefined` where the link has none. */
-  readonly macAddress: string | undefined;
-  /** The text that tells the owner (IFLA_IFALIAS). */
-  readonly alias: string | undefined;
-  /** The name of the bridge it is a port of. */
-  readonly master: string | undefined;
-  /** The index of the other end or of the lower device (IFLA_LINK). */
-  readonly peerIndex: number | undefined;
-  readonly group: number;
-  readonly statistics: LinkStatistics;
-}
-
-/** Counters since the link was made (IFLA_STATS64). */
-export interface LinkStatistics {
-  readonly rxBytes: number;
-  readonly txBytes: number;
-  readonly rxPackets: number;
-  readonly txPackets: number;
-  readonly rxErrors: number;
-  readonly txErrors: number;
-  readonly rxDropped: number;
-  readonly txDropped: number;
 }
 
 /** How fast a link may be. */
@@ -222,58 +199,6 @@ export interface CreateLink {
   readonly group?: number | undefined;
   /** Where it is born; default: here. */
   readonly namespace?: Namespace | undefined;
-}
-
-export type LinkSpec =
-  | BridgeSpec
-  | {
-      readonly kind: 'veth';
-      readonly peer: {
-        readonly name: string;
-        readonly macAddress?: string | undefined;
-        readonly mtu?: number | undefined;
-        /** The peer is born there, with its final name; never moved. Default: here. */
-        readonly namespace?: Namespace | undefined;
-      };
-    }
-  | { readonly kind: 'dummy' }
-  | { readonly kind: 'ifb' }
-  | { readonly kind: 'vlan'; readonly parent: string; readonly id: number }
-  | {
-      readonly kind: 'macvlan';
-      readonly parent: string;
-      readonly mode: 'private' | 'vepa' | 'bridge' | 'passthru';
-    }
-  | {
-      readonly kind: 'ipvlan';
-      readonly parent: string;
-      readonly mode: 'l2' | 'l3' | 'l3s';
-      readonly flag?: 'bridge' | 'private' | 'vepa' | undefined;
-    }
-  | {
-      readonly kind: 'vxlan';
-      readonly id: number;
-      readonly port: number;
-      readonly local?: string | undefined;
-      readonly learning?: boolean | undefined;
-      readonly proxy?: boolean | undefined;
-      readonly l2miss?: boolean | undefined;
-      readonly l3miss?: boolean | undefined;
-    };
-
-export interface BridgeSpec {
-  readonly kind: 'bridge';
-  /**
-   * Frames go only where their VLAN is carried (IEEE 802.1Q; see `addBridgeVlan`). Every port carries VLAN 1,
-   * untagged, from the start. Default false. @throws NOT_IMPLEMENTED where the kernel can't
-   */
-  readonly vlanFiltering?: boolean | undefined;
-  /** The spanning tree protocol (IEEE 802.1D): a new port forwards after twice `forwardDelay`. Default false. */
-  readonly stp?: boolean | undefined;
-  /** Seconds that a port listens, and again that it learns, with `stp`: 2 to 30, or from 0 without. Default 15. */
-  readonly forwardDelay?: number | undefined;
-  /** Multicast goes only to ports that asked for it, by IGMP or MLD (RFC 4541). Default true. */
-  readonly multicastSnooping?: boolean | undefined;
 }
 
 /** VLANs of a bridge's port, or of the bridge itself, as the port that its own addresses are at. */

@@ -1,6 +1,8 @@
 /** The contract suite of `Osl`: what `osl.ts` promises, tested on whatever kernel is handed in. */
 import { describe } from 'vitest';
 import { bridgePromises } from './osl/bridges.ts';
+import { encryptionPromises } from './osl/encryption.ts';
+import { eventPromises } from './osl/events.ts';
 import { firewallPromises } from './osl/firewall.ts';
 import type { OslSuite } from './osl/ground.ts';
 import { linkPromises } from './osl/links.ts';
@@ -8,6 +10,7 @@ import { namespacePromises } from './osl/namespaces.ts';
 import { processPromises } from './osl/processes.ts';
 import { routePromises } from './osl/routes.ts';
 import { socketPromises } from './osl/sockets.ts';
+import { tunnelPromises } from './osl/tunnels.ts';
 
 export type { OslSuite } from './osl/ground.ts';
 
@@ -18,6 +21,9 @@ export function oslContract(suite: OslSuite): void {
     linkPromises(suite);
     bridgePromises(suite);
     routePromises(suite);
+    tunnelPromises(suite);
+    encryptionPromises(suite);
+    eventPromises(suite);
     socketPromises(suite);
     processPromises(suite);
     firewallPromises(suite);

@@ -18,6 +18,6 @@ describe.skipIf(!canUseKernel)(`the real kernel ${whyNot}`, () => {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, '');
     },
-    lacks: ['dummy', 'vlan', 'ipvlan', 'vlan filtering'],
+    lacks: ['dummy', 'vlan', 'ipvlan', 'vlan filtering', 'esp'],
   });
 });

@@ -1,9 +1,7 @@
 import { expect } from 'vitest';
 import { LibnetworkError } from '../../src/errors.ts';
-import { type Address, parseAddress } from '../../src/ip.ts';
 import { LinuxNamespace } from '../../src/osl/linux/index.ts';
-import type { XfrmState } from '../../src/osl/linux/netlink/xfrm-state.ts';
-import type { Change, LinkSpec, Namespace } from '../../src/osl/osl.ts';
+import type { Change, LinkSpec, Namespace, XfrmState } from '../../src/osl/osl.ts';
 import { canUseKernel, withTestHost } from '../support/kernel.ts';
 
 /** Inside `npm run test:uml` nothing is skipped: what is missing there fails. */
@@ -44,8 +42,8 @@ export function linux(namespace: Namespace): LinuxNamespace {
 /** How packets from one address to another are encrypted. */
 export function association(source: string, destination: string, more: Partial<XfrmState> = {}): XfrmState {
   return {
-    source: addressOf(source),
-    destination: addressOf(destination),
+    source,
+    destination,
     spi: 0x1000,
     reqid: 7,
     mode: 'transport',
@@ -55,12 +53,6 @@ export function association(source: string, destination: string, more: Partial<X
     esn: false,
     ...more,
   };
-}
-
-export function addressOf(text: string): Address {
-  const parsed = parseAddress(text);
-  if (!parsed) throw new Error(text);
-  return parsed;
 }
 
 /** Why tests of a kind of link can't run on this kernel; empty when they can. */

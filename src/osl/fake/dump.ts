@@ -6,6 +6,7 @@ import { tablesOf } from './netns.ts';
 import type { LinkState, NetnsState } from './state.ts';
 import { initialSysctls } from './sysctls.ts';
 import { viewAddress, viewNeighbour, viewRoute } from './views.ts';
+import { dumpXfrm } from './xfrm.ts';
 
 export interface KernelDump {
   /** By path, `host`, or `#<id>` for one that only handles hold. */
@@ -23,6 +24,8 @@ export interface NetnsDump {
   /** What differs from a new namespace's. */
   readonly sysctls: Readonly<Record<string, string>>;
   readonly tables: readonly Table[];
+  /** IPsec's associations and policies, without keys. */
+  readonly xfrm: readonly string[];
   readonly sockets: readonly string[];
 }
 
@@ -65,6 +68,7 @@ function dumpNetns(kernel: FakeKernel, netns: NetnsState): NetnsDump {
       .sort(),
     sysctls: dumpSysctls(netns),
     tables: tablesOf(netns),
+    xfrm: dumpXfrm(netns),
     sockets: [...netns.sockets]
       .map((s) => `${s.protocol} ${s.family} ${s.address ? formatAddress(s.address) : '*'} ${s.port}`)
       .sort(),

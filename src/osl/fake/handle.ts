@@ -23,6 +23,8 @@ export async function step<T>(handle: Handle, name: string, act: () => T): Promi
       return act();
     } catch (error) {
       throw asOperation(name, error);
+    } finally {
+      handle.kernel.watchers.look();
     }
   });
   await Promise.resolve();

@@ -11,6 +11,7 @@ import { newNetns } from './netns.ts';
 import { place } from './ports.ts';
 import { type ReachAnswer, type ReachOptions, reaches } from './reach.ts';
 import type { NetnsState, ProcessState, SocketState } from './state.ts';
+import { Watchers } from './watch.ts';
 
 export interface FakeKernelOptions {
   /** Linux 6.2 and later rename links that are up; older ones answer EBUSY. Default false: the stricter. */
@@ -26,6 +27,8 @@ export class FakeKernel {
   /** The namespace that processes start in. */
   readonly host: NetnsState;
   readonly renamesWhileUp: boolean;
+  /** Who is told of changes. */
+  readonly watchers = new Watchers();
   readonly #paths = new Map<string, PathEntry>();
   readonly #namespaces = new Set<NetnsState>();
   readonly #processes = new Map<number, ProcessState>();

@@ -1,6 +1,7 @@
 /** Links: made, changed, moved, deleted, with the kernel's rules and errors (net/core/rtnetlink.c, dev.c). */
 import { randomBytes } from 'node:crypto';
-import type { LinkSpec } from '../osl.ts';
+import { isSameSocket, underlayFamily } from '../checks/vxlan.ts';
+import type { LinkSpec, VxlanSpec } from '../osl.ts';
 import { carrierChanged, forgetAddresses, linkDown, linkUp } from './addresses.ts';
 import { joinBridge, leaveBridge, refreshBridge } from './bridges.ts';
 import { takeMac, takeMtu, takesMac } from './inherit.ts';
@@ -26,7 +27,8 @@ export interface LinkRequest {
 /** Makes a link; at any refusal nothing of it is left. `netns` is where the request is made, parents are looked up there. */
 export function createLink(netns: NetnsState, request: LinkRequest): void {
   const { spec, target } = request;
-  const parent = 'parent' in spec ? lowerOf(needLink(netns, spec.parent), spec) : undefined;
+  const lower = 'parent' in spec && spec.parent !== undefined ? needLink(netns, spec.parent) : undefined;
+  const parent = spec.kind === 'vxlan' ? undefined : lower && lowerOf(lower, spec);
   const master = request.master === undefined ? undefined : needLink(target, request.master);
   const mac = request.macAddress === undefined ? undefined : checkMac(request.macAddress);
   // Some kinds check their MTU, and that of their peer, before the name is looked up; others after.
@@ -43,9 +45,10 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
     origin: netns,
     spec,
     parent,
+    lower: spec.kind === 'vxlan' ? lower : undefined,
     mac: takesMac(spec) ? parent?.mac : (mac ?? randomMac()),
     macChosen: mac !== undefined,
-    mtu: request.mtu ?? parent?.mtu ?? DEFAULT_MTU,
+    mtu: firstMtu(request, parent, lower),
     group: request.group,
   });
   if (peer !== undefined) {
@@ -61,6 +64,15 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
     removeLink(link);
     throw error;
   }
+}
+
+/** What a tunnel's outer packets add: Ethernet, IP, UDP, and VXLAN headers (vxlan_headroom). */
+const HEADROOM = { ipv4: 50, ipv6: 70 } as const;
+
+function firstMtu({ spec, mtu }: LinkRequest, parent?: LinkState, lower?: LinkState): number {
+  if (spec.kind !== 'vxlan') return mtu ?? parent?.mtu ?? DEFAULT_MTU;
+  const room = (lower?.mtu ?? 65535) - HEADROOM[underlayFamily(spec)];
+  return mtu === undefined && lower === undefined ? DEFAULT_MTU : Math.min(mtu ?? room, room);
 }
 
 /** A macvlan on a macvlan is a sibling of it. */
@@ -111,10 +123,10 @@ function checkParent(spec: LinkSpec, parent: LinkState, mtu: number | undefined)
   }
 }
 
-function checkVxlan(netns: NetnsState, spec: LinkSpec & { kind: 'vxlan' }): void {
-  if (spec.id < 0 || spec.id >= 2 ** 24) throw new Refusal('ERANGE', 'Invalid VXLAN identifier');
+/** One socket takes packets of a family, with checksum or without: there, a number may be used once. */
+function checkVxlan(netns: NetnsState, spec: VxlanSpec): void {
   for (const { spec: other } of netns.tunnels) {
-    if (other?.kind === 'vxlan' && other.id === spec.id && other.port === spec.port)
+    if (other?.kind === 'vxlan' && other.id === spec.id && isSameSocket(other, spec))
       throw new Refusal('EEXIST', 'A VXLAN device with the specified VNI already exists');
   }
 }
@@ -238,6 +250,7 @@ export function removeLink(link: LinkState): void {
   if (!link.home.links.has(link.index)) return;
   setDown(link);
   for (const upper of [...link.uppers]) removeLink(upper);
+  for (const tunnel of [...link.home.tunnels]) if (tunnel.lower === link) removeLink(tunnel);
   for (const port of portsOf(link)) leaveBridge(port);
   leaveBridge(link);
   forgetAddresses(link);

@@ -2,6 +2,7 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Family } from '../../ip.ts';
+import { checkXfrm } from '../checks/xfrm.ts';
 import { kernelError } from '../errno.ts';
 import { createFirewall } from '../firewall/engine.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
@@ -10,10 +11,12 @@ import type {
   Bandwidth,
   Change,
   ConnectionFilter,
+  FoundXfrmState,
   HeldPort,
   Link,
   LinkAddress,
   Namespace,
+  NamespaceEvent,
   Neighbour,
   PortSpec,
   Route,
@@ -21,6 +24,8 @@ import type {
   TcpListener,
   UdpSocket,
   Waits,
+  XfrmChange,
+  XfrmPolicy,
 } from '../osl.ts';
 import { loseIpv6, regainIpv6 } from './addresses.ts';
 import { readBandwidth, setBandwidth } from './bandwidth.ts';
@@ -36,6 +41,7 @@ import type { NetnsState } from './state.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
 import { validate } from './validate.ts';
 import { viewAddress, viewLink, viewNeighbour, viewRoute } from './views.ts';
+import { changeXfrm, viewPolicies, viewStates } from './xfrm.ts';
 
 /** How long `connectTcp` waits for an answer unless told otherwise. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -196,6 +202,31 @@ export class FakeNamespace implements Namespace {
     const found = findLink(this.state, link);
     if (found === undefined) throw kernelError(`announce ${address} on ${link}`, 'ENODEV');
     this.state.announced.push(`${address} is at ${found.mac} on ${link}`);
+  }
+
+  watch(options: Waits = {}): AsyncIterableIterator<NamespaceEvent> {
+    this.#check('watch');
+    return this.#handle.kernel.watchers.watch(this.state, options);
+  }
+
+  async applyXfrm(changes: readonly XfrmChange[]): Promise<void> {
+    this.#check('applyXfrm');
+    checkXfrm(changes);
+    const { faults } = this.#handle;
+    if (faults.pause !== undefined) await faults.pause('applyXfrm');
+    const answers = changes.map((change, i) =>
+      step(this.#handle, `xfrm[${i}] ${change.op}`, () => changeXfrm(this.state, change)),
+    );
+    const outcomes = await Promise.allSettled(answers);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async xfrmStates(): Promise<readonly FoundXfrmState[]> {
+    return await this.#step('xfrmStates', () => viewStates(this.state));
+  }
+
+  async xfrmPolicies(): Promise<readonly XfrmPolicy[]> {
+    return await this.#step('xfrmPolicies', () => viewPolicies(this.state));
   }
 
   spawn(file: string, args: readonly string[], options?: SpawnOptions): ChildProcess {

@@ -21,6 +21,7 @@ export function newNetns(id: number, host: NetnsState | undefined): NetnsState {
     sockets: new Set(),
     flows: [],
     announced: [],
+    xfrm: { states: new Map(), policies: new Map() },
     holders: new Set(),
   };
   initialSysctls(host, netns.sysctls);
@@ -33,6 +34,7 @@ interface NewLink {
   readonly origin?: NetnsState;
   readonly spec?: LinkState['spec'];
   readonly parent?: LinkState | undefined;
+  readonly lower?: LinkState | undefined;
   readonly mac: string | undefined;
   readonly macChosen?: boolean;
   readonly mtu: number;
@@ -59,6 +61,7 @@ export function addLink(netns: NetnsState, name: string, link: NewLink): LinkSta
     master: undefined,
     peer: undefined,
     parent: link.parent,
+    lower: link.lower,
     uppers: new Set(),
     hairpin: false,
     carrier: true,

@@ -1,5 +1,6 @@
 /** Link layer: who answers for an address on the wires, bridges, and tunnels that a link leads to. */
 import type { Address } from '../../ip.ts';
+import { isSameSocket } from '../checks/vxlan.ts';
 import { localAddress } from './local.ts';
 import { ANY_MAC } from './neighbours.ts';
 import { portsOf } from './netns.ts';
@@ -138,15 +139,15 @@ function joinsSiblings({ spec }: LinkState): boolean {
 /** By its forwarding table: to the remote of the MAC that is asked for, or to all that get what nobody knows. */
 function* leaveTunnel(link: LinkState, frame: Frame, search: Search): Generator<Landing> {
   if (link.spec?.kind !== 'vxlan') return;
-  const { id, port } = link.spec;
+  const { spec } = link;
   const mac = search.mac ?? macOf(link, search.nextHop);
   const table = link.home.neighbours.filter((n) => n.link === link && n.family === 'bridge');
   const known = table.filter((n) => n.mac === mac);
   for (const { address } of known.length > 0 ? known : table.filter((n) => n.mac === ANY_MAC)) {
-    const far = address === undefined ? undefined : search.underlay(link.origin, address, port);
+    const far = address === undefined ? undefined : search.underlay(link.origin, address, spec.port);
     if (far === undefined) continue;
     const end = [...far.tunnels].find(
-      (l) => l.spec?.kind === 'vxlan' && l.spec.id === id && l.spec.port === port,
+      (l) => l.spec?.kind === 'vxlan' && l.spec.id === spec.id && isSameSocket(l.spec, spec),
     );
     if (end !== undefined) yield* arrive(end, frame, search);
   }

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Address, Family, Prefix } from '../../ip.ts';
 import type { MemoryBackend } from '../firewall/memory.ts';
-import type { LinkKind, LinkSpec, LinkStatistics, SocketAddress } from '../osl.ts';
+import type { LinkKind, LinkSpec, LinkStatistics, SocketAddress, XfrmPolicy, XfrmState } from '../osl.ts';
 
 export type Scope = 'global' | 'link' | 'host' | 'other';
 
@@ -29,6 +29,8 @@ export interface LinkState {
   peer: LinkState | undefined;
   /** The lower device of a vlan, macvlan, or ipvlan. */
   readonly parent: LinkState | undefined;
+  /** The link that a vxlan's outer packets leave by, and that it ends with. */
+  readonly lower: LinkState | undefined;
   /** The vlans, macvlans, and ipvlans made on it, in whatever namespace they are now. */
   readonly uppers: Set<LinkState>;
   hairpin: boolean;
@@ -132,6 +134,11 @@ export interface NetnsState {
   flows: Flow[];
   /** What `announce` told the neighbours, in order. */
   readonly announced: string[];
+  /** IPsec's tables, by what finds an entry. They are kept and told, and encrypt nothing. */
+  readonly xfrm: {
+    readonly states: Map<string, XfrmState>;
+    readonly policies: Map<string, XfrmPolicy>;
+  };
   /** Mounts, handles, processes and sockets: without any the namespace ends. */
   readonly holders: Set<unknown>;
 }

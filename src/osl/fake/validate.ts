@@ -1,6 +1,7 @@
 /** What is refused before anything is asked of the kernel: the whole of an `apply` is checked first. */
 import { invalid } from '../../errors.ts';
 import { familyOf, parseAddress, parseCidr, parsePrefix } from '../../ip.ts';
+import { checkVxlan } from '../checks/vxlan.ts';
 import type { BridgeVlanSpec, Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec } from '../osl.ts';
 
 const MAX_NAME_BYTES = 15;
@@ -62,7 +63,7 @@ function validateCreate(change: CreateLink, at: string): void {
 }
 
 function validateSpec(link: LinkSpec, at: string): void {
-  if ('parent' in link) checkName(link.parent, `${at}.parent`);
+  if ('parent' in link && link.parent !== undefined) checkName(link.parent, `${at}.parent`);
   if (link.kind === 'veth') {
     checkName(link.peer.name, `${at}.peer.name`);
     checkValues(link.peer, `${at}.peer`);
@@ -73,12 +74,7 @@ function validateSpec(link: LinkSpec, at: string): void {
       throw invalid(`${at}.forwardDelay`, link.forwardDelay, `must be ${low} to ${high} seconds`);
   }
   if (link.kind === 'vlan') checkRange(link.id, 1, 4094, `${at}.id`);
-  if (link.kind === 'vxlan') {
-    checkRange(link.id, 0, 2 ** 24 - 1, `${at}.id`);
-    checkRange(link.port, 1, 65535, `${at}.port`);
-    if (link.local !== undefined && parseAddress(link.local) === undefined)
-      throw invalid(`${at}.local`, link.local, 'must be an address');
-  }
+  if (link.kind === 'vxlan') checkVxlan(link, at);
 }
 
 interface Values {

@@ -16,6 +16,7 @@ export function viewLink(link: LinkState): Link {
     alias: link.alias,
     master: link.master?.name,
     peerIndex: (link.peer ?? link.parent)?.index,
+    id: link.spec?.kind === 'vlan' || link.spec?.kind === 'vxlan' ? link.spec.id : undefined,
     group: link.group,
     statistics: Object.freeze({ ...link.statistics }),
   });

@@ -1,13 +1,16 @@
 import { invalid } from '../../errors.ts';
-import {
-  type Address,
-  type InterfaceAddress,
-  parseAddress,
-  parseCidr,
-  parsePrefix,
-  toBytes,
-} from '../../ip.ts';
-import type { BridgeSpec, Change, CreateLink, LinkSpec, NeighbourSpec, RouteSpec, SetLink } from '../osl.ts';
+import { type InterfaceAddress, parseAddress, parseCidr, parsePrefix, toBytes } from '../../ip.ts';
+import { checkVxlan } from '../checks/vxlan.ts';
+import type {
+  BridgeSpec,
+  Change,
+  CreateLink,
+  LinkSpec,
+  NeighbourSpec,
+  RouteSpec,
+  SetLink,
+  VxlanSpec,
+} from '../osl.ts';
 import { newVethIndexes, type VethIndexes } from './indexes.ts';
 import { encodeAddress, RTM_DELADDR, RTM_NEWADDR } from './netlink/address.ts';
 import { type BridgeVlan, encodeBridgeVlan } from './netlink/bridge.ts';
@@ -113,7 +116,7 @@ function planCreate(change: CreateLink, at: string): Plan {
   const indexes = link.kind === 'veth' ? newVethIndexes() : undefined;
   const own = { ...fields(change, at), index: indexes?.own };
   const info = linkInfo(link, at, indexes);
-  const parent = 'parent' in link ? [link.parent] : [];
+  const parent = 'parent' in link && link.parent !== undefined ? [link.parent] : [];
   const peer = link.kind === 'veth' ? link.peer : undefined;
   const byIndex = indexes !== undefined && alias !== undefined && !elsewhere;
   return {
@@ -147,7 +150,7 @@ function linkInfo(
   indexes: VethIndexes | undefined,
 ): (resolved: Resolved) => LinkInfo {
   const where = `${at}.link`;
-  if ('parent' in link) requireLinkName(link.parent, `${where}.parent`);
+  if ('parent' in link && link.parent !== undefined) requireLinkName(link.parent, `${where}.parent`);
   switch (link.kind) {
     case 'bridge':
       validateBridge(link, where);
@@ -172,16 +175,26 @@ function linkInfo(
       const flag = choice(IPVLAN_FLAGS, link.flag ?? 'bridge', `${where}.flag`);
       return (resolved) => ({ kind: 'ipvlan', parent: resolved.link(link.parent).index, mode, flag });
     }
-    case 'vxlan': {
-      requireRange(link.id, 0, 0xff_ffff, `${where}.id`);
-      requireRange(link.port, 1, 0xffff, `${where}.port`);
-      const local =
-        link.local === undefined ? undefined : bytesOf(parseAddress(link.local), link.local, where);
-      return () => ({ ...link, local });
-    }
+    case 'vxlan':
+      return vxlanInfo(link, where);
     default:
       throw invalid(`${where}.kind`, link, 'no such kind of link');
   }
+}
+
+function vxlanInfo(link: VxlanSpec, at: string): (resolved: Resolved) => LinkInfo {
+  checkVxlan(link, at);
+  const [local, group] = [link.local, link.group].map((text) => {
+    const address = text === undefined ? undefined : parseAddress(text);
+    return address && toBytes(address);
+  });
+  const { parent } = link;
+  return (resolved) => ({
+    ...link,
+    local,
+    group,
+    parent: parent === undefined ? undefined : resolved.link(parent).index,
+  });
 }
 
 function validateBridge({ forwardDelay, stp }: BridgeSpec, at: string): void {
@@ -348,11 +361,6 @@ function fields(given: Given, at: string): LinkFields {
 
 function setLink(index: number, changed: LinkFields): Message {
   return { type: RTM_SETLINK, flags: 0, payload: encodeSetLink(index, changed) };
-}
-
-function bytesOf(address: Address | undefined, text: string, where: string): Buffer {
-  if (!address) throw invalid(`${where}.local`, text, 'must be an address');
-  return toBytes(address);
 }
 
 function choice<T extends string>(choices: Readonly<Record<T, number>>, value: T, field: string): number {

@@ -12,10 +12,8 @@ import { requirePath } from './values.ts';
 
 export { kernelAvailability } from './availability.ts';
 export { type Connection, involves, type Tuple, wasBegunTo } from './conntrack.ts';
-export type { KernelEvent } from './monitor.ts';
 export { LinuxNamespace } from './namespace.ts';
 export type { Rule } from './rules.ts';
-export type { XfrmChange } from './xfrm.ts';
 
 export interface LinuxOslOptions {
   /** Told what can't be told to a caller. Default: nobody. */

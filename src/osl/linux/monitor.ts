@@ -1,5 +1,5 @@
 import { errnoName, kernelError } from '../errno.ts';
-import type { Waits } from '../osl.ts';
+import type { NamespaceEvent, Waits } from '../osl.ts';
 import * as abi from './constants.ts';
 import { check, type Koffi, koffi, libc, setOption, trySetOption } from './libc.ts';
 import { decodeAddress, type RawAddress, RTM_DELADDR, RTM_NEWADDR } from './netlink/address.ts';
@@ -8,12 +8,11 @@ import { NETLINK_ROUTE, type NetlinkMessage, parseMessages } from './netlink/mes
 import { decodeRoutes, type RawRoute, RTM_DELROUTE, RTM_NEWROUTE } from './netlink/route.ts';
 import { inNamespace } from './window.ts';
 
-/** What the kernel tells about a namespace, to those who watch it. */
+/** What the kernel tells, with indexes in place of names. */
 export type KernelEvent =
   | { readonly kind: 'link'; readonly gone: boolean; readonly link: RawLink }
   | { readonly kind: 'address'; readonly gone: boolean; readonly address: RawAddress }
   | { readonly kind: 'route'; readonly gone: boolean; readonly route: RawRoute }
-  /** The kernel told more than was taken: read the tables again to know what holds. */
   | { readonly kind: 'lost' };
 
 /** linux/rtnetlink.h: RTNLGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR, _IPV4_ROUTE, _IPV6_ROUTE */
@@ -22,27 +21,88 @@ const RECEIVE_BUFFER = 4 << 20;
 const DATAGRAM = 64 * 1024;
 /** Events kept for a slow reader; beyond, they become one `lost`. */
 const MAX_QUEUED = 10_000;
+/** Names of links that are gone. */
+const KEPT_NAMES = 256;
 
 /**
- * Changes of links, addresses and routes in a namespace, from this call on, until the signal fires or the loop is
- * left. It listens at once, also before the first event is asked for.
+ * See `Namespace.watch`. It listens at once, also before the first event is asked for.
+ * @param links reads the links that are there already
  */
 export function watchNamespace(
   namespaceFd: number | undefined,
+  links: () => Promise<readonly RawLink[]>,
   options: Waits = {},
-): AsyncIterableIterator<KernelEvent> {
-  return events(new Monitor(open(namespaceFd)), options.signal);
+): AsyncIterableIterator<NamespaceEvent> {
+  const monitor = new Monitor(open(namespaceFd));
+  // Asked for after it listens, so that every link is known either from here or by its event.
+  const there = links();
+  // Whoever never asks for an event is told of no failure either.
+  there.catch(() => undefined);
+  return events(monitor, there, options.signal);
 }
 
-async function* events(monitor: Monitor, signal: AbortSignal | undefined): AsyncGenerator<KernelEvent> {
+async function* events(
+  monitor: Monitor,
+  there: Promise<readonly RawLink[]>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<NamespaceEvent> {
   const end = () => monitor.close();
   signal?.addEventListener('abort', end, { once: true });
   if (signal?.aborted) end();
   try {
-    for (let event = await monitor.next(); event; event = await monitor.next()) yield event;
+    const names = new LinkNames(await there);
+    for (let event = await monitor.next(); event; event = await monitor.next()) yield named(event, names);
   } finally {
     signal?.removeEventListener('abort', end);
     end();
+  }
+}
+
+/** What is told of a link that nobody has told of before is as good as lost. */
+function named(event: KernelEvent, names: LinkNames): NamespaceEvent {
+  switch (event.kind) {
+    case 'lost':
+      return event;
+    case 'link': {
+      names.take(event.link, event.gone);
+      const { statistics: _, master, ...link } = event.link;
+      return { ...event, link: { ...link, master: master === undefined ? undefined : names.of(master) } };
+    }
+    case 'address': {
+      const { index, ...address } = event.address;
+      const link = names.of(index);
+      return link === undefined ? { kind: 'lost' } : { ...event, address: { ...address, link } };
+    }
+    case 'route': {
+      const { index, ...route } = event.route;
+      const link = index === undefined ? undefined : names.of(index);
+      if (index !== undefined && link === undefined) return { kind: 'lost' };
+      return { ...event, route: { ...route, link } };
+    }
+  }
+}
+
+/** The names of a namespace's links by index, and those of the last that went: their routes may go after them. */
+class LinkNames {
+  readonly #names = new Map<number, string>();
+  readonly #gone: number[] = [];
+
+  constructor(links: readonly RawLink[]) {
+    for (const link of links) this.#names.set(link.index, link.name);
+  }
+
+  of(index: number): string | undefined {
+    return this.#names.get(index);
+  }
+
+  take({ index, name }: RawLink, gone: boolean): void {
+    this.#names.set(index, name);
+    const at = this.#gone.indexOf(index);
+    if (at >= 0) this.#gone.splice(at, 1);
+    if (!gone) return;
+    this.#gone.push(index);
+    const oldest = this.#gone.length > KEPT_NAMES ? this.#gone.shift() : undefined;
+    if (oldest !== undefined) this.#names.delete(oldest);
   }
 }
 

@@ -7,10 +7,12 @@ import type {
   Bandwidth,
   Change,
   ConnectionFilter,
+  FoundXfrmState,
   HeldPort,
   Link,
   LinkAddress,
   Namespace,
+  NamespaceEvent,
   Neighbour,
   PortSpec,
   Route,
@@ -18,6 +20,8 @@ import type {
   TcpListener,
   UdpSocket,
   Waits,
+  XfrmChange,
+  XfrmPolicy,
 } from '../osl.ts';
 import { announce } from './announce.ts';
 import { applyChanges, type HandleOf } from './apply.ts';
@@ -28,16 +32,16 @@ import { type Connection, flushConnections, forgetConnections, readConnections }
 import { DeleteQueue, type Warner } from './deletes.ts';
 import type { Handle } from './handle.ts';
 import { openIptables } from './iptables/index.ts';
-import { type KernelEvent, watchNamespace } from './monitor.ts';
+import { watchNamespace } from './monitor.ts';
 import type { BridgeOptions } from './netlink/bridge.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
 import { addRule, deleteRule, type Rule, readRules } from './rules.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
-import { readAddresses, readLink, readLinks, readNeighbours, readRoutes } from './tables.ts';
+import { dumpLinks, readAddresses, readLink, readLinks, readNeighbours, readRoutes } from './tables.ts';
 import { inNamespace } from './window.ts';
-import { applyXfrm, readXfrmPolicies, readXfrmStates, type XfrmChange } from './xfrm.ts';
+import { applyXfrm, readXfrmPolicies, readXfrmStates } from './xfrm.ts';
 
 /** A network namespace of the real kernel. Each method says in the contract what it does. */
 export class LinuxNamespace implements Namespace {
@@ -62,9 +66,9 @@ export class LinuxNamespace implements Namespace {
     return { ...this.#deletes.sent };
   }
 
-  /** Changes of its links, addresses and routes from now on. Beyond the contract; see `watchNamespace`. */
-  watch(options?: Waits): AsyncIterableIterator<KernelEvent> {
-    return watchNamespace(this.#handle.fd, options);
+  watch(options?: Waits): AsyncIterableIterator<NamespaceEvent> {
+    const { fd, socket } = this.#handle;
+    return watchNamespace(fd, () => dumpLinks(socket, false), options);
   }
 
   /** The connections of a family that it tracks. Beyond the contract. */
@@ -100,16 +104,15 @@ export class LinuxNamespace implements Namespace {
     return deleteRule(this.#handle.socket, rule);
   }
 
-  /** Changes IPsec's states and policies. Beyond the contract, as are `xfrmStates` and `xfrmPolicies`. */
   async applyXfrm(changes: readonly XfrmChange[]): Promise<void> {
     return applyXfrm(this.#handle.fd, changes);
   }
 
-  async xfrmStates(): ReturnType<typeof readXfrmStates> {
+  async xfrmStates(): Promise<readonly FoundXfrmState[]> {
     return readXfrmStates(this.#handle.fd);
   }
 
-  async xfrmPolicies(): ReturnType<typeof readXfrmPolicies> {
+  async xfrmPolicies(): Promise<readonly XfrmPolicy[]> {
     return readXfrmPolicies(this.#handle.fd);
   }
 

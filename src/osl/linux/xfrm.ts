@@ -1,7 +1,18 @@
-import { invalid } from '../../errors.ts';
-import type { Address, Family } from '../../ip.ts';
+import { LibnetworkError } from '../../errors.ts';
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from '../../ip.ts';
+import { checkXfrm } from '../checks/xfrm.ts';
+import type * as contract from '../xfrm.ts';
+import { explainRefusal } from './capabilities.ts';
 import { NETLINK_XFRM, type NetlinkRequest, NLM_F_CREATE, NLM_F_EXCL } from './netlink/message.ts';
 import { NetlinkSocket, throwRefusal } from './netlink/socket.ts';
+import type { XfrmSelector } from './netlink/xfrm.ts';
 import {
   decodePolicy,
   encodePolicy,
@@ -20,46 +31,55 @@ import {
   XFRM_MSG_GETSA,
   XFRM_MSG_NEWSA,
   type XfrmState,
-  type XfrmStateId,
   type XfrmStateStatistics,
 } from './netlink/xfrm-state.ts';
-import { requireRange } from './values.ts';
 
-/** A change of the kernel's IPsec tables. */
-export type XfrmChange =
-  | { readonly op: 'addState'; readonly state: XfrmState }
-  | { readonly op: 'deleteState'; readonly state: XfrmStateId }
-  /** Makes a policy, or replaces the one of the same direction, selector and mark. */
-  | { readonly op: 'setPolicy'; readonly policy: XfrmPolicy }
-  | { readonly op: 'deletePolicy'; readonly policy: XfrmPolicyId };
-
-const KEY_BYTES = [20, 28, 36];
-const ICV_BITS = [64, 96, 128];
-const MAX_WINDOW = 4096;
-const MAX_U32 = 0xffff_ffff;
-
-/**
- * Sends all changes at once, in order. All are tried; the first refusal is thrown, with `operation` such as
- * `xfrm[1] addState`. @throws INVALID_ARGUMENT before anything is sent; NOT_IMPLEMENTED without ESP in the kernel
- */
+/** See `Namespace.applyXfrm`. */
 export async function applyXfrm(
   namespaceFd: number | undefined,
-  changes: readonly XfrmChange[],
+  changes: readonly contract.XfrmChange[],
 ): Promise<void> {
-  const requests = changes.map((change, i) => request(change, `xfrm[${i}]`));
-  await withSocket(namespaceFd, async (socket) => throwRefusal(await socket.request(requests)));
+  checkXfrm(changes);
+  const requests = changes.map((change, i) => request(change, `xfrm[${i}] ${change.op}`));
+  try {
+    await withSocket(namespaceFd, async (socket) => throwRefusal(await socket.request(requests)));
+  } catch (error) {
+    throw explainRefusal(withoutEsp(error));
+  }
+}
+
+/** A kernel without ESP, or without its cipher, calls the protocol unknown, or the algorithm not found. */
+function withoutEsp(error: unknown): unknown {
+  if (!LibnetworkError.is(error) || !error.operation?.endsWith('addState')) return error;
+  const { errno = '', operation, kernelMessage } = error;
+  if (errno !== 'EPROTONOSUPPORT' && errno !== 'ENOSYS') return error;
+  return new LibnetworkError(
+    'NOT_IMPLEMENTED',
+    `${operation}: this kernel has no ESP with AES-GCM (${errno})`,
+    {
+      operation,
+      errno,
+      ...(kernelMessage ? { kernelMessage } : {}),
+      cause: error,
+    },
+  );
 }
 
 /** The security associations of a namespace, ESP with AES-GCM only, and what passed them. */
-export function readXfrmStates(
+export async function readXfrmStates(
   namespaceFd: number | undefined,
-): Promise<readonly (XfrmState & { readonly statistics: XfrmStateStatistics })[]> {
-  return withSocket(namespaceFd, (socket) => dump(socket, XFRM_MSG_GETSA, decodeState));
+): Promise<readonly contract.FoundXfrmState[]> {
+  return (await withSocket(namespaceFd, (socket) => dump(socket, XFRM_MSG_GETSA, decodeState))).map(
+    viewState,
+  );
 }
 
 /** The policies of a namespace. */
-export function readXfrmPolicies(namespaceFd: number | undefined): Promise<readonly XfrmPolicy[]> {
-  return withSocket(namespaceFd, (socket) => dump(socket, XFRM_MSG_GETPOLICY, decodePolicy));
+export async function readXfrmPolicies(
+  namespaceFd: number | undefined,
+): Promise<readonly contract.XfrmPolicy[]> {
+  const read = (socket: NetlinkSocket) => dump(socket, XFRM_MSG_GETPOLICY, decodePolicy);
+  return (await withSocket(namespaceFd, read)).map(viewPolicy);
 }
 
 async function dump<T>(
@@ -71,58 +91,80 @@ async function dump<T>(
   return (await socket.dump(all)).map(decode).filter((each) => each !== undefined);
 }
 
-function request(change: XfrmChange, at: string): NetlinkRequest {
-  const operation = `${at} ${change.op}`;
+function request(change: contract.XfrmChange, operation: string): NetlinkRequest {
   switch (change.op) {
     case 'addState': {
-      validateState(change.state, `${at}.state`);
-      const payload = encodeState(change.state);
+      const payload = encodeState({ ...change.state, ...ends(change.state) });
       return { type: XFRM_MSG_NEWSA, flags: NLM_F_CREATE | NLM_F_EXCL, payload, operation };
     }
-    case 'deleteState':
-      requireRange(change.state.spi, 1, MAX_U32, `${at}.state.spi`);
-      return { type: XFRM_MSG_DELSA, flags: 0, payload: encodeStateId(change.state), operation };
-    case 'setPolicy':
-      validatePolicy(change.policy, `${at}.policy`);
+    case 'deleteState': {
+      const { spi, mark, destination } = change.state;
+      const payload = encodeStateId({ spi, mark, destination: address(destination) });
+      return { type: XFRM_MSG_DELSA, flags: 0, payload, operation };
+    }
+    case 'setPolicy': {
+      const { template, priority, action } = change.policy;
+      const raw: XfrmPolicy = {
+        ...policyId(change.policy),
+        priority,
+        action,
+        template: template && { ...template, ...ends(template) },
+      };
+      return { type: XFRM_MSG_UPDPOLICY, flags: NLM_F_CREATE, payload: encodePolicy(raw), operation };
+    }
+    case 'deletePolicy':
       return {
-        type: XFRM_MSG_UPDPOLICY,
-        flags: NLM_F_CREATE,
-        payload: encodePolicy(change.policy),
+        type: XFRM_MSG_DELPOLICY,
+        flags: 0,
+        payload: encodePolicyId(policyId(change.policy)),
         operation,
       };
-    case 'deletePolicy':
-      return { type: XFRM_MSG_DELPOLICY, flags: 0, payload: encodePolicyId(change.policy), operation };
-    default:
-      throw invalid(at, change, 'no such change');
   }
 }
 
-function validateState(state: XfrmState, at: string): void {
-  // RFC 4303, 2.1: the numbers up to 255 are reserved.
-  requireRange(state.spi, 256, MAX_U32, `${at}.spi`);
-  requireRange(state.reqid, 0, MAX_U32, `${at}.reqid`);
-  if (!KEY_BYTES.includes(state.key.length))
-    throw invalid(`${at}.key`, `${state.key.length} bytes`, 'must be of 16, 24 or 32 bytes, and 4 of salt');
-  if (!ICV_BITS.includes(state.icvBits))
-    throw invalid(`${at}.icvBits`, state.icvBits, 'must be 64, 96 or 128');
-  requireRange(state.replayWindow, 0, state.esn ? MAX_WINDOW : 32, `${at}.replayWindow`);
-  if (state.esn && state.replayWindow === 0)
-    throw invalid(`${at}.replayWindow`, 0, 'must be 1 or more with sequence numbers of 64 bits');
-  requireSame(state.destination.family, state.source, `${at}.source`);
+function policyId({ direction, selector, mark }: contract.XfrmPolicyId): XfrmPolicyId {
+  const raw: XfrmSelector = {
+    ...selector,
+    source: prefix(selector.source),
+    destination: prefix(selector.destination),
+  };
+  return { direction, mark, selector: raw };
 }
 
-function validatePolicy({ selector, template, priority }: XfrmPolicy, at: string): void {
-  requireRange(priority, 0, MAX_U32, `${at}.priority`);
-  const { source, destination, sourcePort, destinationPort } = selector;
-  requireSame(destination.family, source, `${at}.selector.source`);
-  for (const [name, port] of Object.entries({ sourcePort, destinationPort }))
-    if (port !== undefined) requireRange(port, 0, 0xffff, `${at}.selector.${name}`);
-  if (template) requireSame(template.destination.family, template.source, `${at}.template.source`);
+function ends({ source, destination }: { readonly source: string; readonly destination: string }) {
+  return { source: address(source), destination: address(destination) };
 }
 
-function requireSame(family: Family, address: Pick<Address, 'family'>, field: string): void {
-  if (address.family !== family)
-    throw invalid(field, address.family, `must be of ${family}, as its destination is`);
+function viewState(state: XfrmState & { readonly statistics: XfrmStateStatistics }): contract.FoundXfrmState {
+  return { ...state, source: formatAddress(state.source), destination: formatAddress(state.destination) };
+}
+
+function viewPolicy({ selector, template, ...policy }: XfrmPolicy): contract.XfrmPolicy {
+  return {
+    ...policy,
+    selector: {
+      ...selector,
+      source: formatPrefix(selector.source),
+      destination: formatPrefix(selector.destination),
+    },
+    template: template && {
+      ...template,
+      source: formatAddress(template.source),
+      destination: formatAddress(template.destination),
+    },
+  };
+}
+
+function address(text: string): Address {
+  const parsed = parseAddress(text);
+  if (parsed === undefined) throw new TypeError(`checked before: ${text} is an address`);
+  return parsed;
+}
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text);
+  if (parsed === undefined) throw new TypeError(`checked before: ${text} is a prefix`);
+  return parsed;
 }
 
 async function withSocket<T>(

@@ -19,7 +19,7 @@ export interface OslSuite {
   /** Tests that the implementation does not pass, by title, and why: they are skipped, and their titles say so. */
   readonly deviations?: Readonly<Record<string, string>>;
   /** Kinds of links, and what else, that the kernel was built without. */
-  readonly lacks?: readonly (LinkKind | 'vlan filtering')[];
+  readonly lacks?: readonly (LinkKind | 'vlan filtering' | 'esp')[];
 }
 
 /** What a test gets. `host` only plays the host: the machine's own namespace is never touched. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseAddress } from '../../../src/ip.ts';
-import { involves, type KernelEvent, LinuxNamespace, wasBegunTo } from '../../../src/osl/linux/index.ts';
-import type { Namespace } from '../../../src/osl/osl.ts';
+import { involves, LinuxNamespace, wasBegunTo } from '../../../src/osl/linux/index.ts';
+import type { Namespace, NamespaceEvent } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
 
 /** What the real kernel offers beyond the contract. */
@@ -10,7 +10,7 @@ function linux(namespace: Namespace): LinuxNamespace {
   throw new Error('not on the real kernel');
 }
 
-function summary(event: KernelEvent): string {
+function summary(event: NamespaceEvent): string {
   const verb = 'gone' in event && event.gone ? 'gone' : 'there';
   switch (event.kind) {
     case 'link':

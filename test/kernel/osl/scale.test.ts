@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { type KernelEvent, LinuxNamespace } from '../../../src/osl/linux/index.ts';
-import type { Change, CreateLink, Namespace } from '../../../src/osl/osl.ts';
+import { LinuxNamespace } from '../../../src/osl/linux/index.ts';
+import type { Change, CreateLink, Namespace, NamespaceEvent } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
 
 function linux(namespace: Namespace): LinuxNamespace {
@@ -55,7 +55,7 @@ class Mirror {
     this.#namespace = namespace;
   }
 
-  async follow(event: KernelEvent): Promise<void> {
+  async follow(event: NamespaceEvent): Promise<void> {
     if (event.kind === 'lost') {
       this.losses++;
       await this.draw();

@@ -16,13 +16,14 @@ export interface Room {
 const words = /^(errors|ids|ip)$/;
 const tools = /^(labels|locks|events|undo)$/;
 const contracts =
-  /^(driverapi\/driver|ipam\/ipam|osl\/osl|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore)$/;
-const errno = /^osl\/errno$/;
+  /^(driverapi\/driver|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore)$/;
+/** Of the kernel, but of none in particular. */
+const errno = /^osl\/(errno|checks\/[a-z]+)$/;
 
 export const rooms: readonly Room[] = [
   { name: 'contract', holds: contracts, sees: [words], seesTypesOf: [contracts] },
   { name: 'words', holds: words, sees: [words] },
-  { name: 'errno', holds: errno, sees: [words] },
+  { name: 'osl words', holds: errno, sees: [words, errno], seesTypesOf: [contracts] },
   { name: 'tools', holds: tools, sees: [words, tools], packages: ['uuid'] },
   { name: 'public doors', holds: /^index$/, sees: [/./] },
   { name: 'suites', holds: /^testing\//, sees: [/./], packages: ['vitest', 'fast-check', 'valibot'] },

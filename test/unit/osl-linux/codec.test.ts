@@ -226,6 +226,57 @@ describe('link messages', () => {
     });
   });
 
+  it('give a vxlan all its settings, over either family, and tell its number again', () => {
+    for (const [local, group] of [
+      ['192.0.2.1', '239.1.1.1'],
+      ['fd00::1', 'ff02::7'],
+    ] as const) {
+      const written = encodeNewLink(
+        { name: 'vx' },
+        {
+          kind: 'vxlan',
+          id: 0xfffffe,
+          port: 8472,
+          local: toBytes(address(local)),
+          group: toBytes(address(group)),
+          parent: 7,
+          ttl: 9,
+          learning: false,
+          ageing: 60,
+          limit: 1000,
+          sourcePorts: { first: 0x1234, last: 0x5678 },
+          shortCircuit: true,
+          l2miss: true,
+          l3miss: false,
+          udpChecksum: false,
+          udp6ZeroChecksum: { send: true, receive: false },
+        },
+      );
+      const info = ifla.parseInfo(ifla.parseLinkAttrs(written.subarray(16)).linkinfo ?? Buffer.alloc(0));
+      const six = local.includes(':') ? '6' : '';
+      expect(ifla.parseVxlan(info.data ?? Buffer.alloc(0))).toEqual({
+        id: 0xfffffe,
+        [`group${six}`]: toBytes(address(group)),
+        link: 7,
+        [`local${six}`]: toBytes(address(local)),
+        ttl: 9,
+        learning: 0,
+        ageing: 60,
+        limit: 1000,
+        portRange: expect.anything(),
+        rsc: 1,
+        l2miss: 1,
+        l3miss: 0,
+        port: Buffer.from([0x21, 0x18]),
+        udpCsum: 0,
+        udpZeroCsum6Tx: 1,
+        udpZeroCsum6Rx: 0,
+      });
+      expect(decodeLink(written)).toMatchObject({ kind: 'vxlan', id: 0xfffffe });
+    }
+    expect(decodeLink(encodeNewLink({ name: 'a' }, { kind: 'vlan', parent: 3, id: 100 })).id).toBe(100);
+  });
+
   it('find and delete by name, by index and by group', () => {
     expect(ifla.parseLinkAttrs(encodeGetLink({ name: 'v1' }, true).subarray(16))).toEqual({ ifname: 'v1' });
     expect(rt.parseLink(encodeGetLink({ index: 5 }, true).subarray(0, 16)).index).toBe(5);

@@ -2,6 +2,7 @@ import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import type { Link, LinkKind, LinkStatistics } from '../../osl.ts';
 import { eachAttribute, readNumber, readString, requireLength, Writer } from './attributes.ts';
 import { type BridgeOptions, hasBridgeOptions, writeBridgeOptions } from './bridge.ts';
+import { readVxlanId, type VxlanInfo, writeVxlan } from './vxlan.ts';
 
 /** linux/rtnetlink.h, linux/if_link.h, linux/if.h */
 export const RTM_NEWLINK = MessageType.NEWLINK;
@@ -24,6 +25,7 @@ const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_BRPORT_MODE = 4;
 const VETH_INFO_PEER = 1;
+const IFLA_VLAN_ID = 1;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
@@ -57,18 +59,6 @@ export type LinkInfo =
   | { readonly kind: 'ipvlan'; readonly parent: number; readonly mode: number; readonly flag: number }
   | VxlanInfo;
 
-export interface VxlanInfo {
-  readonly kind: 'vxlan';
-  readonly id: number;
-  readonly port: number;
-  /** 4 or 16 bytes. */
-  readonly local?: Uint8Array | undefined;
-  readonly learning?: boolean | undefined;
-  readonly proxy?: boolean | undefined;
-  readonly l2miss?: boolean | undefined;
-  readonly l3miss?: boolean | undefined;
-}
-
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
 export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 export const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
@@ -77,7 +67,7 @@ export const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
 export function encodeNewLink(fields: LinkFields, info: LinkInfo): Buffer {
   const writer = new Writer();
   writeFields(writer, fields.index ?? 0, fields);
-  if ('parent' in info) writer.attrU32(IFLA_LINK, info.parent);
+  if ('parent' in info && info.kind !== 'vxlan') writer.attrU32(IFLA_LINK, info.parent);
   writer.nest(IFLA_LINKINFO, (w) => {
     w.attrString(IFLA_INFO_KIND, info.kind);
     if (hasData(info)) w.nest(IFLA_INFO_DATA, () => writeData(w, info));
@@ -134,6 +124,7 @@ export function decodeLink(data: Buffer): RawLink {
   const flags = data.readUInt32LE(8);
   let name = '';
   let kind: string | undefined;
+  let info: readonly [start: number, end: number] | undefined;
   let mtu = 0;
   let macAddress: string | undefined;
   let alias: string | undefined;
@@ -153,6 +144,7 @@ export function decodeLink(data: Buffer): RawLink {
     else if (type === IFLA_LINKINFO)
       eachAttribute(data, start, end, (inner, from, to) => {
         if (inner === IFLA_INFO_KIND) kind = readString(data, from, to);
+        else if (inner === IFLA_INFO_DATA) info = [from, to];
       });
   });
   const loopback = (flags & IFF_LOOPBACK) !== 0;
@@ -167,6 +159,7 @@ export function decodeLink(data: Buffer): RawLink {
     alias,
     master,
     peerIndex,
+    id: info && readId(kind, data, ...info),
     group,
     statistics,
   };
@@ -204,7 +197,7 @@ function writeData(writer: Writer, info: InfoWithData): void {
       writer.nest(VETH_INFO_PEER, () => writeFields(writer, info.peer.index ?? 0, info.peer));
       return;
     case 'vlan':
-      writer.attrU16(1, info.id);
+      writer.attrU16(IFLA_VLAN_ID, info.id);
       return;
     case 'macvlan':
       writer.attrU32(1, info.mode);
@@ -217,14 +210,15 @@ function writeData(writer: Writer, info: InfoWithData): void {
   }
 }
 
-function writeVxlan(writer: Writer, info: VxlanInfo): void {
-  writer.attrU32(1, info.id);
-  if (info.local) writer.attrBytes(info.local.length === 4 ? 4 : 17, info.local);
-  if (info.learning !== undefined) writer.attrU8(7, Number(info.learning));
-  if (info.proxy !== undefined) writer.attrU8(11, Number(info.proxy));
-  if (info.l2miss !== undefined) writer.attrU8(13, Number(info.l2miss));
-  if (info.l3miss !== undefined) writer.attrU8(14, Number(info.l3miss));
-  writer.attrU16BE(15, info.port);
+/** The number of a vlan or vxlan. */
+function readId(kind: string | undefined, data: Buffer, start: number, end: number): number | undefined {
+  if (kind === 'vxlan') return readVxlanId(data, start, end);
+  if (kind !== 'vlan') return undefined;
+  let id: number | undefined;
+  eachAttribute(data, start, end, (type, from, to) => {
+    if (type === IFLA_VLAN_ID) id = readNumber(data, from, to);
+  });
+  return id;
 }
 
 const KINDS: ReadonlySet<string> = new Set<LinkKind>([
