@@ -168,10 +168,24 @@ export class AddressSpace {
       if (last) await this.#store?.remove(pool);
       else await this.#store?.save(pool);
     } catch (error) {
-      mark(pool, range, true);
-      throw error;
+      // A removal may be done although its answer was lost: a pool kept here alone would lose what is written to it.
+      const gone = last && !LibnetworkError.is(error, 'CONFLICT') && !(await this.#isStored(pool));
+      if (!gone) {
+        mark(pool, range, true);
+        throw error;
+      }
     }
     if (last) this.#trees[pool.prefix.family].delete(pool.prefix);
+  }
+
+  /** Whether the store still has a pool; a store that can't be asked is taken to have it. */
+  async #isStored(pool: AddressPool): Promise<boolean> {
+    try {
+      return (await this.#store?.loadPool(pool.prefix)) !== undefined;
+    } catch (error) {
+      if (!LibnetworkError.is(error)) throw error;
+      return true;
+    }
   }
 
   /** Reads the pools and their pages again. Only within `change`. */

@@ -276,6 +276,20 @@ describe('when a write fails', () => {
     await pool(ipam, '10.0.0.0/25');
   });
 
+  it('a pool is released when only the answer of the store was lost', async () => {
+    const { store, ipam, backing } = open();
+    const id = await pool(ipam, '10.0.0.0/24');
+    const { transaction } = store;
+    vi.spyOn(store, 'transaction').mockImplementationOnce(async (...args) => {
+      await transaction.apply(store, args);
+      throw new LibnetworkError('UNAVAILABLE', 'the answer was lost');
+    });
+    await ipam.releasePool(id);
+    await fails('NOT_FOUND', ipam.requestAddress({ poolId: id }));
+    expect(backing.list(ROOT)).toEqual([]);
+    await pool(ipam, '10.0.0.0/25');
+  });
+
   it('the first request after a failed load works', async () => {
     const store: Datastore = memoryStore();
     vi.spyOn(store, 'list').mockRejectedValueOnce(new Error('not now'));
