@@ -38,13 +38,19 @@ export class Watchers {
   }
 }
 
-class Watch implements AsyncIterableIterator<StoreEvent> {
+interface Reader {
+  readonly resolve: (result: IteratorResult<StoreEvent>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One watch's events, between who tells them and who reads them. */
+export class Watch implements AsyncIterableIterator<StoreEvent> {
   readonly prefix: string;
   readonly #detach: () => void;
   readonly #events: StoreEvent[] = [];
-  readonly #readers: ((result: IteratorResult<StoreEvent>) => void)[] = [];
+  readonly #readers: Reader[] = [];
   #ended = false;
-  #overrun = false;
+  #failure: LibnetworkError | undefined;
 
   constructor(prefix: string, detach: () => void) {
     this.prefix = prefix;
@@ -56,13 +62,29 @@ class Watch implements AsyncIterableIterator<StoreEvent> {
   }
 
   push(event: StoreEvent): void {
+    if (this.#ended) return;
     const reader = this.#readers.shift();
-    if (reader !== undefined) reader({ value: event, done: false });
+    if (reader !== undefined) reader.resolve({ value: event, done: false });
     else if (this.#events.push(event) > MAX_WATCH_BACKLOG) {
       this.#events.length = 0;
-      this.#overrun = true;
-      this.end();
+      this.fail(overrun(this.prefix));
     }
+  }
+
+  /** Ends the watch: its reader gets the error after what is waiting. */
+  fail(error: LibnetworkError): void {
+    if (this.#ended) return;
+    const reader = this.#readers[0];
+    if (reader === undefined) this.#failure = error;
+    else {
+      this.#readers.shift();
+      reader.reject(error);
+    }
+    this.end();
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Ends the watch; what is waiting in it can still be read. */
@@ -70,15 +92,15 @@ class Watch implements AsyncIterableIterator<StoreEvent> {
     if (this.#ended) return;
     this.#ended = true;
     this.#detach();
-    for (const reader of this.#readers.splice(0)) reader({ value: undefined, done: true });
+    for (const reader of this.#readers.splice(0)) reader.resolve({ value: undefined, done: true });
   };
 
   next(): Promise<IteratorResult<StoreEvent>> {
     const event = this.#events.shift();
     if (event !== undefined) return Promise.resolve({ value: event, done: false });
-    if (this.#overrun) return Promise.reject(overrun(this.prefix));
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     if (this.#ended) return Promise.resolve({ value: undefined, done: true });
-    return new Promise((resolve) => this.#readers.push(resolve));
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
   return(): Promise<IteratorResult<StoreEvent>> {

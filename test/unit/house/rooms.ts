@@ -76,7 +76,7 @@ export const rooms: readonly Room[] = [
     holds: /^datastore\//,
     sees: [words, tools, contracts, errno, /^datastore\//],
     // koffi for flock, the lock that a second opener in one process can't lose.
-    packages: ['level', 'koffi', 'valibot'],
+    packages: ['level', 'koffi', 'valibot', 'etcd3', 'node-zookeeper-client'],
   },
   {
     name: 'resolver',

@@ -1,0 +1,136 @@
+import type { IWatchRequest, IWatchResponse, WatchClient } from 'etcd3';
+import { LibnetworkError } from '../../errors.ts';
+import type { Calls } from '../remote/calls.ts';
+import { Backoff } from '../remote/pause.ts';
+import { Tracker } from '../remote/tracker.ts';
+import type { Watch } from '../watchers.ts';
+import { etcdError, failureKind } from './failure.ts';
+import { type Members, ownCall } from './members.ts';
+import { type Keyspace, listRange } from './ranges.ts';
+
+export interface EtcdWatchParts {
+  readonly members: Members;
+  readonly keys: Keyspace;
+  readonly calls: Calls;
+  readonly watch: Watch;
+  /** Fires when nobody reads the watch any more. */
+  readonly signal: AbortSignal;
+}
+
+type WatchStream = Awaited<ReturnType<WatchClient['watch']>>;
+
+/**
+ * One watch on etcd. It remembers the revision of the last event, and after a disconnect goes on from the next one,
+ * at whichever member answers. Where etcd has compacted that revision away, it lists the prefix anew and tells the
+ * differences: each key's latest state, without what happened in between.
+ */
+export class EtcdWatch {
+  readonly #parts: EtcdWatchParts;
+  readonly #tracker: Tracker;
+  readonly #operation: string;
+  readonly #backoff = new Backoff();
+  /** The first revision that was not told yet. */
+  #next = 0;
+
+  constructor(parts: EtcdWatchParts) {
+    this.#parts = parts;
+    this.#tracker = new Tracker((event) => parts.watch.push(event));
+    this.#operation = `watch ${parts.watch.prefix}`;
+  }
+
+  /** Resolves when it is settled from which revision on this watch tells; that may take as long as etcd is away. */
+  async start(): Promise<void> {
+    await this.#untilItPasses(async () => {
+      const { pairs, revision } = await this.#list({ keysOnly: true });
+      for (const pair of pairs) this.#tracker.seed(this.#parts.keys.key(pair.key), Number(pair.mod_revision));
+      this.#next = revision + 1;
+    });
+    if (!this.#ended) void this.#follow();
+  }
+
+  get #ended(): boolean {
+    return this.#parts.signal.aborted;
+  }
+
+  async #follow(): Promise<void> {
+    while (!this.#ended) {
+      await this.#untilItPasses(async () => {
+        const { client, options, failed } = this.#parts.members.stream();
+        try {
+          const stream = await client.watchClient.watch(options);
+          if (await this.#read(stream)) await this.#catchUp();
+        } catch (error) {
+          if (failureKind(error) !== 'final') failed();
+          throw error;
+        }
+      });
+    }
+  }
+
+  /** Repeats while the failure may pass; another one ends the watch. */
+  async #untilItPasses(act: () => Promise<void>): Promise<void> {
+    while (!this.#ended) {
+      try {
+        await act();
+        return;
+      } catch (error) {
+        if (this.#ended) return;
+        const worded = etcdError(this.#operation, error, false);
+        if (worded.code !== 'UNAVAILABLE') return this.#parts.watch.fail(worded);
+        await this.#backoff.wait(this.#parts.signal);
+      }
+    }
+  }
+
+  /** Reads until the stream breaks (throws), nobody wants it any more, or its place is compacted away (true). */
+  #read(stream: WatchStream): Promise<boolean> {
+    const { keys, watch, signal } = this.#parts;
+    return new Promise<boolean>((resolve, reject) => {
+      const end = (): void => resolve(false);
+      signal.addEventListener('abort', end, { once: true });
+      stream.on('data', (response) => {
+        try {
+          if (this.#take(response)) resolve(true);
+        } catch (error) {
+          reject(error);
+        }
+      });
+      stream.on('error', reject);
+      stream.on('end', () => reject(new LibnetworkError('UNAVAILABLE', 'etcd ended the watch')));
+      const request: IWatchRequest = {
+        create_request: { ...keys.range(watch.prefix), start_revision: this.#next, progress_notify: true },
+      };
+      stream.write(request);
+    }).finally(() => stream.cancel());
+  }
+
+  /** True when etcd no longer has what comes next. */
+  #take(response: IWatchResponse): boolean {
+    if (response.canceled) {
+      if (Number(response.compact_revision) > 0) return true;
+      throw new Error(`etcd cancelled the watch: ${response.cancel_reason || 'it gave no reason'}`);
+    }
+    this.#backoff.reset();
+    if (response.created) return false;
+    const last = response.events.at(-1);
+    for (const event of response.events) {
+      // The wire's enum is in capitals, the package's type is not.
+      if (event.type.toUpperCase() === 'DELETE') this.#tracker.delete(this.#parts.keys.key(event.kv.key));
+      else this.#tracker.put(this.#parts.keys.entry(event.kv));
+    }
+    // The header of events that come late names a revision beyond them; only without events it is the place reached.
+    this.#next = Number(last?.kv.mod_revision ?? response.header.revision) + 1;
+    return false;
+  }
+
+  async #catchUp(): Promise<void> {
+    const { pairs, revision } = await this.#list({ keysOnly: false });
+    this.#tracker.replace(pairs.map((pair) => this.#parts.keys.entry(pair)));
+    this.#next = revision + 1;
+  }
+
+  #list(options: { readonly keysOnly: boolean }) {
+    const { members, keys, calls, watch, signal } = this.#parts;
+    return listRange(members, ownCall(this.#operation, signal, calls), keys.range(watch.prefix), options);
+  }
+}
