@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, type TestHost, whyNot, withTestHost } from '../../support/kernel.ts';
+import { FIRST_SEED } from '../../support/seed.ts';
 
 const worker = fileURLToPath(new URL('./worker.mjs', import.meta.url));
 const isBuilt = existsSync(fileURLToPath(new URL('../../../dist/index.js', import.meta.url)));
@@ -13,7 +14,7 @@ const reason = isBuilt ? whyNot : 'needs npm run build';
 
 /** How often the process is killed. */
 const KILLS = Number(process.env.LIBNETWORK_KILLS ?? 50);
-const SEED = Number(process.env.LIBNETWORK_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = Number(process.env.LIBNETWORK_SEED ?? FIRST_SEED);
 
 /** Starts a controller in its own process and waits until it has opened; what it found beside its records. */
 async function start(host: Namespace, directory: string, seed: number, mode: 'churn' | 'clean') {
