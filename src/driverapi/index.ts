@@ -14,4 +14,5 @@ export * from '../labels.ts';
 export type * from '../osl/firewall/firewall.ts';
 export type * from '../osl/osl.ts';
 export type * from './driver.ts';
+export { type Mark, markOf } from './mark.ts';
 export { DriverRegistry } from './registry.ts';

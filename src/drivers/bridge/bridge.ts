@@ -13,6 +13,7 @@ import type {
   JoinResult,
   PortBinding,
 } from '../../driverapi/driver.ts';
+import { markOf } from '../../driverapi/mark.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import { type EndpointId, type NetworkId, vethName } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
@@ -26,7 +27,6 @@ import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
 import { removeLimits, setLimits } from './limits.ts';
-import { markOf } from './mark.ts';
 import { withMtu } from './mtu.ts';
 import { Ports } from './ports.ts';
 import { reconcileBridges } from './reconcile.ts';

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../driverapi/driver.ts';
+import type { Mark } from '../../driverapi/mark.ts';
 import { LibnetworkError } from '../../errors.ts';
 import { FAMILIES } from '../../ip.ts';
 import { labels } from '../../labels.ts';
 import type { FirewallEngine } from '../../osl/firewall/firewall.ts';
 import type { Change, Link, Namespace } from '../../osl/osl.ts';
 import { type BridgeConfig, nameOf } from './config.ts';
-import type { Mark } from './mark.ts';
 
 /** The host's side of bridges: made, checked, repaired, deleted. */
 export interface Devices {

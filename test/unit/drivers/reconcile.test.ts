@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DriverState } from '../../../src/driverapi/driver.ts';
-import { markOf } from '../../../src/drivers/bridge/mark.ts';
+import { markOf } from '../../../src/driverapi/mark.ts';
 import { bridgeName, vethName } from '../../../src/ids.ts';
 import { ask, bridgeSetting, endpoint, greet, join, neighbour, network } from './setting.ts';
 

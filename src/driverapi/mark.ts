@@ -1,5 +1,5 @@
-import { parseStamp, shortHash, stamp } from '../../ids.ts';
-import type { Link } from '../../osl/osl.ts';
+import { parseStamp, shortHash, stamp } from '../ids.ts';
+import type { Link } from '../osl/osl.ts';
 
 /** How a driver's links tell that they are its own. */
 export interface Mark {
