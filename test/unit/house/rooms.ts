@@ -16,7 +16,7 @@ export interface Room {
 const words = /^(errors|ids|ip)$/;
 const tools = /^(labels|locks|events|undo)$/;
 const contracts =
-  /^(driverapi\/driver|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore)$/;
+  /^(driverapi\/driver|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */
 const errno = /^osl\/(errno|checks\/[a-z]+)$/;
 
@@ -78,6 +78,7 @@ export const rooms: readonly Room[] = [
     // koffi for flock, the lock that a second opener in one process can't lose.
     packages: ['level', 'koffi', 'valibot', 'etcd3', 'node-zookeeper-client'],
   },
+  { name: 'discovery', holds: /^discovery\//, sees: [words, tools, contracts, /^discovery\//] },
   {
     name: 'resolver',
     holds: /^resolver\//,
