@@ -2,14 +2,8 @@ import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import type { RulesetBackend } from './backend.ts';
 import { diff } from './diff.ts';
-import type {
-  Firewall,
-  FirewallChange,
-  FirewallEngine,
-  FirewallOptions,
-  FirewallReport,
-  Intent,
-} from './firewall.ts';
+import type { FirewallChange, FirewallEngine, FirewallOptions, FirewallReport, Intent } from './firewall.ts';
+import type { GuardedFirewall } from './guarded.ts';
 import { partsOf } from './part.ts';
 import { renderTransaction } from './render.ts';
 import { Repairs } from './repairs.ts';
@@ -24,7 +18,7 @@ import { Turns } from './turns.ts';
  * reaches a kernel.
  * @throws NOT_IMPLEMENTED for the engine iptables, which has no tables; INVALID_ARGUMENT for a table name that can't be
  */
-export function createFirewall(backend: RulesetBackend, options: FirewallOptions): Firewall {
+export function createFirewall(backend: RulesetBackend, options: FirewallOptions): GuardedFirewall {
   if (options.engine === 'iptables')
     throw new LibnetworkError(
       'NOT_IMPLEMENTED',
@@ -39,7 +33,7 @@ export function createFirewall(backend: RulesetBackend, options: FirewallOptions
 /** Refusals that show that the kernel's table is not what we thought: somebody else changed it. */
 const SURPRISES: readonly (string | undefined)[] = ['ENOENT', 'EEXIST', 'EBUSY'];
 
-class RulesetFirewall implements Firewall {
+class RulesetFirewall implements GuardedFirewall {
   readonly engine: FirewallEngine;
   readonly #backend: RulesetBackend;
   readonly #table: string;
@@ -82,6 +76,10 @@ class RulesetFirewall implements Firewall {
       if (outcome.missing.length > 0) await this.#closeGap();
       return outcome;
     });
+  }
+
+  repair(): void {
+    this.#repairs.request();
   }
 
   intents(): readonly Intent[] {

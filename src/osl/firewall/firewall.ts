@@ -16,6 +16,12 @@ export interface FirewallOptions {
    * missing. Told by the engine nftables, which repairs at once and on its own.
    */
   readonly onRepaired?: ((report: FirewallReport) => void) | undefined;
+  /**
+   * firewalld refuses what is forwarded to and from bridges that it does not know. Where it runs, bridges of networks
+   * join a zone of ours there, also after each of its reloads. `auto`: the daemon on the system's message bus, if there
+   * is one; or the one on the bus of an address. Default: `auto` for the host's own namespace, `off` for all others.
+   */
+  readonly firewalld?: 'auto' | 'off' | { readonly bus: string } | undefined;
 }
 
 /** One handle at a time guards a table: of two, each would put back what the other removes. */

@@ -30,6 +30,7 @@ import { type CarriedVlan, readBridge, readBridgeVlans } from './bridges.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type Connection, flushConnections, forgetConnections, readConnections } from './conntrack.ts';
 import { DeleteQueue, type Warner } from './deletes.ts';
+import { findFirewalld, ZonedFirewall } from './firewalld/index.ts';
 import type { Handle } from './handle.ts';
 import { openIptables } from './iptables/index.ts';
 import { watchNamespace } from './monitor.ts';
@@ -49,12 +50,14 @@ export class LinuxNamespace implements Namespace {
   readonly #handleOf: HandleOf;
   readonly #deletes: DeleteQueue;
   readonly #isHost: boolean;
+  readonly #logger: Warner | undefined;
 
   constructor(handle: Handle, handleOf: HandleOf, isHost: boolean, logger?: Warner) {
     this.#handle = handle;
     this.#handleOf = handleOf;
     this.#deletes = new DeleteQueue(handle, logger);
     this.#isHost = isHost;
+    this.#logger = logger;
   }
 
   get path(): string {
@@ -211,7 +214,16 @@ export class LinuxNamespace implements Namespace {
 
   async firewall(options: FirewallOptions): Promise<Firewall> {
     const open = options.engine === 'iptables' ? openIptables : openNftables;
-    return open(this.#handle.fd, options);
+    const rules = await open(this.#handle.fd, options);
+    if (options.engine === 'none') return rules;
+    try {
+      const wanted = options.firewalld ?? (this.#isHost ? 'auto' : 'off');
+      const firewalld = await findFirewalld(wanted, this.#logger);
+      return firewalld ? new ZonedFirewall(rules, firewalld) : rules;
+    } catch (error) {
+      await rules.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

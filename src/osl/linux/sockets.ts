@@ -109,17 +109,26 @@ export async function connectTcp(
   try {
     const to = encodeSocketAddress(target, port);
     if (libc().connect(fd, to, to.length) < 0 && errnoName(libc().errno()) !== 'EINPROGRESS')
-      throw kernelError(operation, errnoName(libc().errno()));
+      throw notConnected(operation, errnoName(libc().errno()));
     const timeoutMs = options.timeoutMs ?? CONNECT_TIMEOUT_MS;
     if (!(await whenReady(fd, 'writable', timeoutMs, options)))
       throw new LibnetworkError('TIMEOUT', `${operation}: no answer in ${timeoutMs} ms`, { operation });
     const failure = getOption(fd, abi.SOL_SOCKET, abi.SO_ERROR);
-    if (failure !== 0) throw kernelError(operation, errnoName(failure));
+    if (failure !== 0) throw notConnected(operation, errnoName(failure));
   } catch (error) {
     libc().close(fd);
     throw error;
   }
   return new Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
+}
+
+/** EACCES is a filter's word on the way (ICMPv6 "administratively prohibited"), and nothing that we lack. */
+function notConnected(operation: string, errno: string): LibnetworkError {
+  if (errno !== 'EACCES') return kernelError(operation, errno);
+  return new LibnetworkError('UNAVAILABLE', `${operation}: a packet filter refuses it (${errno})`, {
+    operation,
+    errno,
+  });
 }
 
 /**

@@ -46,7 +46,7 @@ export const rooms: readonly Room[] = [
     name: 'real kernel',
     holds: /^osl\/linux\//,
     sees: [words, tools, contracts, errno, /^osl\/(linux|firewall)\//],
-    packages: ['koffi', 'netlink'],
+    packages: ['koffi', 'netlink', 'dbus-next'],
   },
   {
     name: 'fake kernel',

@@ -1,7 +1,8 @@
 import { invalid, LibnetworkError, throwIfAborted } from '../../../errors.ts';
 import type { Family } from '../../../ip.ts';
 import type { Waits } from '../../osl.ts';
-import type { Firewall, FirewallChange, FirewallOptions, FirewallReport, Intent } from '../firewall.ts';
+import type { FirewallChange, FirewallOptions, FirewallReport, Intent } from '../firewall.ts';
+import type { GuardedFirewall } from '../guarded.ts';
 import { Repairs } from '../repairs.ts';
 import { Ruleset } from '../ruleset.ts';
 import { trespassOf } from '../trespass.ts';
@@ -25,7 +26,7 @@ import { parseSave, renderBoth, renderRestore } from './text.ts';
  * The firewall over the programs of iptables. Its rules bear the comment `options.table`; nothing else is changed.
  * @throws INVALID_ARGUMENT for a table name that can't be
  */
-export function createIptablesFirewall(backend: IptablesBackend, options: FirewallOptions): Firewall {
+export function createIptablesFirewall(backend: IptablesBackend, options: FirewallOptions): GuardedFirewall {
   if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(options.table))
     throw invalid('table', options.table, 'expected a letter and at most 63 letters, digits or _.-');
   return new IptablesFirewall(backend, options);
@@ -34,7 +35,7 @@ export function createIptablesFirewall(backend: IptablesBackend, options: Firewa
 type Tables = ReadonlyMap<Family, Held>;
 type Plans = ReadonlyMap<Family, Plan>;
 
-class IptablesFirewall implements Firewall {
+class IptablesFirewall implements GuardedFirewall {
   readonly engine = 'iptables';
   readonly #backend: IptablesBackend;
   readonly #stamp: string;
@@ -77,6 +78,10 @@ class IptablesFirewall implements Firewall {
       }
       return reportOf(plans);
     });
+  }
+
+  repair(): void {
+    this.#repairs.request();
   }
 
   intents(): readonly Intent[] {

@@ -1,6 +1,7 @@
 /** iptables by its programs: `iptables-save` and `iptables-restore`, one process for each family that changes. */
 import { closeSync, existsSync, openSync } from 'node:fs';
-import type { Firewall, FirewallOptions } from '../../firewall/firewall.ts';
+import type { FirewallOptions } from '../../firewall/firewall.ts';
+import type { GuardedFirewall } from '../../firewall/guarded.ts';
 import type { IptablesBackend } from '../../firewall/iptables/backend.ts';
 import { createIptablesFirewall } from '../../firewall/iptables/engine.ts';
 import { NFPROTO } from '../nftables/constants.ts';
@@ -27,7 +28,7 @@ export interface OpenIptablesOptions extends FirewallOptions {
 export async function openIptables(
   namespaceFd: number | undefined,
   options: OpenIptablesOptions,
-): Promise<Firewall> {
+): Promise<GuardedFirewall> {
   // Opened before the first wait: the caller's descriptor may be closed meanwhile.
   const fd = namespaceFd === undefined ? undefined : openSync(`/proc/self/fd/${namespaceFd}`, 'r');
   let watch: RulesetWatch | undefined;

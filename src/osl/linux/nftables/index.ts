@@ -1,6 +1,7 @@
 /** nf_tables by netlink: no `nft` binary is needed. */
 import { createFirewall } from '../../firewall/engine.ts';
-import type { Firewall, FirewallOptions } from '../../firewall/firewall.ts';
+import type { FirewallOptions } from '../../firewall/firewall.ts';
+import type { GuardedFirewall } from '../../firewall/guarded.ts';
 import { memoryBackend } from '../../firewall/memory.ts';
 import { netlinkBackend } from './backend.ts';
 
@@ -13,7 +14,7 @@ import { netlinkBackend } from './backend.ts';
 export async function openNftables(
   namespaceFd: number | undefined,
   options: FirewallOptions,
-): Promise<Firewall> {
+): Promise<GuardedFirewall> {
   const backend = options.engine === 'nftables' ? netlinkBackend(namespaceFd) : memoryBackend();
   return createFirewall(backend, options);
 }
