@@ -27,8 +27,23 @@ export interface CoreParts {
   readonly names: NameTable;
   readonly nameServers: NameServers;
   readonly logger: Logger;
+  /** Where drivers and IPAMs are looked for that are not among these. */
+  readonly plugins?: PluginParts | undefined;
   /** The host's list of name servers. Default: `/etc/resolv.conf`. */
   readonly hostResolvConf?: string | undefined;
+}
+
+/** Drivers and IPAMs that come and go on their own. */
+export interface PluginParts {
+  /** One by its name, whether it is there or not: while it is not, its calls throw UNAVAILABLE. */
+  driver(name: string): PluginPart<Driver>;
+  ipam(name: string): PluginPart<Ipam>;
+}
+
+export interface PluginPart<T> {
+  readonly part: T;
+  /** Waits until it can be used. @throws NOT_FOUND where there is none of that name, at once; UNAVAILABLE, TIMEOUT */
+  ready(waits: { readonly signal?: AbortSignal | undefined }): Promise<void>;
 }
 
 export class Core {
@@ -40,8 +55,11 @@ export class Core {
   readonly store: Datastore;
   readonly firewall: Firewall;
   readonly logger: Logger;
-  readonly drivers: ReadonlyMap<string, Driver>;
-  readonly ipams: ReadonlyMap<string, Ipam>;
+  readonly drivers: Map<string, Driver>;
+  readonly ipams: Map<string, Ipam>;
+  readonly #plugins: PluginParts | undefined;
+  readonly #pluginDrivers = new Map<string, PluginPart<Driver>>();
+  readonly #pluginIpams = new Map<string, PluginPart<Ipam>>();
   readonly events: Events;
   readonly locks = new Locks({ checked: process.env.LIBNETWORK_CHECK_LOCKS === '1' });
   readonly gate = new Gate();
@@ -70,8 +88,9 @@ export class Core {
     this.nameServers = parts.nameServers;
     this.hostResolvConf = parts.hostResolvConf;
     this.logger = parts.logger;
-    this.drivers = parts.drivers;
-    this.ipams = parts.ipams;
+    this.drivers = new Map(parts.drivers);
+    this.ipams = new Map(parts.ipams);
+    this.#plugins = parts.plugins;
     this.events = new Events((event, error) =>
       parts.logger.error(`a listener of ${event} failed`, { error }),
     );
@@ -104,6 +123,45 @@ export class Core {
     await this.store.delete(keyOf(record));
   }
 
+  /** Takes up drivers and IPAMs that records name, whether their plugins are there or not. */
+  adopt({ driver, ipam }: { readonly driver: string; readonly ipam: string }): void {
+    if (!this.#plugins) return;
+    if (!this.drivers.has(driver))
+      addPart(this.drivers, this.#pluginDrivers, driver, this.#plugins.driver(driver));
+    if (!this.ipams.has(ipam)) addPart(this.ipams, this.#pluginIpams, ipam, this.#plugins.ipam(ipam));
+  }
+
+  /** A driver for a new network: one of the parts, or what is found among the plugins now. @throws NOT_FOUND */
+  async findDriver(name: string, signal: AbortSignal | undefined): Promise<Driver> {
+    if (this.#plugins && (!this.drivers.has(name) || this.#pluginDrivers.has(name))) {
+      const plugin = this.#pluginDrivers.get(name) ?? this.#plugins.driver(name);
+      await plugin.ready({ signal }).catch((error: unknown) => this.#notFound('driver', name, error));
+      addPart(this.drivers, this.#pluginDrivers, name, plugin);
+    }
+    return this.driver(name);
+  }
+
+  /** As `findDriver`. */
+  async findIpam(name: string, signal: AbortSignal | undefined): Promise<Ipam> {
+    if (this.#plugins && (!this.ipams.has(name) || this.#pluginIpams.has(name))) {
+      const plugin = this.#pluginIpams.get(name) ?? this.#plugins.ipam(name);
+      await plugin.ready({ signal }).catch((error: unknown) => this.#notFound('ipam.driver', name, error));
+      addPart(this.ipams, this.#pluginIpams, name, plugin);
+    }
+    return this.ipam(name);
+  }
+
+  #notFound(field: 'driver' | 'ipam.driver', name: string, error: unknown): never {
+    if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
+    const [what, known] =
+      field === 'driver' ? (['driver', this.drivers] as const) : (['IPAM driver', this.ipams] as const);
+    throw new LibnetworkError(
+      'NOT_FOUND',
+      `unknown ${what} ${JSON.stringify(name)}: there are ${list(known)}, and ${error.message}`,
+      { field, value: name, cause: error },
+    );
+  }
+
   driver(name: string): Driver {
     const driver = this.drivers.get(name);
     if (driver) return driver;
@@ -131,6 +189,18 @@ export class Core {
   }
 }
 
+/** The first one of a name stays, also where two were looked for at once. */
+function addPart<T>(
+  all: Map<string, T>,
+  fromPlugins: Map<string, PluginPart<T>>,
+  name: string,
+  plugin: PluginPart<T>,
+): void {
+  if (all.has(name)) return;
+  all.set(name, plugin.part);
+  fromPlugins.set(name, plugin);
+}
+
 function list(map: ReadonlyMap<string, unknown>): string {
   return [...map.keys()].join(', ');
 }
@@ -148,6 +218,7 @@ export function driverNetwork(record: NetworkRecord): DriverNetwork {
     ipv4: pools('ipv4'),
     ipv6: pools('ipv6'),
     options: record.options,
+    addressSpace: record.ipam.addressSpace,
   };
 }
 
@@ -157,8 +228,11 @@ export function driverEndpoint(record: EndpointRecord): DriverEndpoint {
     networkId: record.networkId,
     name: record.name,
     macAddress: record.macAddress,
-    ipv4: record.ipv4?.address,
-    ipv6: record.ipv6?.address,
+    macGenerated: record.macGenerated,
+    // An IPAM that gives no addresses gives empty ones.
+    ipv4: record.ipv4?.address || undefined,
+    ipv6: record.ipv6?.address || undefined,
+    exposedPorts: record.exposedPorts,
     options: record.options,
     ports: record.ports,
     limits: record.limits,

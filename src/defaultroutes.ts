@@ -71,19 +71,23 @@ export async function setDefaultRoutes(
   if (changes.length > 0) await sandbox.namespace?.apply(changes);
 }
 
-/** Publishes for the families given; an endpoint without ports needs nothing. */
+/** Publishes for the families given; an endpoint without ports needs nothing, unless its driver wants to know. */
 export async function publish(
   driver: Driver,
   entry: EndpointEntry,
   families: { readonly ipv4: boolean; readonly ipv6: boolean },
   prefer?: readonly PortBinding[],
 ): Promise<readonly PortBinding[]> {
-  if (!driver.publish || entry.record.ports.length === 0) return [];
+  if (!driver.publish || !concerns(driver, entry.record)) return [];
   const { network, endpoint } = placeOf(entry);
   return driver.publish(
     { network, endpoint: prefer ? { ...endpoint, bindings: prefer } : endpoint },
     families,
   );
+}
+
+function concerns({ capability }: Driver, { ports }: EndpointRecord): boolean {
+  return ports.length > 0 || capability.followsGateway === true;
 }
 
 /** What the other endpoints of a sandbox have published, to be preferred when a change is taken back. */
@@ -106,11 +110,11 @@ export async function republish(
 ): Promise<void> {
   for (const other of sandbox.endpoints.values()) {
     const { record } = other;
-    if (other === except || record.join === undefined || record.ports.length === 0) continue;
+    const driver = core.driver(other.network.record.driver);
+    if (other === except || record.join === undefined || !concerns(driver, record)) continue;
     const was = publishedFamilies(record.id, before);
     const is = publishedFamilies(record.id, after);
     if (was.ipv4 === is.ipv4 && was.ipv6 === is.ipv6) continue;
-    const driver = core.driver(other.network.record.driver);
     const bindings = await publish(driver, other, is, prefer?.get(record.id));
     await core.save(other, { ...record, join: { ...record.join, bindings } });
   }

@@ -1,23 +1,17 @@
 import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
 import type { Driver, EndpointLimits, PortBinding } from './driverapi/driver.ts';
+import { addressesOf, checkAddresses, requestAddresses, withMac } from './endpointaddresses.ts';
 import { type EndpointChanges, updateEndpoint } from './endpointupdate.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
-import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
-import type { Ipam } from './ipam/ipam.ts';
+import { FAMILIES } from './ip.ts';
 import { joinSandbox } from './join.ts';
 import { detach, leaveSandbox, settleAfterLeave } from './leave.ts';
 import { checkLimits } from './limits.ts';
 import type { NetworkEntry } from './network.ts';
 import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
-import {
-  type EndpointRecord,
-  type ExposedPort,
-  type HeldAddress,
-  type NetworkRecord,
-  SCHEMA_VERSION,
-} from './records.ts';
+import { type EndpointRecord, type ExposedPort, SCHEMA_VERSION } from './records.ts';
 import { Sandbox, type SandboxEntry } from './sandbox.ts';
 import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
@@ -171,7 +165,7 @@ export async function createEndpoint(
   throwIfAborted(signal);
   const driver = core.driver(network.record.driver);
   checkLimits(driver, parsed.limits);
-  const { ipv4: wanted4, ipv6: wanted6, ...rest } = parsed;
+  const { ipv4: wanted4, ipv6: wanted6, ...rest } = withMac(core, network, parsed);
   const record: EndpointRecord = {
     schema: SCHEMA_VERSION,
     kind: 'endpoint',
@@ -220,23 +214,10 @@ async function createInDriver(
   throwIfAborted(signal);
   await core.save(entry, {
     ...planned,
+    ...addressesOf(planned, decision),
     state: 'ready',
     macAddress: decision?.macAddress ?? planned.macAddress,
   });
-}
-
-/** Wanted addresses must lie in the network's subnets: checked before any address is taken. */
-function checkAddresses(
-  { name, pools, ...network }: NetworkRecord,
-  wanted: { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined },
-): void {
-  for (const family of FAMILIES) {
-    const address = wanted[family];
-    if (address === undefined) continue;
-    if (!network[family]) throw invalid(family, address, `the network ${name} has no ${family}`);
-    if (!pools.some((pool) => pool.family === family && holds(pool.subnet, address)))
-      throw invalid(family, address, `belongs to no subnet of network ${name}`);
-  }
 }
 
 function checkNetwork(core: Core, network: NetworkEntry): void {
@@ -248,64 +229,6 @@ function checkNetwork(core: Core, network: NetworkEntry): void {
     'NOT_FOUND',
     `network ${name} (${id.slice(0, 12)}) does not exist or is being deleted`,
   );
-}
-
-async function requestAddresses(
-  core: Core,
-  network: NetworkEntry,
-  entry: EndpointEntry,
-  wanted: Readonly<Record<Family, string | undefined>>,
-  undo: Undo,
-  signal: AbortSignal | undefined,
-): Promise<{ ipv4?: HeldAddress; ipv6?: HeldAddress }> {
-  const ipam = core.ipam(network.record.ipam.driver);
-  const held: { ipv4?: HeldAddress; ipv6?: HeldAddress } = {};
-  for (const family of FAMILIES) {
-    if (!network.record[family]) continue;
-    const got = await requestAddress(ipam, network, entry.record, family, wanted[family], signal);
-    undo.push(`release ${got.address}`, () => ipam.releaseAddress(got.poolId, plain(got.address)));
-    held[family] = got;
-  }
-  return held;
-}
-
-/** The wanted address from the pool that holds it, or any from the first pool that has one. */
-async function requestAddress(
-  ipam: Ipam,
-  network: NetworkEntry,
-  endpoint: EndpointRecord,
-  family: Family,
-  wanted: string | undefined,
-  signal: AbortSignal | undefined,
-): Promise<HeldAddress> {
-  const pools = network.record.pools.filter((pool) => pool.family === family && holds(pool.subnet, wanted));
-  const options = {
-    'com.docker.network.endpoint.name': endpoint.name,
-    ...(endpoint.macAddress ? { 'com.docker.network.endpoint.macaddress': endpoint.macAddress } : {}),
-  };
-  let full: unknown;
-  for (const { poolId } of pools) {
-    try {
-      const request = { poolId, address: wanted, holder: `endpoint ${endpoint.name}`, options };
-      const { address } = await ipam.requestAddress(request, { signal });
-      return { poolId, address };
-    } catch (error) {
-      if (wanted !== undefined || !LibnetworkError.is(error, 'UNAVAILABLE')) throw error;
-      full = error;
-    }
-  }
-  throw new LibnetworkError(
-    'UNAVAILABLE',
-    `no ${family} address is left in network ${network.record.name}: ${pools.map((pool) => pool.subnet).join(', ')}`,
-    { cause: full },
-  );
-}
-
-function holds(subnet: string, wanted: string | undefined): boolean {
-  if (wanted === undefined) return true;
-  const prefix = parsePrefix(subnet);
-  const address = parseAddress(wanted);
-  return prefix !== undefined && address !== undefined && contains(prefix, address);
 }
 
 async function deleteEndpoint(
@@ -391,7 +314,7 @@ export async function finishEndpointDeletion(
     `release the addresses of ${record.name}`,
     FAMILIES.flatMap((family) => {
       const held = record[family];
-      return held ? [() => ipam.releaseAddress(held.poolId, plain(held.address))] : [];
+      return held?.poolId ? [() => ipam.releaseAddress(held.poolId, plain(held.address))] : [];
     }),
   );
 }

@@ -34,6 +34,13 @@ export function parseStamp(alias: string | undefined): { instance: string; id: s
   return match?.[1] && match[2] ? { instance: match[1], id: match[2] } : undefined;
 }
 
+/** A random MAC address: unicast, locally administered (IEEE 802, 8.4). */
+export function newMacAddress(): string {
+  const bytes = randomBytes(6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
+  return bytes.toString('hex').replace(/(..)(?=.)/g, '$1:');
+}
+
 /** A hash of any text as lower-case hex digits, for names that must be short and stable. */
 export function shortHash(text: string, digits = 12): string {
   return createHash('sha256').update(text).digest('hex').slice(0, digits);

@@ -6,15 +6,19 @@ import {
   NetworkController as CoreController,
   type StartOptions,
 } from './controller.ts';
+import type { PluginParts } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { levelStore, memoryStore } from './datastore/index.ts';
 import type { Driver, DriverFactory, DriverHost, Logger } from './driverapi/driver.ts';
 import { builtinDrivers } from './drivers/index.ts';
+import { remoteDriver } from './drivers/remote/remote.ts';
 import { invalid, LibnetworkError } from './errors.ts';
 import { createIpam, nullIpam } from './ipam/index.ts';
+import { remoteIpam } from './ipam/remote/remote.ts';
 import { type ControllerOptions, parseOptions } from './options.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Osl } from './osl/osl.ts';
+import { Plugins } from './plugin/plugins.ts';
 import { NameTable } from './resolver/names.ts';
 import { type NameServers, type NameServersOptions, nameServersHere } from './resolver/servers.ts';
 import { NameServerThread } from './resolver/threadservers.ts';
@@ -29,13 +33,13 @@ export class NetworkController extends CoreController {
    */
   static async open(options: ControllerOptions = {}): Promise<NetworkController> {
     const opened: (() => Promise<void>)[] = [];
-    const { parts, start } = await assemble(options, opened).catch(async (error: unknown) => {
+    const { parts, start, plugins } = await assemble(options, opened).catch(async (error: unknown) => {
       for (const close of opened.reverse()) await close();
       throw error;
     });
     const controller = new NetworkController(parts);
     try {
-      await controller.start(start);
+      await plugins.whileStarting(() => controller.start(start));
     } catch (error) {
       // Namespaces and ports that it has taken up already are let go of.
       await controller.close().catch((failure: unknown) => {
@@ -52,7 +56,7 @@ export class NetworkController extends CoreController {
 async function assemble(
   options: ControllerOptions,
   opened: (() => Promise<void>)[],
-): Promise<{ parts: ControllerParts; start: StartOptions }> {
+): Promise<{ parts: ControllerParts; start: StartOptions; plugins: Plugins }> {
   const {
     osl: givenOsl,
     store: givenStore,
@@ -71,6 +75,7 @@ async function assemble(
     predefined,
     runtimeHook,
     hostResolvConf,
+    plugins: pluginSettings,
     dns: { worker, ...limits },
   } = parseOptions('controller', plain);
   const own = <T extends { close(): Promise<void> }>(part: T): T => {
@@ -84,6 +89,8 @@ async function assemble(
   const nameServers = own(makeNameServers(worker, osl, { names, limits, logger }));
   const drivers = await makeDrivers({ osl, firewall, instance, logger }, more);
   const ipam = createIpam({ store, globalStore, defaultAddressPools });
+  const plugins = new Plugins(pluginSettings, logger);
+  own({ close: async () => plugins.close() });
   const parts: ControllerParts = {
     osl,
     instance,
@@ -96,9 +103,10 @@ async function assemble(
     logger,
     drivers,
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
+    plugins: pluginParts(plugins, logger),
     close: [...opened].reverse(),
   };
-  return { parts, start: { activeSandboxes, predefined, runtimeHook } };
+  return { parts, start: { activeSandboxes, predefined, runtimeHook }, plugins };
 }
 
 /** Records of a network must outlive the process only where a directory is given. */
@@ -139,6 +147,21 @@ async function makeDrivers(host: DriverHost, more: readonly DriverFactory[]): Pr
   return drivers;
 }
 
+/** Drivers and IPAMs behind plugins, by the plugins' names. */
+function pluginParts(plugins: Plugins, logger: Logger): PluginParts {
+  const options = { plugins, logger };
+  return {
+    driver(name) {
+      const part = remoteDriver(name, options);
+      return { part, ready: (waits) => part.ready(waits) };
+    },
+    ipam(name) {
+      const part = remoteIpam(name, options);
+      return { part, ready: (waits) => part.ready(waits) };
+    },
+  };
+}
+
 const drop = (): void => {
   // A library says nothing unless it is given a logger.
 };
@@ -146,6 +169,7 @@ const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
 export type { DnsOptions, NetworkDnsOptions } from './dnsoptions.ts';
 export type { EndpointLimits, Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
+export { builtinDrivers } from './drivers/index.ts';
 export type { Endpoint } from './endpoint.ts';
 export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
@@ -165,6 +189,7 @@ export type {
 } from './options.ts';
 export { kernelAvailability } from './osl/linux/availability.ts';
 export { linuxOsl } from './osl/linux/index.ts';
+export type { PluginOptions } from './plugin/options.ts';
 export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
 export type { DnsCounters } from './resolver/servers.ts';
 export type { RuntimeHookCall } from './runtimehook.ts';

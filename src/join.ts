@@ -10,7 +10,7 @@ import {
   republish,
   setDefaultRoutes,
 } from './defaultroutes.ts';
-import type { JoinResult } from './driverapi/driver.ts';
+import type { JoinedLink, JoinResult } from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { type Gateways, publishedFamilies } from './gateway.ts';
@@ -18,7 +18,7 @@ import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
 import type { SandboxId } from './ids.ts';
 import { FAMILIES, parseCidr } from './ip.ts';
 import { setIpv6 } from './ipv6.ts';
-import { finishLeave } from './leave.ts';
+import { finishLeave, moveLinkBack } from './leave.ts';
 import { type JoinOptions, parseOptions } from './options.ts';
 import type { Change, Namespace } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
@@ -126,8 +126,9 @@ export async function detachToPending(
     join: { ...noted, routes: [], bindings: [], pending: true },
   });
   forgetNames(core, entry, sandbox);
-  if (place.endpoint.ports.length > 0) await driver.publish?.(place, NO_FAMILY);
+  await publish(driver, entry, NO_FAMILY);
   await driver.leave(place);
+  await moveLinkBack(core, join, sandbox.namespace);
 }
 
 /** Makes the link and all that goes with it. The locks of both are held; a failure is the caller's to undo. */
@@ -157,9 +158,10 @@ export async function attach(
     { signal },
   );
   throwIfAborted(signal);
-  const { gateway4, gateway6, routes = [] } = result;
-  const disableGatewayService = result.disableGatewayService || result.link.kind === 'none' || undefined;
-  const joined: JoinRecord = { ...join, gateway4, gateway6, routes, disableGatewayService };
+  const { gateway4, gateway6, routes = [], link } = result;
+  const disableGatewayService = (result.disableGatewayService ?? link.kind === 'none') || undefined;
+  const moved = link.kind === 'move' ? await movedNames(entry, sandbox, namespace, link) : {};
+  const joined: JoinRecord = { ...join, ...moved, gateway4, gateway6, routes, disableGatewayService };
   entry.record = { ...entry.record, join: joined };
   const after = gatewaysOf(sandbox);
   undo.push('restore the default routes', () => setDefaultRoutes(sandbox, after, before));
@@ -174,6 +176,23 @@ export async function attach(
   undo.push('restore the names', async () => forgetNames(core, entry, sandbox));
   showNames(core, entry, sandbox);
   await updateHosts(sandbox);
+}
+
+/** What a link that is moved into the sandbox is called there, and where it came from. */
+async function movedNames(
+  entry: EndpointEntry,
+  sandbox: SandboxEntry,
+  namespace: Namespace,
+  { sourceName, prefix }: Extract<JoinedLink, { kind: 'move' }>,
+): Promise<Pick<JoinRecord, 'movedFrom'> & Partial<Pick<JoinRecord, 'interfaceName'>>> {
+  const { interfaceName, join } = entry.record;
+  if (prefix === undefined || interfaceName !== undefined) return { movedFrom: sourceName };
+  if (join?.interfaceName.startsWith(prefix) && /^\d+$/.test(join.interfaceName.slice(prefix.length)))
+    return { movedFrom: sourceName };
+  return {
+    movedFrom: sourceName,
+    interfaceName: await interfaceNameFor(entry, sandbox, namespace, prefix),
+  };
 }
 
 function usableSandbox(core: Core, id: SandboxId): SandboxEntry {
@@ -210,6 +229,7 @@ async function interfaceNameFor(
   entry: EndpointEntry,
   sandbox: SandboxEntry,
   namespace: Namespace | undefined,
+  driverPrefix?: string,
 ): Promise<string> {
   const taken = new Set([...sandbox.endpoints.values()].map((other) => other.record.join?.interfaceName));
   // A namespace that somebody else made may hold links that no record names.
@@ -223,7 +243,7 @@ async function interfaceNameFor(
       value: asked,
     });
   }
-  const prefix = entry.network.record.options[INTERFACE_PREFIX] ?? 'eth';
+  const prefix = entry.network.record.options[INTERFACE_PREFIX] ?? driverPrefix ?? 'eth';
   for (let number = 0; ; number++) if (!taken.has(`${prefix}${number}`)) return `${prefix}${number}`;
 }
 
@@ -248,7 +268,7 @@ async function configure(
   const changes: Change[] = [];
   for (const family of FAMILIES) {
     const address = record[family]?.address;
-    if (address !== undefined) changes.push({ op: 'addAddress', link: name, address, noDad: true });
+    if (address) changes.push({ op: 'addAddress', link: name, address, noDad: true });
   }
   for (const address of record.linkLocal ?? [])
     changes.push({ op: 'addAddress', link: name, address, noDad: true });

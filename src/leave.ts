@@ -6,6 +6,8 @@ import { LibnetworkError, throwIfAborted } from './errors.ts';
 import type { Gateways } from './gateway.ts';
 import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
 import type { SandboxId } from './ids.ts';
+import type { Namespace } from './osl/osl.ts';
+import type { JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { updateHosts } from './sandboxfiles.ts';
 import { forgetNames } from './sandboxnames.ts';
@@ -98,6 +100,7 @@ export async function detach(
           publish(driver, entry, NO_FAMILY),
           driver.leave(placeOf(entry)),
         ]),
+      () => moveLinkBack(core, record.join, sandbox?.namespace),
       async () => {
         sandbox?.endpoints.delete(record.id);
         if (!sandbox || sandbox.record.state === 'deleting') return;
@@ -116,6 +119,22 @@ export async function detach(
   }
   const { networkId, id: endpointId, join } = record;
   if (join) core.events.emit('endpoint:leave', { networkId, endpointId, sandboxId: join.sandboxId });
+}
+
+/**
+ * A link that was moved into the sandbox goes back to the host under the name that its driver knows it by, as with
+ * Docker, unless the driver has deleted it.
+ */
+export async function moveLinkBack(
+  core: Core,
+  join: JoinRecord | undefined,
+  namespace: Namespace | undefined,
+): Promise<void> {
+  if (join?.movedFrom === undefined || !namespace || namespace === core.osl.host) return;
+  const { movedFrom, interfaceName: name } = join;
+  if ((await namespace.link(name)) === undefined) return;
+  await namespace.apply([{ op: 'setLink', name, up: false, rename: movedFrom }]);
+  await namespace.apply([{ op: 'setLink', name: movedFrom, namespace: core.osl.host }]);
 }
 
 const NO_GATEWAYS: Gateways = { ipv4: undefined, ipv6: undefined };

@@ -184,8 +184,10 @@ export async function createNetwork(
   checkName(core, parsed.name);
   throwIfAborted(signal);
   if (parsed.configOnly) return createConfigNetwork(core, parsed);
-  const driver = core.driver(parsed.driver);
-  const ipam = core.ipam(parsed.ipam.driver);
+  const driver = await core.findDriver(parsed.driver, signal);
+  const ipam = await core.findIpam(parsed.ipam.driver, signal);
+  // Plugins may have been waited for: from here to the table there is no wait.
+  checkName(core, parsed.name);
   const { usesIpam, dataScope } = driver.capability;
   checkScope(parsed, dataScope);
   advertisingOf(parsed.options);
@@ -199,7 +201,15 @@ export async function createNetwork(
     await driver.validateNetwork?.(driverNetwork({ ...record, pools: plannedPools(families) }));
     const spaces = usesIpam ? await ipam.defaultAddressSpaces({ signal }) : { local: '', global: '' };
     const addressSpace = dataScope === 'global' ? spaces.global : spaces.local;
-    const wanted = { networkName: record.name, ipam, options: parsed.ipam.options, addressSpace, families };
+    const planning = driverNetwork({ ...record, pools: plannedPools(families) });
+    const wanted = {
+      networkName: record.name,
+      ipam,
+      options: parsed.ipam.options,
+      addressSpace,
+      families,
+      skipGateways: await driver.skipGateways?.(planning, { signal }),
+    };
     const pools = usesIpam ? await requestPools(core, wanted, undo, signal) : [];
     const planned: NetworkRecord = { ...record, ipam: { ...record.ipam, addressSpace }, pools };
     if (pools.length > 0) await driver.validateNetwork?.(driverNetwork(planned));

@@ -24,6 +24,7 @@ import { familyOf } from './ip.ts';
 import { limits } from './limits.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
+import { type PluginOptions, pluginSettings } from './plugin/options.ts';
 import type { ExposedPort } from './records.ts';
 
 /** What every call that waits takes. */
@@ -59,6 +60,8 @@ export interface ControllerOptions {
   readonly hostResolvConf?: string | undefined;
   /** Controllers of different instances never touch each other's objects. @default 'default' */
   readonly instance?: string | undefined;
+  /** Where plugins are looked for, and their limits. */
+  readonly plugins?: PluginOptions | undefined;
   /** How the name servers of the sandboxes run, and their limits. */
   readonly dns?: DnsOptions | undefined;
   /** @default silent */
@@ -301,6 +304,7 @@ const schemas = {
     predefined: flag,
     hostResolvConf: v.optional(path),
     runtimeHook: flag,
+    plugins: v.optional(pluginSettings, {}),
     dns: v.optional(controllerDns, {}),
     instance: v.optional(
       v.pipe(

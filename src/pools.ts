@@ -15,6 +15,8 @@ export interface PoolsWanted {
   readonly options: Readonly<Record<string, string>>;
   readonly addressSpace: string;
   readonly families: Readonly<Record<Family, readonly RequestedPool[]>>;
+  /** Families whose pools need no gateway, unless one was asked for. Default: none. */
+  readonly skipGateways?: Readonly<Record<Family, boolean>> | undefined;
 }
 
 /**
@@ -88,8 +90,11 @@ async function requestPool(
     return got.address;
   };
   const offered = requested.gateway === undefined ? pool.meta[GATEWAY] : undefined;
-  const gateway =
-    offered ?? (await hold(requested.gateway, `gateway of ${networkName}`, { RequestAddressType: GATEWAY }));
+  const skipped = requested.gateway === undefined && wanted.skipGateways?.[family] === true;
+  const gateway = skipped
+    ? undefined
+    : (offered ??
+      (await hold(requested.gateway, `gateway of ${networkName}`, { RequestAddressType: GATEWAY })));
   const auxAddresses: Record<string, string> = {};
   for (const [name, address] of Object.entries(requested.auxAddresses)) {
     auxAddresses[name] = await holdAux(pool.subnet, ipRange, address, () =>
@@ -130,9 +135,12 @@ export function releaseSteps(ipam: Ipam, pools: readonly PoolRecord[]): (() => P
 }
 
 /** The gateway and the auxiliary addresses of a pool, with who holds them. */
-export function heldAddresses(pool: PoolRecord): { address: string; holder: string }[] {
+export function heldAddresses(
+  pool: PoolRecord,
+): { address: string; holder: string; options?: Readonly<Record<string, string>> }[] {
+  const options = { RequestAddressType: GATEWAY };
   return [
-    ...(pool.gateway === undefined ? [] : [{ address: pool.gateway, holder: 'gateway' }]),
+    ...(pool.gateway === undefined ? [] : [{ address: pool.gateway, holder: 'gateway', options }]),
     ...Object.entries(pool.auxAddresses).map(([name, address]) => ({
       address,
       holder: `auxiliary address ${name}`,

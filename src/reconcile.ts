@@ -2,9 +2,9 @@
 import type { Core } from './core.ts';
 import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
-import type { HeldPool } from './ipam/ipam.ts';
+import type { HeldAddress, HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
-import type { NetworkRecord } from './records.ts';
+import type { EndpointRecord, NetworkRecord } from './records.ts';
 import { driverState, finishHalfDone, halfDone } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
@@ -142,17 +142,17 @@ function heldPools(core: Core, ipam: string): HeldPool[] {
       pool: { id: pool.poolId, subnet: pool.subnet, meta: {} },
       addressSpace: record.ipam.addressSpace,
       ipRange: pool.ipRange,
+      options: record.ipam.options,
       addresses: [
-        ...heldAddresses(pool).map(({ address, holder }) => ({
+        ...heldAddresses(pool).map(({ address, holder, options }) => ({
           address: plain(address),
+          options,
           holder: `${holder} of ${record.name}`,
         })),
         ...[...endpoints.values()].flatMap((entry) =>
           FAMILIES.flatMap((family) => {
             const held = entry.record[family];
-            return held?.poolId === pool.poolId
-              ? [endpointHolds(record, entry.record.name, held.address)]
-              : [];
+            return held?.poolId === pool.poolId ? [endpointHolds(record, entry.record, held.address)] : [];
           }),
         ),
       ],
@@ -162,8 +162,9 @@ function heldPools(core: Core, ipam: string): HeldPool[] {
 
 function endpointHolds(
   network: NetworkRecord,
-  name: string,
+  { name, macAddress }: EndpointRecord,
   address: string,
-): { address: string; holder: string } {
-  return { address: plain(address), holder: `endpoint ${name} of ${network.name}` };
+): HeldAddress {
+  const options = macAddress === undefined ? {} : { 'com.docker.network.endpoint.macaddress': macAddress };
+  return { address: plain(address), holder: `endpoint ${name} of ${network.name}`, options };
 }

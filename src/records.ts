@@ -76,6 +76,8 @@ export interface EndpointRecord {
   readonly name: string;
   readonly networkId: NetworkId;
   readonly macAddress?: string | undefined;
+  /** The MAC address was made up because IPAM needs one, and not asked for. */
+  readonly macGenerated?: boolean | undefined;
   readonly ipv4?: HeldAddress | undefined;
   readonly ipv6?: HeldAddress | undefined;
   /** Beside those of the pools, in CIDR form. */
@@ -114,6 +116,8 @@ export interface JoinRecord {
   readonly bindings: readonly PortBinding[];
   /** The sandbox has no namespace yet: nothing is in the kernel, and the driver was not asked. */
   readonly pending?: boolean | undefined;
+  /** The link was moved here from the host, where it had this name. */
+  readonly movedFrom?: string | undefined;
   /** No default-gateway network is wanted for its sake: it is linkless, or its driver says so. */
   readonly disableGatewayService?: boolean | undefined;
 }

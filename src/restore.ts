@@ -23,6 +23,7 @@ import { allOfThem } from './undo.ts';
 /** Reads every record into the tables. @throws INTERNAL for a record that can't be read */
 export async function loadRecords(core: Core): Promise<void> {
   for (const record of await load<NetworkRecord>(core, 'network')) {
+    if (!record.configOnly) core.adopt({ driver: record.driver, ipam: record.ipam.driver });
     addNetwork(core, record);
     showNetworkNames(core, record);
   }

@@ -41,6 +41,11 @@ export interface DriverCapability {
   readonly usesIpam: boolean;
   /** Sandboxes joined here get the embedded DNS server. */
   readonly resolvesNames: boolean;
+  /**
+   * `publish` is called also for endpoints without ports, when they become their sandbox's gateway or are it no more.
+   * Default: false.
+   */
+  readonly followsGateway?: boolean | undefined;
 }
 
 /** Option values after parsing at the edge: labels are strings, flags and numbers may be given as such. */
@@ -54,6 +59,8 @@ export interface DriverNetwork {
   readonly ipv6: readonly DriverPool[];
   /** Keys as Docker's: `com.docker.network.bridge.name`. */
   readonly options: DriverOptions;
+  /** IPAM's name for where the pools are from. */
+  readonly addressSpace?: string | undefined;
 }
 
 export interface DriverPool {
@@ -70,12 +77,16 @@ export interface DriverEndpoint {
   readonly networkId: NetworkId;
   readonly name: string;
   readonly macAddress: string | undefined;
+  /** The MAC address was made up because IPAM needs one, and not asked for. */
+  readonly macGenerated?: boolean | undefined;
   /** In CIDR form. */
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
   readonly options: DriverOptions;
   /** What is to be published, as asked. */
   readonly ports: readonly PortRequest[];
+  /** What its container listens at, published or not. Default: none. */
+  readonly exposedPorts?: readonly { readonly protocol: Protocol; readonly port: number }[] | undefined;
   /** What is published, as recorded. */
   readonly bindings: readonly PortBinding[];
   /** Default: none. */
@@ -142,8 +153,11 @@ export interface JoinResult {
 export type JoinedLink =
   /** It is in the namespace, named `interfaceName`, down, with its MAC and MTU set. */
   | { readonly kind: 'in-place' }
-  /** It is in the host's namespace: the core moves and renames it. */
-  | { readonly kind: 'move'; readonly sourceName: string }
+  /**
+   * It is in the host's namespace: the core moves it, and names it `interfaceName`, or `prefix` and a number where no
+   * name was asked for. When the endpoint leaves, what is still there is moved back under its first name.
+   */
+  | { readonly kind: 'move'; readonly sourceName: string; readonly prefix?: string | undefined }
   /** There is none: `host` and `null`. */
   | { readonly kind: 'none' };
 
@@ -169,6 +183,11 @@ export interface Driver {
   readonly capability: DriverCapability;
   /** Checks options and addresses before anything is recorded or made. @throws INVALID_ARGUMENT, FORBIDDEN, CONFLICT */
   validateNetwork?(network: DriverNetwork): void | Promise<void>;
+  /** Families whose gateways the network does not need: IPAM is not asked for one. Absent: it needs them. */
+  skipGateways?(
+    network: DriverNetwork,
+    options?: DriverWaits,
+  ): Promise<{ readonly ipv4: boolean; readonly ipv6: boolean }>;
   createNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   /**
    * Makes a network's options those of now, in place; flows that are allowed before and after are not disturbed.

@@ -118,6 +118,8 @@ export interface HeldAddress {
   readonly holder: string;
   /** A gateway or an auxiliary address, which usage counts as reserved. Default false. */
   readonly reserved?: boolean | undefined;
+  /** As in its request. */
+  readonly options?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface IpamReport {

@@ -15,14 +15,14 @@ import type {
 } from '../../driverapi/driver.ts';
 import { markOf } from '../../driverapi/mark.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
-import { type EndpointId, type NetworkId, vethName } from '../../ids.ts';
+import { type EndpointId, type NetworkId, newMacAddress, vethName } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
 import type { Firewall, FirewallChange } from '../../osl/firewall/firewall.ts';
 import { attach, bridgeFull, detach, hairpin, MAX_BRIDGE_PORTS } from './attach.ts';
 import { checkChange } from './change.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
 import { checkConflicts } from './conflicts.ts';
-import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs, randomMac } from './device.ts';
+import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs } from './device.ts';
 import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
@@ -139,7 +139,7 @@ class BridgeDriver implements Driver {
   decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {
     this.#config(network);
     checkPorts(endpoint);
-    return endpoint.macAddress === undefined ? { macAddress: randomMac() } : {};
+    return endpoint.macAddress === undefined ? { macAddress: newMacAddress() } : {};
   }
 
   async join(request: JoinRequest, { signal }: DriverWaits = {}): Promise<JoinResult> {

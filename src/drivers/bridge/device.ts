@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../driverapi/driver.ts';
 import type { Mark } from '../../driverapi/mark.ts';
 import { LibnetworkError } from '../../errors.ts';
+import { newMacAddress } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
 import { labels } from '../../labels.ts';
 import type { FirewallEngine } from '../../osl/firewall/firewall.ts';
@@ -100,7 +100,7 @@ function creation(config: BridgeConfig, mark: Mark): Change {
     name: config.bridge,
     link: config.vlanFiltering ? { kind: 'bridge', vlanFiltering: true } : { kind: 'bridge' },
     // A MAC of its own: else the bridge takes its lowest port's, and changes it as ports come and go.
-    macAddress: randomMac(),
+    macAddress: newMacAddress(),
     group: mark.group,
     alias: mark.stamp(config.id),
   };
@@ -151,11 +151,4 @@ async function setIfThere(host: Namespace, key: string, value: string): Promise<
   } catch (error) {
     if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
   }
-}
-
-/** A random unicast MAC address of the locally administered kind. */
-export function randomMac(): string {
-  const bytes = randomBytes(6);
-  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
-  return bytes.toString('hex').replace(/(..)(?=.)/g, '$1:');
 }
