@@ -5,17 +5,24 @@ import type { Datastore, StoreEvent } from '../datastore/datastore.ts';
 type Current = () => Datastore;
 
 export function watchPromises(store: Current): void {
-  it('tells the changes under a prefix from the call on, in order, with their values', async () => {
+  it('tells each change under a prefix from the call on, with its value and version', async () => {
     await store().put('w/before', 1);
-    const watch = store().watch('w/');
+    const events = store().watch('w/')[Symbol.asyncIterator]();
     const version = await store().put('w/a', { n: 1 });
+    const entry = { key: 'w/a', value: { n: 1 }, version };
+    expect((await events.next()).value).toEqual({ type: 'put', entry });
     await store().put('other', 1);
     await store().delete('w/before');
-    await store().transaction([{ op: 'put', key: 'w/b', value: 2 }]);
-    const events = await take(watch, 3);
-    expect(events[0]).toEqual({ type: 'put', entry: { key: 'w/a', value: { n: 1 }, version } });
-    expect(events[1]).toEqual({ type: 'delete', key: 'w/before' });
-    expect(events[2]).toMatchObject({ type: 'put', entry: { key: 'w/b', value: 2 } });
+    expect((await events.next()).value).toEqual({ type: 'delete', key: 'w/before' });
+    await store().transaction([
+      { op: 'put', key: 'w/b', value: 2 },
+      { op: 'delete', key: 'other' },
+    ]);
+    expect((await events.next()).value).toMatchObject({ type: 'put', entry: { key: 'w/b', value: 2 } });
+    await store().delete('w/a');
+    await events.next();
+    await store().put('w/a', 3);
+    expect((await events.next()).value).toMatchObject({ type: 'put', entry: { key: 'w/a', value: 3 } });
   });
 
   it('tells nothing of refused writes and of deletes that found nothing', async () => {
@@ -40,6 +47,22 @@ export function watchPromises(store: Current): void {
     expect(await aborted).toEqual([]);
     await store().close();
     expect(await closed).toEqual([]);
+  });
+}
+
+/** What stores promise whose engine keeps a history. */
+export function historyPromises(store: Current): void {
+  it('tells the changes under a prefix from the call on, in order, with their values', async () => {
+    await store().put('w/before', 1);
+    const watch = store().watch('w/');
+    const version = await store().put('w/a', { n: 1 });
+    await store().put('other', 1);
+    await store().delete('w/before');
+    await store().transaction([{ op: 'put', key: 'w/b', value: 2 }]);
+    const events = await take(watch, 3);
+    expect(events[0]).toEqual({ type: 'put', entry: { key: 'w/a', value: { n: 1 }, version } });
+    expect(events[1]).toEqual({ type: 'delete', key: 'w/before' });
+    expect(events[2]).toMatchObject({ type: 'put', entry: { key: 'w/b', value: 2 } });
   });
 }
 
@@ -93,7 +116,8 @@ export function leasePromises(store: Current): void {
   });
 }
 
-async function take(events: AsyncIterable<StoreEvent>, count: number): Promise<StoreEvent[]> {
+/** Up to `count` events. */
+export async function take(events: AsyncIterable<StoreEvent>, count: number): Promise<StoreEvent[]> {
   const taken: StoreEvent[] = [];
   for await (const event of events) {
     taken.push(event);

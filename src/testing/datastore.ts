@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Datastore, MAX_KEY_BYTES } from '../datastore/datastore.ts';
 import { LibnetworkError } from '../errors.ts';
-import { leasePromises, watchPromises } from './datastore-watches.ts';
+import { sharingPromises } from './datastore-sharing.ts';
+import { historyPromises, leasePromises, watchPromises } from './datastore-watches.ts';
 
-/** What a store may say it does not do. The suite leaves those promises out. */
-export type DatastoreDeviation = 'no-leases' | 'no-watch' | 'no-persistence';
+/**
+ * What a store may say it does not do. The suite leaves those promises out.
+ * `latest-only`: a watch tells each key's latest state, and not what happened in between or in which order.
+ */
+export type DatastoreDeviation = 'no-leases' | 'no-watch' | 'no-persistence' | 'latest-only';
 
 export interface DatastoreSubject {
   /** Shown in the tests' names. */
@@ -13,12 +17,23 @@ export interface DatastoreSubject {
   readonly open: () => Promise<Datastore>;
   /** Another store over the data of one that was closed. Without it, nothing is asked about persistence. */
   readonly reopen?: (closed: Datastore) => Promise<Datastore>;
-  readonly deviations?: readonly DatastoreDeviation[];
+  /** Another store over the same data, at the same time. Without it, nothing is asked about sharing. */
+  readonly sibling?: (store: Datastore) => Promise<Datastore>;
+  /** Cuts a store off from its engine, while siblings still reach it; the result ends that. */
+  readonly cut?: (store: Datastore) => Promise<() => void>;
+  /** Makes the engine forget its history (a compaction), so that watches can't resume where they were. */
+  readonly forget?: () => Promise<void>;
+  /** The shortest time to live that the engine grants, in milliseconds. Default 300. */
+  readonly shortestLeaseMs?: number;
+  /** What it does not do, and why. */
+  readonly deviations?: Readonly<Partial<Record<DatastoreDeviation, string>>>;
 }
 
 /** The promises of `Datastore`, as tests. Call it at the top of a vitest file. */
 export function datastoreContract(subject: DatastoreSubject): void {
-  const deviates = (deviation: DatastoreDeviation) => subject.deviations?.includes(deviation) ?? false;
+  const deviates = (deviation: DatastoreDeviation) => subject.deviations?.[deviation] !== undefined;
+  const title = (deviation: DatastoreDeviation, name: string) =>
+    deviates(deviation) ? `${name} (left out: ${subject.deviations?.[deviation]})` : name;
 
   describe(`datastore contract: ${subject.name}`, () => {
     let store: Datastore;
@@ -32,8 +47,14 @@ export function datastoreContract(subject: DatastoreSubject): void {
     describe('conditions', () => conditionPromises(current));
     describe('listing', () => listPromises(current));
     describe('transactions', () => transactionPromises(current));
-    describe.skipIf(deviates('no-watch'))('watches', () => watchPromises(current));
-    describe.skipIf(deviates('no-leases'))('leases', () => leasePromises(current));
+    describe.skipIf(deviates('no-watch'))(title('no-watch', 'watches'), () => {
+      watchPromises(current);
+      describe.skipIf(deviates('latest-only'))(title('latest-only', 'history'), () =>
+        historyPromises(current),
+      );
+    });
+    describe.skipIf(deviates('no-leases'))(title('no-leases', 'leases'), () => leasePromises(current));
+    sharingPromises(subject, current, deviates('no-leases'));
     describe('closing and aborting', () => endPromises(current));
     const { reopen } = subject;
     if (reopen !== undefined && !deviates('no-persistence'))

@@ -121,6 +121,21 @@ export class EtcdServer {
     });
   }
 
+  port(i = 0): number {
+    return this.#member(i).clientPort;
+  }
+
+  /** Makes etcd forget all history up to now. */
+  async compact(): Promise<void> {
+    const client = this.client();
+    try {
+      const { header } = await client.kv.range({ key: Buffer.from('x') });
+      await client.kv.compact({ revision: header.revision, physical: true });
+    } finally {
+      client.close();
+    }
+  }
+
   async kill(i = 0): Promise<void> {
     await this.#member(i).daemon?.kill();
   }
