@@ -219,6 +219,7 @@ export function driverNetwork(record: NetworkRecord): DriverNetwork {
     ipv6: pools('ipv6'),
     options: record.options,
     addressSpace: record.ipam.addressSpace,
+    policy: record.policy,
   };
 }
 
@@ -236,6 +237,7 @@ export function driverEndpoint(record: EndpointRecord): DriverEndpoint {
     options: record.options,
     ports: record.ports,
     limits: record.limits,
+    labels: record.labels,
     bindings: record.join?.bindings ?? [],
   };
 }

@@ -61,6 +61,10 @@ export class Endpoint {
   get aliases(): readonly string[] {
     return Object.freeze([...this.#entry.record.aliases, ...(this.#entry.record.join?.aliases ?? [])]);
   }
+  /** What policies know it by. */
+  get labels(): Readonly<Record<string, string>> {
+    return Object.freeze({ ...this.#entry.record.labels });
+  }
   /** Ports that the container listens at, as they were given. */
   get exposedPorts(): readonly ExposedPort[] {
     return Object.freeze([...(this.#entry.record.exposedPorts ?? [])]);
@@ -89,7 +93,7 @@ export class Endpoint {
     return Object.freeze({ ...this.#entry.record.limits });
   }
 
-  /** Changes its published ports and its limits in place; what stays is not touched. See `updateEndpoint`. */
+  /** Changes its published ports, its limits and its labels in place; what stays is not touched. See `updateEndpoint`. */
   update(changes: EndpointChanges): Promise<void> {
     return this.#core.operate('updateEndpoint', () => updateEndpoint(this.#core, this.#entry, changes));
   }

@@ -17,9 +17,11 @@ export interface EndpointChanges extends Waits {
   readonly ports?: readonly PortRequest[] | undefined;
   /** All its limits from now on; `{}` for none. */
   readonly limits?: EndpointLimits | undefined;
+  /** All its labels from now on; `{}` for none. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-type Changes = Pick<EndpointRecord, 'ports' | 'limits'>;
+type Changes = Pick<EndpointRecord, 'ports' | 'limits' | 'labels'>;
 
 /**
  * Makes the changes, or none of them.
@@ -48,18 +50,19 @@ export async function updateEndpoint(
 
 function parseChanges(record: EndpointRecord, changes: Omit<EndpointChanges, 'signal'>): Changes {
   for (const [field, value] of Object.entries(changes)) {
-    if (field === 'ports' || field === 'limits') continue;
+    if (['ports', 'limits', 'labels'].includes(field)) continue;
     throw invalid(
       field,
       value,
       'is nothing that can be changed in place: delete the endpoint, and make it anew',
     );
   }
-  const { ports = record.ports, limits = record.limits } = changes;
-  const parsed = parseOptions('endpoint', { name: record.name, ports, limits });
+  const { ports = record.ports, limits = record.limits, labels = record.labels } = changes;
+  const parsed = parseOptions('endpoint', { name: record.name, ports, limits, labels });
   return {
     ports: changes.ports === undefined ? record.ports : parsed.ports,
     limits: changes.limits === undefined ? record.limits : parsed.limits,
+    labels: changes.labels === undefined ? record.labels : parsed.labels,
   };
 }
 
@@ -98,6 +101,10 @@ async function updateLocked(
     if (changes.limits !== record.limits) {
       undo.push('bring the former limits back', async () => driver.limit?.(place(record)));
       await driver.limit?.(place(changed));
+    }
+    if (changes.labels !== record.labels) {
+      undo.push('bring the former labels back', async () => driver.relabel?.(place(record)));
+      await driver.relabel?.(place(changed));
     }
     throwIfAborted(signal);
     await core.save(entry, { ...changed, join: { ...join, bindings } });

@@ -60,7 +60,7 @@ export const macAddress = v.pipe(
   v.toLowerCase(),
 );
 export const protocol = v.picklist(['tcp', 'udp', 'sctp'], 'must be "tcp", "udp" or "sctp"');
-const port = v.pipe(
+export const port = v.pipe(
   v.number('must be a number'),
   v.integer('must be a whole number'),
   v.minValue(1, 'must be 1 to 65535'),

@@ -168,7 +168,15 @@ const drop = (): void => {
 const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
 export type { DnsOptions, NetworkDnsOptions } from './dnsoptions.ts';
-export type { EndpointLimits, Logger, PortBinding, PortRequest } from './driverapi/driver.ts';
+export type {
+  EndpointLimits,
+  Logger,
+  PolicyPort,
+  PolicyRule,
+  PolicySelector,
+  PortBinding,
+  PortRequest,
+} from './driverapi/driver.ts';
 export { builtinDrivers } from './drivers/index.ts';
 export type { Endpoint } from './endpoint.ts';
 export type { EndpointChanges } from './endpointupdate.ts';

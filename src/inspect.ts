@@ -1,5 +1,6 @@
 /** The whole state of a controller as data: for people who look for a fault, and for tests. */
 import type { Core } from './core.ts';
+import { deepFreeze } from './frozen.ts';
 import type { EndpointRecord, NetworkRecord, SandboxRecord } from './records.ts';
 import type { OperationCounters } from './telemetry.ts';
 
@@ -48,12 +49,4 @@ export function inspect(core: Core): Inspection {
     operations: core.telemetry.counters,
   });
   return deepFreeze(copy);
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const part of Object.values(value)) deepFreeze(part);
-  }
-  return value;
 }

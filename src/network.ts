@@ -1,13 +1,14 @@
 import { advertisingOf } from './announce.ts';
 import { type Core, driverNetwork } from './core.ts';
 import type { NetworkDnsOptions } from './dnsoptions.ts';
-import type { Scope } from './driverapi/driver.ts';
+import type { PolicyRule, Scope } from './driverapi/driver.ts';
 import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import { deepFreeze } from './frozen.ts';
 import { type EndpointId, type NetworkId, newId } from './ids.ts';
 import { checkUnused, withConfig } from './networkconfig.ts';
 import { publicDns, showNetworkNames } from './networknames.ts';
-import { type NetworkChanges, updateNetwork } from './networkupdate.ts';
+import { type NetworkChanges, previewNetwork, updateNetwork } from './networkupdate.ts';
 import {
   type EndpointOptions,
   type NetworkOptions,
@@ -15,6 +16,7 @@ import {
   parseOptions,
   type Waits,
 } from './options.ts';
+import { checkPolicy } from './policy.ts';
 import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
 import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
 import { allOfThem, allOrNothing } from './undo.ts';
@@ -77,6 +79,10 @@ export class Network {
   get dns(): NetworkDnsOptions {
     return publicDns(this.#entry.record);
   }
+  /** Who of its endpoints may talk to whom; empty: all may. */
+  get policy(): readonly PolicyRule[] {
+    return deepFreeze(structuredClone(this.#entry.record.policy ?? []));
+  }
   get createdAt(): Date {
     return Object.freeze(new Date(this.#entry.record.createdAt));
   }
@@ -107,7 +113,15 @@ export class Network {
     return entry?.record.state === 'creating' ? undefined : entry?.handle;
   }
 
-  /** Changes its labels and options in place, as far as its driver can. See `updateNetwork`. */
+  /**
+   * What changes would do to the host's firewall, as text that its program accepts; comments tell why. Changes nothing.
+   * @throws as `update`; NOT_IMPLEMENTED for a driver without a firewall
+   */
+  preview(changes: NetworkChanges): Promise<string> {
+    return this.#core.operate('previewNetwork', () => previewNetwork(this.#core, this.#entry, changes));
+  }
+
+  /** Changes its labels, policy and options in place, as far as its driver can. See `updateNetwork`. */
   update(changes: NetworkChanges): Promise<void> {
     return this.#core.operate('updateNetwork', () => updateNetwork(this.#core, this.#entry, changes));
   }
@@ -191,6 +205,7 @@ export async function createNetwork(
   const { usesIpam, dataScope } = driver.capability;
   checkScope(parsed, dataScope);
   advertisingOf(parsed.options);
+  checkPolicy(driver, parsed.policy, parsed.dns?.allow);
   if (!parsed.ipv4 && !parsed.ipv6) throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');
   const families = usesIpam ? poolsByFamily(parsed.ipam.pools, parsed) : { ipv4: [], ipv6: [] };
   const record = newRecord(parsed, 'creating', dataScope);

@@ -1,8 +1,10 @@
 /** Changes to a network in place: its labels, and the options that its driver can change. */
 import { type Core, driverNetwork } from './core.ts';
+import type { PolicyRule } from './driverapi/driver.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import type { NetworkEntry } from './network.ts';
 import { parseOptions, type Waits } from './options.ts';
+import { checkPolicy } from './policy.ts';
 import type { NetworkRecord } from './records.ts';
 import { allOrNothing } from './undo.ts';
 
@@ -10,6 +12,8 @@ import { allOrNothing } from './undo.ts';
 export interface NetworkChanges extends Waits {
   /** All its labels from now on. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** All its policy from now on; `[]` for none. */
+  readonly policy?: readonly PolicyRule[] | undefined;
   /** The driver's options to set; `undefined` takes one away. Those that are not named stay. */
   readonly options?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
 }
@@ -34,8 +38,9 @@ export async function updateNetwork(
     }
     throwIfAborted(signal);
     const changed: NetworkRecord = { ...record, ...parseChanges(record, changes) };
-    if (changes.options === undefined) return core.save(entry, changed);
+    if (changes.options === undefined && changes.policy === undefined) return core.save(entry, changed);
     const driver = core.driver(record.driver);
+    checkPolicy(driver, changed.policy, record.dns?.allow);
     if (driver.updateNetwork === undefined) {
       throw new LibnetworkError(
         'NOT_IMPLEMENTED',
@@ -54,17 +59,36 @@ export async function updateNetwork(
   core.events.emit('network:update', { networkId: entry.record.id, name: entry.record.name });
 }
 
+/** What `updateNetwork` would do to the firewall. */
+export async function previewNetwork(
+  core: Core,
+  entry: NetworkEntry,
+  { signal, ...changes }: NetworkChanges,
+): Promise<string> {
+  throwIfAborted(signal);
+  const { record } = entry;
+  const driver = core.driver(record.driver);
+  const changed = { ...record, ...parseChanges(record, changes) };
+  checkPolicy(driver, changed.policy, record.dns?.allow);
+  if (driver.previewNetwork !== undefined) return driver.previewNetwork(driverNetwork(changed));
+  throw new LibnetworkError(
+    'NOT_IMPLEMENTED',
+    `the driver ${record.driver} changes nothing in the firewall for its networks`,
+    { operation: 'previewNetwork' },
+  );
+}
+
 function parseChanges(
   record: NetworkRecord,
   changes: Omit<NetworkChanges, 'signal'>,
-): Pick<NetworkRecord, 'labels' | 'options'> {
+): Pick<NetworkRecord, 'labels' | 'options' | 'policy'> {
   for (const [field, value] of Object.entries(changes)) {
-    if (field === 'labels' || field === 'options') continue;
+    if (['labels', 'options', 'policy'].includes(field)) continue;
     throw invalid(field, value, 'is nothing that can be changed in place: make a new network');
   }
   const merged = Object.entries({ ...record.options, ...changes.options });
   const options = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
-  const { labels = record.labels } = changes;
-  const parsed = parseOptions('network', { name: record.name, labels, options });
-  return { labels: parsed.labels, options: parsed.options };
+  const { labels = record.labels, policy = record.policy } = changes;
+  const parsed = parseOptions('network', { name: record.name, labels, options, policy });
+  return { labels: parsed.labels, options: parsed.options, policy: parsed.policy };
 }

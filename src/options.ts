@@ -1,7 +1,14 @@
 import * as v from 'valibot';
 import type { Datastore } from './datastore/datastore.ts';
 import { controllerDns, type DnsOptions, type NetworkDnsOptions, networkDns } from './dnsoptions.ts';
-import type { DriverFactory, EndpointLimits, Logger, PortRequest, Scope } from './driverapi/driver.ts';
+import type {
+  DriverFactory,
+  EndpointLimits,
+  Logger,
+  PolicyRule,
+  PortRequest,
+  Scope,
+} from './driverapi/driver.ts';
 import { invalid } from './errors.ts';
 import {
   address,
@@ -25,6 +32,7 @@ import { limits } from './limits.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import { type PluginOptions, pluginSettings } from './plugin/options.ts';
+import { policy } from './policy.ts';
 import type { ExposedPort } from './records.ts';
 
 /** What every call that waits takes. */
@@ -110,6 +118,8 @@ export interface NetworkOptions {
     | undefined;
   /** Static names, and which other names its sandboxes may ask for. */
   readonly dns?: NetworkDnsOptions | undefined;
+  /** Who of its endpoints may talk to whom, and to what outside. The first rule that fits decides. @default all may */
+  readonly policy?: readonly PolicyRule[] | undefined;
   /** The driver's options, with Docker's keys. */
   readonly options?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
@@ -121,6 +131,8 @@ export interface EndpointOptions {
   readonly ipv6?: string | undefined;
   /** @default a random one, locally administered */
   readonly macAddress?: string | undefined;
+  /** What policies know it by. @default none */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Further names that other endpoints of the network can resolve. */
   readonly aliases?: readonly string[] | undefined;
   /** Link-local addresses beside the network's: `169.254.7.7`, `fe80::7`. */
@@ -220,6 +232,7 @@ const schemas = {
       {},
     ),
     dns: v.optional(networkDns),
+    policy: v.optional(policy),
     options: v.optional(driverOptions, {}),
   }),
   endpoint: v.strictObject({
@@ -260,6 +273,7 @@ const schemas = {
     options: v.optional(driverOptions, {}),
     ports: v.optional(v.array(portRequest), []),
     limits: v.optional(limits),
+    labels: v.optional(labels),
   }),
   join: v.object({
     aliases: v.optional(v.array(hostname), []),

@@ -2,7 +2,7 @@
  * What is persisted, as plain data. A record's `state` is the journal: it says what was about to happen, and the
  * record holds everything that is needed to undo or finish it.
  */
-import type { EndpointLimits, PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
+import type { EndpointLimits, PolicyRule, PortBinding, PortRequest, Scope } from './driverapi/driver.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import type { Family } from './ip.ts';
@@ -58,6 +58,7 @@ export interface NetworkRecord {
   };
   /** As given. */
   readonly pools: readonly PoolRecord[];
+  readonly policy?: readonly PolicyRule[] | undefined;
   readonly dns?: Pick<NetworkNames, 'records' | 'wildcard' | 'forward' | 'allow'> | undefined;
   readonly createdAt: string;
 }
@@ -92,6 +93,7 @@ export interface EndpointRecord {
   readonly options: Readonly<Record<string, string | number | boolean>>;
   readonly ports: readonly PortRequest[];
   readonly limits?: EndpointLimits | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly createdAt: string;
   /** From `joining` to `leaving`. */
   readonly join?: JoinRecord | undefined;

@@ -46,6 +46,8 @@ export interface DriverCapability {
    * Default: false.
    */
   readonly followsGateway?: boolean | undefined;
+  /** It holds the members of a network to its `policy`. @default false */
+  readonly enforcesPolicy?: boolean | undefined;
 }
 
 /** Option values after parsing at the edge: labels are strings, flags and numbers may be given as such. */
@@ -61,6 +63,49 @@ export interface DriverNetwork {
   readonly options: DriverOptions;
   /** IPAM's name for where the pools are from. */
   readonly addressSpace?: string | undefined;
+  /** Who may talk to whom; none where there is none. Selectors that are lists have at least one element. */
+  readonly policy?: readonly PolicyRule[] | undefined;
+}
+
+/**
+ * One rule of a network's policy. The first rule that fits a new connection decides it; where none fits it passes,
+ * as it does without a policy. A policy never opens what the network's protection keeps shut, and established
+ * connections go on.
+ */
+export interface PolicyRule {
+  /** Who begins. @default everybody */
+  readonly from?: PolicySelector | readonly PolicySelector[] | undefined;
+  /** With whom. @default everybody */
+  readonly to?: PolicySelector | readonly PolicySelector[] | undefined;
+  /** By what. @default everything */
+  readonly ports?: readonly PolicyPort[] | undefined;
+  readonly action: 'allow' | 'deny';
+}
+
+/**
+ * One end of a connection: an address or a subnet (`10.9.0.5`, `10.0.0.0/8`, `fd00::/8`); `outside`: everybody but the
+ * endpoints of the network, the host among them; `host`: the host itself; endpoints of the network that have all the
+ * labels given, or that name; or, only in `to`, the addresses outside that names stand for when a sandbox asks for
+ * them (they must be in the network's `dns.allow`).
+ */
+export type PolicySelector =
+  | string
+  | { readonly labels: Readonly<Record<string, string>> }
+  | { readonly endpoint: string }
+  | { readonly names: readonly string[] };
+
+export interface PolicyPort {
+  readonly protocol: Protocol | 'icmp';
+  /** The port that is connected to; not with `icmp`. @default all */
+  readonly port?: number | undefined;
+  /** The last of a range. @default `port` */
+  readonly portEnd?: number | undefined;
+}
+
+/** An address that a name stands for, and for how long. */
+export interface NamedAddress {
+  readonly address: string;
+  readonly ttlSeconds: number;
 }
 
 export interface DriverPool {
@@ -83,6 +128,8 @@ export interface DriverEndpoint {
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
   readonly options: DriverOptions;
+  /** What a policy knows it by, beside its name. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** What is to be published, as asked. */
   readonly ports: readonly PortRequest[];
   /** What its container listens at, published or not. Default: none. */
@@ -225,6 +272,12 @@ export interface Driver {
    * Absent: it can limit nothing.
    */
   limit?(place: EndpointPlace): Promise<void>;
+  /** Makes what the policy knows a joined endpoint by what `endpoint.labels` says. */
+  relabel?(place: EndpointPlace): Promise<void>;
+  /** Lets the policies that allow a name let these addresses pass, each for its time. They need not all be new. */
+  allowAddresses?(network: DriverNetwork, name: string, addresses: readonly NamedAddress[]): Promise<void>;
+  /** What `updateNetwork` would change in the firewall, as text that its program accepts. Changes nothing. */
+  previewNetwork?(network: DriverNetwork): Promise<string>;
   /** Facts about a joined endpoint, for inspection. */
   endpointInfo?(place: EndpointPlace): Promise<Readonly<Record<string, unknown>>>;
   /** Called once, before any other call: take up what the records say. Makes and removes nothing. */

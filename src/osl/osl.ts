@@ -229,6 +229,11 @@ export interface SetLink {
   readonly group?: number | undefined;
   /** A bridge port's hairpin mode: frames may leave by the port they came in by. */
   readonly hairpin?: boolean | undefined;
+  /**
+   * A bridge's: IP packets from port to port pass the packet filter as well (br_netfilter), whatever the settings
+   * `bridge-nf-call-iptables` and `-ip6tables` of all bridges say. Nothing where the kernel has no br_netfilter.
+   */
+  readonly filterBridged?: boolean | undefined;
   /** Moves the link; the kernel waits for a grace period (some 20 ms): make it there instead where you can. */
   readonly namespace?: Namespace | undefined;
 }

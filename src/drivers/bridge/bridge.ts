@@ -11,6 +11,7 @@ import type {
   EndpointPlace,
   JoinRequest,
   JoinResult,
+  NamedAddress,
   PortBinding,
 } from '../../driverapi/driver.ts';
 import { markOf } from '../../driverapi/mark.ts';
@@ -19,6 +20,7 @@ import { type EndpointId, type NetworkId, newMacAddress, vethName } from '../../
 import { FAMILIES } from '../../ip.ts';
 import type { Firewall, FirewallChange } from '../../osl/firewall/firewall.ts';
 import { attach, bridgeFull, detach, hairpin, MAX_BRIDGE_PORTS } from './attach.ts';
+import { checkBridged, checkForeignBridged, showBridged } from './bridged.ts';
 import { checkChange } from './change.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
 import { checkConflicts } from './conflicts.ts';
@@ -28,6 +30,7 @@ import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
 import { removeLimits, setLimits } from './limits.ts';
 import { withMtu } from './mtu.ts';
+import { Policies } from './policies.ts';
 import { Ports } from './ports.ts';
 import { reconcileBridges } from './reconcile.ts';
 import { checkPorts } from './requests.ts';
@@ -52,10 +55,12 @@ class BridgeDriver implements Driver {
     connectivityScope: 'local',
     usesIpam: true,
     resolvesNames: true,
+    enforcesPolicy: true,
   } as const;
   readonly #devices: Devices;
   readonly #firewall: Firewall;
   readonly #ports: Ports;
+  readonly #policies: Policies;
   readonly #networks = new Map<NetworkId, BridgeNetwork>();
   /** The endpoints whose own published ports lead back to them. */
   readonly #hairpins = new Set<EndpointId>();
@@ -64,11 +69,13 @@ class BridgeDriver implements Driver {
     this.#devices = { host: osl.host, mark: markOf(instance), logger, engine: firewall.engine };
     this.#firewall = firewall;
     this.#ports = new Ports(osl.host, firewall, logger);
+    this.#policies = new Policies(firewall);
   }
 
   async validateNetwork(network: DriverNetwork): Promise<void> {
     const config = parseConfig(network);
     checkConflicts(config, this.#configs());
+    await checkBridged(this.#devices, config);
     const link = await this.#devices.host.link(config.bridge);
     if (link !== undefined && !isOurs(this.#devices, network, link))
       await checkAdoptable(this.#devices, config, link);
@@ -87,8 +94,10 @@ class BridgeDriver implements Driver {
       const config = await withMtu(this.#devices.host, parsed);
       this.#networks.set(network.id, { config, joined });
       await ensureForwarding(this.#devices.host, this.#devices.logger, config);
+      await checkBridged(this.#devices, config);
       await ensureBridge(this.#devices, config);
-      await this.#firewall.apply([{ set: networkIntent(config) }]);
+      const policy = this.#policies.changes(undefined, config);
+      await this.#firewall.apply([{ set: networkIntent(config) }, ...policy]);
     } catch (error) {
       if (known !== undefined) throw error;
       await this.#undoCreate(network, error);
@@ -97,11 +106,43 @@ class BridgeDriver implements Driver {
 
   async updateNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
     const { config: before, joined } = this.#network(network);
+    const config = this.#changed(before, network);
+    await checkBridged(this.#devices, config);
+    throwIfAborted(signal);
+    const link = await this.#devices.host.link(config.bridge);
+    const shown = showBridged(this.#devices, config);
+    if (link !== undefined && !isOurs(this.#devices, network, link))
+      await checkForeignBridged(this.#devices, config);
+    else if (shown.length > 0) await this.#devices.host.apply(shown);
+    const policy = this.#policies.changes(before, config);
+    await this.#firewall.apply([{ set: networkIntent(config) }, ...policy]);
+    this.#networks.set(network.id, { config, joined });
+  }
+
+  async previewNetwork(network: DriverNetwork): Promise<string> {
+    const before = this.#config(network);
+    const config = this.#changed(before, network);
+    await checkBridged(this.#devices, config);
+    const policy = this.#policies.preview(before, config);
+    return this.#firewall.preview([{ set: networkIntent(config) }, ...policy]);
+  }
+
+  #changed(before: BridgeConfig, network: DriverNetwork): BridgeConfig {
     const config = { ...parseConfig(network), mtu: before.mtu };
     checkChange(before, config, network.options);
-    throwIfAborted(signal);
-    await this.#firewall.apply([{ set: networkIntent(config) }]);
-    this.#networks.set(network.id, { config, joined });
+    return config;
+  }
+
+  async relabel({ network, endpoint }: EndpointPlace): Promise<void> {
+    await this.#policies.enter(this.#config(network), endpoint);
+  }
+
+  async allowAddresses(
+    network: DriverNetwork,
+    name: string,
+    addresses: readonly NamedAddress[],
+  ): Promise<void> {
+    await this.#policies.allow(this.#config(network), name, addresses);
   }
 
   async #undoCreate(network: DriverNetwork, error: unknown): Promise<never> {
@@ -124,6 +165,8 @@ class BridgeDriver implements Driver {
     for (const id of endpoints) this.#ports.release(id);
     const removals: FirewallChange[] = [...endpoints].map((id) => ({ remove: { kind: 'endpoint', id } }));
     removals.push({ remove: { kind: 'network', id: network.id } });
+    const known = this.#networks.get(network.id);
+    if (known !== undefined) removals.push(...this.#policies.removal(known.config));
     // Both wait for the kernel's grace periods: side by side they cost one.
     const outcomes = await Promise.allSettled([
       this.#firewall.apply(removals),
@@ -134,6 +177,7 @@ class BridgeDriver implements Driver {
     );
     throwAll(`delete network ${network.name}`, failures);
     this.#networks.delete(network.id);
+    this.#policies.forget(network.id);
   }
 
   decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {
@@ -149,11 +193,13 @@ class BridgeDriver implements Driver {
     if (joined.size >= MAX_BRIDGE_PORTS && !joined.has(id)) throw bridgeFull(config);
     joined.add(id);
     try {
+      await this.#policies.enter(config, request.endpoint);
       await attach(this.#devices, config, request);
       if (request.endpoint.ports.length > 0) this.#hairpins.add(id);
       if (request.endpoint.limits !== undefined) await setLimits(this.#devices, request.endpoint);
     } catch (error) {
       joined.delete(id);
+      await this.#policies.leave(config, id);
       throw error;
     }
     return { link: { kind: 'in-place' }, gateway4: config.ipv4?.gateway, gateway6: config.ipv6?.gateway };
@@ -170,6 +216,8 @@ class BridgeDriver implements Driver {
     const failures = outcomes.flatMap((outcome) =>
       outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
     );
+    if (failures.length === 0)
+      await this.#policies.leave(this.#networks.get(network.id)?.config, endpoint.id);
     if (published) await flush(this.#devices.host, this.#devices.logger, flowsOfEndpoint(endpoint));
     throwAll(`detach endpoint ${endpoint.name}`, failures);
     this.#networks.get(network.id)?.joined.delete(endpoint.id);
@@ -219,6 +267,7 @@ class BridgeDriver implements Driver {
       const known = this.#networks.get(network.id);
       if (known === undefined || !joined) continue;
       known.joined.add(endpoint.id);
+      this.#policies.note(known.config, endpoint);
       if (endpoint.ports.length > 0) this.#hairpins.add(endpoint.id);
       await this.#ports.follow(known.config, endpoint);
     }
@@ -243,7 +292,12 @@ class BridgeDriver implements Driver {
   ): Promise<DriverReport> {
     throwIfAborted(options.signal);
     const networks = state.networks.flatMap((network) => this.#networks.get(network.id)?.config ?? []);
-    const parts = { devices: this.#devices, firewall: this.#firewall, ports: this.#ports };
+    const parts = {
+      devices: this.#devices,
+      firewall: this.#firewall,
+      ports: this.#ports,
+      policies: this.#policies,
+    };
     return reconcileBridges(parts, networks, state, options);
   }
 

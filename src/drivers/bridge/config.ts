@@ -1,4 +1,4 @@
-import type { DriverNetwork, DriverOptions, DriverPool } from '../../driverapi/driver.ts';
+import type { DriverNetwork, DriverOptions, DriverPool, PolicyRule } from '../../driverapi/driver.ts';
 import { invalid, LibnetworkError } from '../../errors.ts';
 import { bridgeName, type NetworkId } from '../../ids.ts';
 import {
@@ -30,6 +30,8 @@ export interface BridgeConfig {
   readonly internal: boolean;
   /** Containers of the network may talk to each other. */
   readonly icc: boolean;
+  /** Who may talk to whom; empty: everybody. */
+  readonly policy: readonly PolicyRule[];
   readonly ipv4: FamilyConfig | undefined;
   readonly ipv6: FamilyConfig | undefined;
 }
@@ -78,6 +80,7 @@ export function parseConfig(network: DriverNetwork): BridgeConfig {
     trusted: parseTrusted(options),
     internal,
     icc: flagOption(options, labels.bridge.enableIcc) ?? true,
+    policy: network.policy ?? [],
     ipv4,
     ipv6,
   };

@@ -6,6 +6,7 @@ import { FAMILIES } from '../../ip.ts';
 import { labels } from '../../labels.ts';
 import type { FirewallEngine } from '../../osl/firewall/firewall.ts';
 import type { Change, Link, Namespace } from '../../osl/osl.ts';
+import { checkForeignBridged, showBridged } from './bridged.ts';
 import { type BridgeConfig, nameOf } from './config.ts';
 
 /** The host's side of bridges: made, checked, repaired, deleted. */
@@ -28,7 +29,7 @@ export async function ensureBridge(devices: Devices, config: BridgeConfig): Prom
   if (found !== undefined && !isOurs(devices, config, found)) return checkAdoptable(devices, config, found);
   if (found === undefined) await create(devices, config);
   await setSysctls(devices, config);
-  const changes = await remaining(devices, config, found);
+  const changes = [...(await remaining(devices, config, found)), ...showBridged(devices, config)];
   if (changes.length > 0) await host.apply(changes);
 }
 
@@ -83,6 +84,7 @@ export async function checkAdoptable(devices: Devices, config: BridgeConfig, lin
   if (link.kind !== 'bridge') throw refuse(`it is no bridge but a ${link.kind} link`, otherName);
   if (link.alias?.startsWith('libnetwork:')) throw refuse(`it belongs to ${link.alias}`, otherName);
   if (!link.up) throw refuse('it is down', `bring it up: ip link set ${link.name} up`);
+  await checkForeignBridged(devices, config);
   const has = (await host.addresses(link.name)).map(({ address }) => address);
   for (const family of FAMILIES) {
     const wanted = config[family]?.address;

@@ -2,17 +2,20 @@ import type { DriverEndpoint, DriverReport, DriverState, PortBinding } from '../
 import { vethName } from '../../ids.ts';
 import type { Firewall, Intent } from '../../osl/firewall/firewall.ts';
 import type { Link } from '../../osl/osl.ts';
+import { showBridged } from './bridged.ts';
 import { type BridgeConfig, bridgeNameOf } from './config.ts';
 import { type Devices, ensureBridge, isOurs } from './device.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { endpointIntent, networkIntent } from './intents.ts';
 import { ifbName, lackingLimit, setLimits } from './limits.ts';
+import type { Policies } from './policies.ts';
 import { type Ports, same, showBinding } from './ports.ts';
 
 export interface Parts {
   readonly devices: Devices;
   readonly firewall: Firewall;
   readonly ports: Ports;
+  readonly policies: Policies;
 }
 
 interface Work {
@@ -54,7 +57,12 @@ async function repairBridge(
   if (lacks !== undefined) missing.push(`bridge ${config.bridge} of network ${config.name}: ${lacks}`);
   if (dryRun) return;
   await ensureForwarding(devices.host, devices.logger, config);
-  if (lacks === undefined) return;
+  if (lacks === undefined) {
+    const shown = showBridged(devices, config);
+    if (link !== undefined && isOurs(devices, config, link) && shown.length > 0)
+      await devices.host.apply(shown);
+    return;
+  }
   // A bridge that was ours and is not any more, or one that was made by hand and is broken: somebody must look.
   if (link !== undefined && !isOurs(devices, config, link)) devices.logger.warn(missing.at(-1) ?? '');
   else await ensureBridge(devices, config);
@@ -159,12 +167,15 @@ function isRecorded(link: Link, state: DriverState, names: ReadonlySet<string>):
 
 /** The rules that should hold, once the host ports that they need are held. */
 async function expectedIntents(
-  { ports }: Parts,
+  { ports, policies }: Parts,
   configs: ReadonlyMap<string, BridgeConfig>,
   state: DriverState,
   work: Work,
 ): Promise<Intent[]> {
-  const intents: Intent[] = [...configs.values()].map(networkIntent);
+  const intents: Intent[] = [...configs.values()].flatMap((config) => [
+    networkIntent(config),
+    ...policies.intents(config),
+  ]);
   for (const { network, endpoint, joined } of state.endpoints) {
     const config = configs.get(network.id);
     if (config === undefined || !joined) continue;

@@ -7,6 +7,7 @@ import {
   renameLink,
   setAlias,
   setDown,
+  setFilterBridged,
   setHairpin,
   setMac,
   setMaster,
@@ -120,5 +121,6 @@ function set(netns: NetnsState, change: SetLink, around: Surroundings): void {
   if (change.master !== undefined) setMaster(link, master);
   if (change.up === true) setUp(link);
   if (change.up === false) setDown(link);
+  if (change.filterBridged !== undefined) setFilterBridged(link, change.filterBridged);
   if (change.hairpin !== undefined) setHairpin(link, change.hairpin);
 }

@@ -84,6 +84,7 @@ function dumpLink(kernel: FakeKernel, link: LinkState): string {
     link.master === undefined ? undefined : `in ${link.master.name}`,
     other === undefined ? undefined : `with ${nameOf(kernel, other.home)} ${other.name}`,
     link.hairpin ? 'hairpin' : undefined,
+    link.filterBridged ? 'filtered' : undefined,
   ];
   return facts.filter((fact) => fact !== undefined).join(' ');
 }

@@ -1,15 +1,16 @@
 /** The packet filter: evaluates the tables of a namespace (`firewall/model.ts`) for one packet at one hook. */
 import { type Address, contains, formatAddress, parseAddress, parsePrefix } from '../../ip.ts';
-import type {
-  Action,
-  Chain,
-  Element,
-  ElementSet,
-  Field,
-  Hook,
-  Match,
-  Rule,
-  Table,
+import {
+  type Action,
+  type Chain,
+  type Element,
+  type ElementSet,
+  type Field,
+  type Hook,
+  isOver,
+  type Match,
+  type Rule,
+  type Table,
 } from '../firewall/model.ts';
 import { stateOf, statusOf, type Tracked } from './conntrack.ts';
 import { localAddress } from './local.ts';
@@ -120,6 +121,8 @@ function matches(table: Table, match: Match, question: Question): boolean {
     return match.values.some((bit) => statusOf(question.tracked).includes(bit));
   const value = read(match.field, question);
   if (value === undefined) return false;
+  if (match.op === 'range')
+    return Number(value) >= Number(match.values[0]) && Number(value) <= Number(match.values[1]);
   return match.values.some((wanted) => isOne(value, wanted)) === (match.op === '==');
 }
 
@@ -155,6 +158,8 @@ function read(field: Field, question: Question): string | undefined {
       return isEcho(packet.protocol) ? undefined : String(packet.destinationPort);
     case 'fib daddr type':
       return localAddress(netns, packet.destination) === undefined ? 'unicast' : 'local';
+    case 'fib saddr type':
+      return localAddress(netns, packet.source) === undefined ? 'unicast' : 'local';
   }
 }
 
@@ -176,5 +181,6 @@ function lookUp(
     index = new Map(set.elements.map((element) => [element.key.join(' . '), element]));
     indexes.set(set, index);
   }
-  return index.get(key.join(' . '));
+  const element = index.get(key.join(' . '));
+  return element === undefined || isOver(element) ? undefined : element;
 }

@@ -219,6 +219,11 @@ export function setHairpin(link: LinkState, hairpin: boolean): void {
   link.hairpin = hairpin;
 }
 
+export function setFilterBridged(link: LinkState, on: boolean): void {
+  if (link.kind !== 'bridge') throw new Refusal('EOPNOTSUPP', 'not a bridge');
+  link.filterBridged = on;
+}
+
 /** Moves a link; it arrives down, alone, and without addresses. */
 export function moveLink(link: LinkState, target: NetnsState): void {
   if (link.home === target) return;

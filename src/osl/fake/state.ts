@@ -34,6 +34,8 @@ export interface LinkState {
   /** The vlans, macvlans, and ipvlans made on it, in whatever namespace they are now. */
   readonly uppers: Set<LinkState>;
   hairpin: boolean;
+  /** A bridge's: its own word for br_netfilter, beside that of all bridges. */
+  filterBridged?: boolean;
   /** A bridge's own, or a port's; `undefined` for what every port has at first. */
   vlans?: VlanState | undefined;
   /** A bridge's: a new one has a carrier until a port's change makes it ask its ports. */

@@ -258,5 +258,6 @@ function portInto(bridge: LinkState, { via }: Landing): LinkState | undefined {
 /** br_netfilter has the packet filter see what passes the ports of a bridge. */
 function showsBridged(bridge: LinkState, packet: Packet): boolean {
   const tables = packet.destination.family === 'ipv4' ? 'iptables' : 'ip6tables';
-  return bridge.kind === 'bridge' && flag(bridge.home, `net/bridge/bridge-nf-call-${tables}`);
+  if (bridge.kind !== 'bridge') return false;
+  return bridge.filterBridged === true || flag(bridge.home, `net/bridge/bridge-nf-call-${tables}`);
 }

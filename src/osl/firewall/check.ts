@@ -6,6 +6,8 @@ import type {
   FamilyIntent,
   Intent,
   NetworkIntent,
+  PolicyPart,
+  PolicyPeer,
   PublishedPort,
   ResolverIntent,
 } from './firewall.ts';
@@ -19,7 +21,47 @@ export function checkIntent(intent: Intent): void {
   if (intent.id === '') throw invalid('id', intent.id, 'an owner needs an id');
   if (intent.kind === 'network') checkNetwork(intent);
   else if (intent.kind === 'endpoint') checkEndpoint(intent);
-  else checkResolver(intent);
+  else if (intent.kind === 'resolver') checkResolver(intent);
+  else checkPolicyPart(intent);
+}
+
+function checkPolicyPart(intent: PolicyPart): void {
+  if (intent.kind === 'allowed') {
+    checkSetName(intent.set);
+    checkAddress(intent.address);
+    return;
+  }
+  checkBridge(intent.bridge);
+  if (intent.kind === 'member') {
+    intent.sets.forEach(checkSetName);
+    intent.addresses.forEach(checkAddress);
+    return;
+  }
+  for (const [i, { from = [], to = [], ports = [], comment }] of intent.rules.entries()) {
+    if (!/^[ -~]*$/.test(comment)) throw invalid(`rules[${i}].comment`, comment, 'expected plain text');
+    for (const peer of [...from, ...to]) checkPeer(`rules[${i}]`, peer);
+    for (const { first, last = first } of ports) {
+      if (first !== undefined) checkNumber(`rules[${i}].ports`, first);
+      if (last !== undefined) checkNumber(`rules[${i}].ports`, last);
+    }
+  }
+}
+
+function checkPeer(field: string, peer: PolicyPeer): void {
+  if (peer.kind === 'members' || peer.kind === 'names') checkSetName(peer.set);
+  if (peer.kind !== 'prefix') return;
+  const { prefix } = peer;
+  if (prefix.includes('/') ? parsePrefix(prefix) === undefined : familyOf(prefix) === undefined)
+    throw invalid(field, prefix, 'expected an address, or a prefix without host bits');
+}
+
+function checkSetName(name: string): void {
+  if (!/^[a-z0-9-]{1,32}$/.test(name))
+    throw invalid('set', name, 'expected up to 32 lower case letters and digits');
+}
+
+function checkAddress(address: string): void {
+  if (familyOf(address) === undefined) throw invalid('address', address, 'expected an address');
 }
 
 function checkNetwork(intent: NetworkIntent): void {

@@ -1,17 +1,15 @@
 /** From intents to the model. Pure: an intent becomes the same parts, whatever else is there. */
 import { invalid } from '../../errors.ts';
-import { shortHash } from '../../ids.ts';
-import {
-  FAMILIES,
-  type Family,
-  familyOf,
-  formatAddress,
-  formatPrefix,
-  parseAddress,
-  parsePrefix,
-} from '../../ip.ts';
+import { FAMILIES, type Family, familyOf } from '../../ip.ts';
 import { checkIntent } from './check.ts';
-import type { FamilyIntent, Intent, NetworkIntent, PublishedPort, ResolverIntent } from './firewall.ts';
+import {
+  type FamilyIntent,
+  type Intent,
+  type NetworkIntent,
+  POLICY_KINDS,
+  type PublishedPort,
+  type ResolverIntent,
+} from './firewall.ts';
 import {
   anyMap,
   BRIDGE_LAYOUT,
@@ -29,7 +27,10 @@ import {
   WORDS,
 } from './layout.ts';
 import type { Element, Rule, Verdict } from './model.ts';
+import { canonical, canonicalPrefix, chainName } from './names.ts';
 import { type Part, type Parts, pathOf, same } from './part.ts';
+import { policyParts } from './policy.ts';
+import { POLICY_LAYOUT } from './policylayout.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 const ACCEPT: Verdict = { kind: 'accept' };
@@ -38,8 +39,16 @@ const DROP: Verdict = { kind: 'drop' };
 /** The parts of the table that are there for one intent alone. @throws INVALID_ARGUMENT for an intent that can't be */
 export function compile(intent: Intent): Parts {
   checkIntent(intent);
-  if (intent.kind === 'network') return gather(networkParts(intent));
-  return gather(intent.kind === 'endpoint' ? intent.ports.flatMap(portParts) : resolverParts(intent));
+  switch (intent.kind) {
+    case 'network':
+      return gather(networkParts(intent));
+    case 'endpoint':
+      return gather(intent.ports.flatMap(portParts));
+    case 'resolver':
+      return gather(resolverParts(intent));
+    default:
+      return gather(policyParts(intent));
+  }
 }
 
 /** The parts that all intents of a layout share. */
@@ -52,6 +61,7 @@ export function layoutParts({ chains, sets }: Layout): Parts {
 }
 
 export function layoutOf(kind: Intent['kind']): Layout {
+  if (POLICY_KINDS.has(kind)) return POLICY_LAYOUT;
   return kind === 'resolver' ? RESOLVER_LAYOUT : BRIDGE_LAYOUT;
 }
 
@@ -75,12 +85,6 @@ function element(name: string, key: readonly string[], value?: Element['value'])
   const set = declarations.get(name);
   if (set === undefined) throw new TypeError(`no set is called ${name}`);
   return { kind: 'element', set, element: value === undefined ? { key } : { key, value } };
-}
-
-/** The part of a chain's name that tells its network: short ids as they are, object ids by their first digits. */
-function chainName(prefix: string, id: string): string {
-  if (/^[A-Za-z0-9_-]{1,12}$/.test(id)) return `${prefix}-${id}`;
-  return `${prefix}-${/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : shortHash(id)}`;
 }
 
 function networkParts(network: NetworkIntent): Part[] {
@@ -194,15 +198,4 @@ function resolverParts({ address, udpPort, tcpPort }: ResolverIntent): Part[] {
     element(map, [host, 'udp', '53'], [host, String(udpPort)]),
     element(map, [host, 'tcp', '53'], [host, String(tcpPort)]),
   ];
-}
-
-/** The one text of an address, so that equal ones are the same element. */
-export function canonical(text: string): string {
-  const address = parseAddress(text);
-  return address === undefined ? text : formatAddress(address);
-}
-
-export function canonicalPrefix(text: string): string {
-  const prefix = parsePrefix(text);
-  return prefix === undefined ? text : formatPrefix(prefix);
 }

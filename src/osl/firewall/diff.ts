@@ -1,5 +1,6 @@
 /** The smallest transaction that turns one table into another. */
 import { type FoundTable, found } from './backend.ts';
+import { keyText } from './mark.ts';
 import type { Element, Table } from './model.ts';
 import {
   declaration,
@@ -21,11 +22,27 @@ const NOTHING: Parts<FoundPart> = new Map();
  * @param from what the kernel holds; a `Table` of the model is taken as held
  */
 export function diff(name: string, from: FoundTable | undefined, to: Table | undefined): Transaction {
-  const before = partsOf(from);
+  const before = lasting(partsOf(from), to);
   const after = modelParts(to);
   if (to !== undefined && !compatible(before, after))
     return { table: name, operations: [{ op: 'deleteTable' }, ...operations(NOTHING, after)] };
   return { table: name, operations: operations(before, after) };
+}
+
+/** Elements that end by themselves may be an earlier process's: they stay as long as their set does. */
+function lasting(parts: Parts<FoundPart>, to: Table | undefined): Parts<FoundPart> {
+  const wanted = new Map(
+    to?.sets
+      .filter(({ timeouts }) => timeouts)
+      .map(({ name, elements }) => [name, new Set(elements.map(({ key }) => keyText(key)))]),
+  );
+  if (wanted.size === 0) return parts;
+  return new Map(
+    [...parts].filter(
+      ([, part]) =>
+        part.kind !== 'element' || (wanted.get(part.set.name)?.has(keyText(part.element.key)) ?? true),
+    ),
+  );
 }
 
 /** The operations between two tables of the model. */

@@ -59,7 +59,73 @@ export interface FirewallReport {
   readonly orphaned: readonly string[];
 }
 
-export type Intent = NetworkIntent | EndpointIntent | ResolverIntent;
+export type Intent = NetworkIntent | EndpointIntent | ResolverIntent | PolicyPart;
+
+/** Those that only ever refuse: what passes them is judged by the others all the same. */
+export type PolicyPart = PolicyIntent | MemberIntent | AllowedIntent;
+
+export const POLICY_KINDS: ReadonlySet<Intent['kind']> = new Set(['policy', 'member', 'allowed']);
+
+/** Who in a network may talk to whom, and to what outside. The first rule that fits decides; none: it passes. */
+export interface PolicyIntent {
+  readonly kind: 'policy';
+  /** The network's id. */
+  readonly id: string;
+  readonly bridge: string;
+  readonly rules: readonly PolicyRuleIntent[];
+}
+
+export interface PolicyRuleIntent {
+  readonly action: 'allow' | 'deny';
+  /** How it reads, for the comments of its rules. */
+  readonly comment: string;
+  /** Any one of them; `undefined`: everybody. */
+  readonly from: readonly PolicyPeer[] | undefined;
+  readonly to: readonly PolicyPeer[] | undefined;
+  readonly ports: readonly PolicyPortIntent[] | undefined;
+}
+
+export type PolicyPeer =
+  /** Endpoints of the network that say so (`MemberIntent`). */
+  | { readonly kind: 'members'; readonly set: string }
+  /** An address, or a prefix without host bits. */
+  | { readonly kind: 'prefix'; readonly prefix: string }
+  /** Whatever a name stands for at the time (`AllowedIntent`); only as a destination outside. */
+  | { readonly kind: 'names'; readonly set: string }
+  /** Everybody but the network's endpoints, the host among them. */
+  | { readonly kind: 'outside' }
+  | { readonly kind: 'host' };
+
+export interface PolicyPortIntent {
+  readonly protocol: Protocol | 'icmp';
+  /** Not with `icmp`. */
+  readonly first?: number | undefined;
+  readonly last?: number | undefined;
+}
+
+/** An endpoint of a network with a policy. */
+export interface MemberIntent {
+  readonly kind: 'member';
+  /** The endpoint's id. */
+  readonly id: string;
+  readonly network: string;
+  readonly bridge: string;
+  /** Its addresses: what leaves the network with another is refused. */
+  readonly addresses: readonly string[];
+  /** The sets of `PolicyPeer` that it is in. */
+  readonly sets: readonly string[];
+}
+
+/** An address that a name stands for, for some time. */
+export interface AllowedIntent {
+  readonly kind: 'allowed';
+  readonly id: string;
+  readonly network: string;
+  readonly set: string;
+  readonly address: string;
+  /** In milliseconds since 1970; the kernel ends it by itself. */
+  readonly expires: number;
+}
 
 /** A bridged network: masquerading, isolation, protection of its containers. */
 export interface NetworkIntent {

@@ -1,6 +1,14 @@
 import { kernelError } from '../errno.ts';
 import { keyText } from './mark.ts';
-import type { Action, Element, Hook, Rule, Table, Verdict } from './model.ts';
+import {
+  type Action,
+  type Element,
+  type Hook,
+  isOver,
+  type Rule,
+  type Table,
+  type Verdict,
+} from './model.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 /** Takes one operation back. */
@@ -80,7 +88,9 @@ export class MemoryTable {
     const keys = elements.map((element) => keyText(element.key));
     const seen = new Set<string>();
     for (const key of keys) {
-      if (seen.has(key) || set.elements.has(key)) throw refused('addElements', `${name} ${key}`, 'EEXIST');
+      const held = set.elements.get(key);
+      if (seen.has(key) || (held !== undefined && !isOver(held)))
+        throw refused('addElements', `${name} ${key}`, 'EEXIST');
       seen.add(key);
     }
     for (const element of elements) set.elements.set(keyText(element.key), element);
@@ -95,7 +105,8 @@ export class MemoryTable {
     const set = this.#set('deleteElements', name);
     const held = elements.map((element) => {
       const found = set.elements.get(keyText(element.key));
-      if (found === undefined) throw refused('deleteElements', `${name} ${keyText(element.key)}`, 'ENOENT');
+      if (found === undefined || isOver(found))
+        throw refused('deleteElements', `${name} ${keyText(element.key)}`, 'ENOENT');
       return found;
     });
     for (const element of held) set.elements.delete(keyText(element.key));
@@ -113,7 +124,7 @@ export class MemoryTable {
       chains: [...this.#chains].map(([name, { hook, rules }]) => ({ name, ...(hook && { hook }), rules })),
       sets: [...this.#sets.values()].map(({ declaration, elements }) => ({
         ...declaration,
-        elements: [...elements.values()],
+        elements: [...elements.values()].filter((element) => !isOver(element)),
       })),
     };
   }

@@ -52,16 +52,20 @@ export type Field =
   /** The transport header's destination port; only asked for beside `l4proto`. */
   | 'dport'
   /** The kind of the destination address on this host: `local` for its own ones. */
-  | 'fib daddr type';
+  | 'fib daddr type'
+  | 'fib saddr type';
 
 /** Properties of a packet's connection; each is a set of bits. */
 export type ConnectionField = 'ct state' | 'ct status';
 
-export type ConnectionBit = 'established' | 'related' | 'dnat';
+/** `untracked`: connection tracking leaves it alone, as it does IPv6's neighbour discovery. */
+export type ConnectionBit = 'established' | 'related' | 'untracked' | 'dnat';
 
 export type Match =
   /** The field is (not) the value; for addresses the value may be a prefix. */
   | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly [string] }
+  /** The port is from the first value to the last. */
+  | { readonly field: 'dport'; readonly op: 'range'; readonly values: readonly [string, string] }
   /** The connection has at least one of the bits: `established`, `related`; `dnat`. */
   | { readonly field: ConnectionField; readonly op: '=='; readonly values: readonly ConnectionBit[] }
   /** The fields together are (not) an element of a set. */
@@ -93,6 +97,8 @@ export interface ElementSet {
   readonly key: readonly KeyType[];
   /** A plain set, a map to verdicts, or a map to an address and a port. */
   readonly value: 'none' | 'verdict' | 'ipv4 . port' | 'ipv6 . port';
+  /** Its elements end by themselves. */
+  readonly timeouts?: boolean | undefined;
   readonly elements: readonly Element[];
 }
 
@@ -102,6 +108,13 @@ export interface Element {
   /** One text per key type: `['tcp', '10.9.0.2', '80']`. */
   readonly key: readonly string[];
   readonly value?: Verdict | readonly [address: string, port: string] | undefined;
+  /** When it ends, in milliseconds since 1970; only in a set with `timeouts`. */
+  readonly expires?: number | undefined;
+}
+
+/** True for an element that has ended. */
+export function isOver({ expires }: Element, now = Date.now()): boolean {
+  return expires !== undefined && expires <= now;
 }
 
 /** IP protocol numbers (IANA). */

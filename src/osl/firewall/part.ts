@@ -44,12 +44,21 @@ export function foundPart(part: Part): FoundPart {
 
 /** True when nothing need be done to turn one part into the other; both have the same path. */
 export function same(a: FoundPart, b: FoundPart): boolean {
-  return content(a) === content(b) && declaration(a) === declaration(b);
+  return content(a) === content(b) && declaration(a) === declaration(b) && endTogether(a, b);
+}
+
+/** A kernel tells how long an element lasts from now on, and not to the millisecond. */
+const SAME_END_MS = 5_000;
+
+function endTogether(a: FoundPart, b: FoundPart): boolean {
+  if (a.kind !== 'element' || b.kind !== 'element') return true;
+  const [one, other] = [a.element.expires, b.element.expires];
+  return one === other || (one !== undefined && other !== undefined && Math.abs(one - other) < SAME_END_MS);
 }
 
 /** What of a part cannot be changed: the place of a chain, the types of a set. */
 export function declaration(part: Part<Chain | FoundChain>): string {
-  if (part.kind === 'set') return JSON.stringify([part.set.key, part.set.value]);
+  if (part.kind === 'set') return JSON.stringify([part.set.key, part.set.value, part.set.timeouts === true]);
   if (part.kind !== 'chain' || part.chain.hook === undefined) return '';
   const { type, hook, priority, policy } = part.chain.hook;
   return JSON.stringify([type, hook, priority, policy]);

@@ -26,6 +26,7 @@ const FIELDS: Readonly<Record<Field | ConnectionField, string>> = {
   l4proto: 'meta l4proto',
   dport: 'th dport',
   'fib daddr type': 'fib daddr type',
+  'fib saddr type': 'fib saddr type',
   'ct state': 'ct state',
   'ct status': 'ct status',
 };
@@ -106,20 +107,24 @@ function kindOf(set: SetDeclaration): 'set' | 'map' {
   return set.value === 'none' ? 'set' : 'map';
 }
 
-function typeText({ key, value }: SetDeclaration): string {
+function typeText({ key, value, timeouts }: SetDeclaration): string {
   const keys = key.map((type) => KEYS[type]).join(' . ');
+  if (timeouts) return `type ${keys}; flags timeout`;
   if (value === 'none') return `type ${keys}`;
   if (value === 'verdict') return `type ${keys} : verdict`;
   return `type ${keys} : ${value === 'ipv4 . port' ? 'ipv4_addr' : 'ipv6_addr'} . inet_service`;
 }
 
-function elementText(set: SetDeclaration, { key, value }: Element): string {
+function elementText(set: SetDeclaration, { key, value, expires }: Element): string {
   const text = keyText(key.map((part, index) => (set.key[index] === 'ifname' ? JSON.stringify(part) : part)));
+  if (expires !== undefined)
+    return `${text} timeout ${Math.max(1, Math.ceil((expires - Date.now()) / 1000))}s`;
   return value === undefined ? text : `${text} : ${valueText(value)}`;
 }
 
 function matchText(match: Match): string {
   if ('fields' in match) return `${fieldsText(match.fields)} ${match.op === 'in' ? '' : '!= '}@${match.set}`;
+  if (match.op === 'range') return `${FIELDS[match.field]} ${match.values.join('-')}`;
   const quoted = match.field === 'iifname' || match.field === 'oifname';
   const value = match.values.map((text) => (quoted ? JSON.stringify(text) : text)).join(',');
   return `${FIELDS[match.field]} ${match.op === '==' ? '' : '!= '}${value}`;

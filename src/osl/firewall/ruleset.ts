@@ -3,7 +3,7 @@ import { compile, layoutOf, layoutParts } from './compile.ts';
 import { compatible, operations } from './diff.ts';
 import type { FirewallChange, Intent, Owner } from './firewall.ts';
 import type { Layout } from './layout.ts';
-import type { Table } from './model.ts';
+import { isOver, type Table } from './model.ts';
 import { type FoundPart, foundPart, type Part, type Parts, same, tableOf } from './part.ts';
 import type { Operation, Transaction } from './transaction.ts';
 
@@ -58,7 +58,12 @@ export class Ruleset {
 
   /** The whole table that should hold; `undefined` when nothing should. */
   table(): Table | undefined {
-    return tableOf(this.#table, [...this.#claims.values()].flatMap(first));
+    return tableOf(
+      this.#table,
+      [...this.#claims.values()]
+        .flatMap(first)
+        .filter((part) => part.kind !== 'element' || !isOver(part.element)),
+    );
   }
 
   /** Takes the kernel's word for what it holds, in place of what the changes so far should have made. */
@@ -163,11 +168,19 @@ function first(claims: readonly Claim[]): Part[] {
   return claims.slice(0, 1).map(({ part }) => part);
 }
 
-function pick<P>(paths: Iterable<string>, at: (path: string) => P | undefined): Map<string, P> {
+/** What has ended by itself is in the kernel no more, and need not come into it. */
+function hasEnded(part: FoundPart | Part): boolean {
+  return part.kind === 'element' && isOver(part.element);
+}
+
+function pick<P extends FoundPart | Part>(
+  paths: Iterable<string>,
+  at: (path: string) => P | undefined,
+): Map<string, P> {
   const picked = new Map<string, P>();
   for (const path of paths) {
     const part = at(path);
-    if (part !== undefined) picked.set(path, part);
+    if (part !== undefined && !hasEnded(part)) picked.set(path, part);
   }
   return picked;
 }

@@ -5,11 +5,12 @@
 import { type Address, contains, FAMILIES, formatAddress, type Prefix, parsePrefix } from '../../ip.ts';
 import type { Intent, NetworkIntent } from './firewall.ts';
 import { PROTOCOL_NUMBERS } from './model.ts';
+import { deniedBy } from './policyjudge.ts';
 
 /** A tracked connection, as begun and as its answers come. */
 export interface Flow {
   readonly original: FlowEnds;
-  readonly reply: Pick<FlowEnds, 'source' | 'destination'>;
+  readonly reply: Pick<FlowEnds, 'source' | 'destination'> & { readonly sourcePort?: number | undefined };
 }
 
 interface FlowEnds {
@@ -35,11 +36,13 @@ interface Guarded {
 export function trespassOf(intents: readonly Intent[]): (flow: Flow) => boolean {
   const guarded = intents.flatMap((intent) => (intent.kind === 'network' ? guardedSubnets(intent) : []));
   const published = publishedPorts(intents);
+  const isDenied = deniedBy(intents);
   return ({ original, reply }) => {
     const { source, destination } = original;
     if (source === undefined || destination === undefined) return false;
     const translated = !isSame(reply.source, destination);
     const hidden = !isSame(reply.destination, source);
+    if (isDenied({ ...original, source, destination: reply.source, port: reply.sourcePort })) return true;
     if (!translated && isPublished(published, original)) return true;
     return guarded.some(({ subnet, entry, exit }) => {
       const from = contains(subnet, source);

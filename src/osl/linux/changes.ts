@@ -13,7 +13,7 @@ import type {
 } from '../osl.ts';
 import { newVethIndexes, type VethIndexes } from './indexes.ts';
 import { encodeAddress, RTM_DELADDR, RTM_NEWADDR } from './netlink/address.ts';
-import { type BridgeVlan, encodeBridgeVlan } from './netlink/bridge.ts';
+import { type BridgeVlan, encodeBridgeVlan, encodeFilterBridged } from './netlink/bridge.ts';
 import {
   encodeHairpin,
   encodeNewLink,
@@ -234,7 +234,7 @@ function bridgeVlanMessage({ index, master }: KnownLink, vlan: BridgeVlan, type:
 }
 
 function planSet(change: SetLink, at: string): Plan {
-  const { name, master, rename, hairpin } = change;
+  const { name, master, rename, hairpin, filterBridged } = change;
   requireLinkName(name, `${at}.name`);
   if (rename !== undefined) requireLinkName(rename, `${at}.rename`);
   if (typeof master === 'string') requireLinkName(master, `${at}.master`);
@@ -254,6 +254,8 @@ function planSet(change: SetLink, at: string): Plan {
       const bridge = typeof master === 'string' ? find(master).index : master === null ? 0 : undefined;
       const given = { ...own, name: rename, master: bridge, alias: change.alias };
       const messages = [setLink(index, { ...given, namespaceFd: resolved.namespaceFd })];
+      if (filterBridged !== undefined)
+        messages.push({ type: RTM_NEWLINK, flags: 0, payload: encodeFilterBridged(index, filterBridged) });
       if (hairpin === undefined) return messages;
       const port = { type: RTM_SETLINK, flags: 0, payload: encodeHairpin(index, hairpin) };
       return moves ? [port, ...messages] : [...messages, port];

@@ -3,6 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { Family } from '../../ip.ts';
 import { kernelError } from '../errno.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
+import type { GuardedFirewall } from '../firewall/guarded.ts';
+import { createLayeredFirewall } from '../firewall/layered.ts';
 import type {
   Bandwidth,
   Change,
@@ -213,8 +215,7 @@ export class LinuxNamespace implements Namespace {
   }
 
   async firewall(options: FirewallOptions): Promise<Firewall> {
-    const open = options.engine === 'iptables' ? openIptables : openNftables;
-    const rules = await open(this.#handle.fd, options);
+    const rules = await this.#rules(options);
     if (options.engine === 'none') return rules;
     try {
       const wanted = options.firewalld ?? (this.#isHost ? 'auto' : 'off');
@@ -222,6 +223,19 @@ export class LinuxNamespace implements Namespace {
       return firewalld ? new ZonedFirewall(rules, firewalld) : rules;
     } catch (error) {
       await rules.close();
+      throw error;
+    }
+  }
+
+  async #rules(options: FirewallOptions): Promise<GuardedFirewall> {
+    const { fd } = this.#handle;
+    if (options.engine !== 'iptables') return openNftables(fd, options);
+    // Both are begun at once: the descriptor may be closed meanwhile.
+    const policies = openNftables(fd, { ...options, engine: 'nftables', table: `${options.table}-policy` });
+    try {
+      return createLayeredFirewall(await openIptables(fd, options), await policies);
+    } catch (error) {
+      await (await policies).close();
       throw error;
     }
   }

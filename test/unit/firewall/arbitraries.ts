@@ -5,6 +5,8 @@ import type {
   FirewallChange,
   Intent,
   NetworkIntent,
+  PolicyPeer,
+  PolicyPortIntent,
 } from '../../../src/osl/firewall/firewall.ts';
 import { endpoint, family, network, port, resolver } from './intents.ts';
 
@@ -58,10 +60,53 @@ function endpointIntent(index: number): fc.Arbitrary<EndpointIntent> {
   return fc.array(one, { maxLength: 6 }).map((ports) => endpoint(`e${index}`, ...ports));
 }
 
+/** What a network's policy lets in or out by sets that its members are in. */
+function policyIntent(index: number): fc.Arbitrary<Intent> {
+  const peer = fc.constantFrom<PolicyPeer>(
+    { kind: 'members', set: 'red' },
+    { kind: 'members', set: 'blue' },
+    { kind: 'prefix', prefix: '198.51.100.0/24' },
+    { kind: 'prefix', prefix: '2001:db8::7' },
+    { kind: 'outside' },
+    { kind: 'host' },
+  );
+  const peers = fc.option(fc.array(peer, { minLength: 1, maxLength: 3 }), { nil: undefined });
+  const port = fc.constantFrom<PolicyPortIntent>(
+    { protocol: 'tcp', first: 80 },
+    { protocol: 'udp', first: 1000, last: 2000 },
+    { protocol: 'sctp' },
+    { protocol: 'icmp' },
+  );
+  const rule = fc.record({
+    action: fc.constantFrom('allow' as const, 'deny' as const),
+    comment: fc.constantFrom('one', 'another'),
+    from: peers,
+    to: peers,
+    ports: fc.option(fc.array(port, { minLength: 1, maxLength: 2 }), { nil: undefined }),
+  });
+  return fc
+    .array(rule, { maxLength: 3 })
+    .map((rules) => ({ kind: 'policy', id: `n${index}`, bridge: `br-${index}`, rules }));
+}
+
+function memberIntent(index: number): fc.Arbitrary<Intent> {
+  const network = index % NETWORKS;
+  return fc.subarray(['red', 'blue']).map((sets) => ({
+    kind: 'member',
+    id: `e${index}`,
+    network: `n${network}`,
+    bridge: `br-${network}`,
+    addresses: [`10.${network}.0.${index + 2}`, `fd00:${network}::${index + 2}`],
+    sets,
+  }));
+}
+
 const anyIntent: fc.Arbitrary<Intent> = fc.oneof(
   fc.nat(NETWORKS - 1).chain(networkIntent),
   fc.nat(ENDPOINTS - 1).chain(endpointIntent),
   fc.constant(resolver),
+  fc.nat(NETWORKS - 1).chain(policyIntent),
+  fc.nat(ENDPOINTS - 1).chain(memberIntent),
 );
 
 /** Sets and removals of owners that come again and again. */

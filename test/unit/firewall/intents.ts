@@ -3,6 +3,7 @@ import type {
   EndpointIntent,
   FamilyIntent,
   Intent,
+  MemberIntent,
   NetworkIntent,
   PublishedPort,
   ResolverIntent,
@@ -29,6 +30,11 @@ export function port(over: Partial<PublishedPort> = {}): PublishedPort {
 
 export function endpoint(id: string, ...ports: readonly PublishedPort[]): EndpointIntent {
   return { kind: 'endpoint', id, network: 'a', bridge: 'br-a', ports };
+}
+
+/** An endpoint that is in the set of its own name. */
+export function member(id: string, ...addresses: readonly string[]): MemberIntent {
+  return { kind: 'member', id, network: 'a', bridge: 'br-a', addresses, sets: [id] };
 }
 
 export const resolver: ResolverIntent = {
@@ -89,6 +95,49 @@ export const SCENES: Readonly<Record<string, readonly Intent[]>> = {
       port({ hostPort: undefined }),
       port({ hostPort: undefined, hostAddress: '::', address: 'fd00:9::2' }),
     ),
+  ],
+  policy: [
+    network(),
+    {
+      kind: 'policy',
+      id: 'a',
+      bridge: 'br-a',
+      rules: [
+        {
+          action: 'allow',
+          comment: 'policy[0] allow from app=web to app=db by tcp 5432, icmp',
+          from: [{ kind: 'members', set: 'web' }],
+          to: [{ kind: 'members', set: 'db' }],
+          ports: [{ protocol: 'tcp', first: 5432 }, { protocol: 'icmp' }],
+        },
+        {
+          action: 'allow',
+          comment: 'policy[1] allow from all to *.example or 198.51.100.0/24 by tcp 8000-8999',
+          from: undefined,
+          to: [
+            { kind: 'names', set: 'example' },
+            { kind: 'prefix', prefix: '198.51.100.0/24' },
+          ],
+          ports: [{ protocol: 'tcp', first: 8000, last: 8999 }],
+        },
+        {
+          action: 'allow',
+          comment: 'policy[2] allow from host to all',
+          from: [{ kind: 'host' }],
+          to: undefined,
+          ports: undefined,
+        },
+        {
+          action: 'deny',
+          comment: 'policy[3] deny from all to all',
+          from: undefined,
+          to: undefined,
+          ports: undefined,
+        },
+      ],
+    },
+    member('web', '10.9.0.2', 'fd00:9::2'),
+    member('db', '10.9.0.3', 'fd00:9::3'),
   ],
   resolver: [resolver],
   'resolver-ipv6': [{ ...resolver, address: '::1' }],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { FirewallChange } from '../../../src/osl/firewall/firewall.ts';
+import type { FirewallChange, Intent } from '../../../src/osl/firewall/firewall.ts';
 import { createIptablesFirewall } from '../../../src/osl/firewall/iptables/engine.ts';
 import { after, change, intents } from './arbitraries.ts';
 import { TABLE } from './golden.ts';
@@ -12,7 +12,7 @@ const options = { engine: 'iptables', table: TABLE } as const;
 const web = (number: number): FirewallChange => ({
   set: endpoint(`e${number}`, port({ hostPort: 8000 + number, address: `10.9.0.${number}` })),
 });
-const removed = (kind: 'network' | 'endpoint' | 'resolver', id: string): FirewallChange => ({
+const removed = (kind: Intent['kind'], id: string): FirewallChange => ({
   remove: { kind, id },
 });
 

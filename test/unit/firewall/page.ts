@@ -69,6 +69,10 @@ const WHY: Readonly<Record<string, readonly [title: string, why: string]>> = {
     'Endpoint with opened ports, in a routed network',
     'Without a host port nothing is translated: the port of the container is opened as it is.',
   ],
+  policy: [
+    'Network with a policy, and two of its endpoints',
+    'A policy only ever refuses, in chains of its own before those that protect: what it lets pass is judged there all the same. Who an endpoint is, and what names stand for, are elements of sets, so that neither a packet nor a join costs more on a full network. With the engine iptables these chains are in a table of nf_tables too, `libnetwork-<instance>-policy`, as iptables alone has no sets.',
+  ],
   resolver: [
     'Resolver, in the namespace of a sandbox',
     'DNS to port 53 goes to the free ports that the resolver has found, so that the container may use port 53 itself; answers find back by connection tracking.',

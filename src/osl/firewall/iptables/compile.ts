@@ -5,8 +5,8 @@
  */
 import { invalid } from '../../../errors.ts';
 import { FAMILIES, type Family, familyOf } from '../../../ip.ts';
-import { canonical, canonicalPrefix } from '../compile.ts';
 import type { EndpointIntent, Intent, NetworkIntent, PublishedPort, ResolverIntent } from '../firewall.ts';
+import { canonical, canonicalPrefix } from '../names.ts';
 import {
   type ChainKey,
   OWN_CHAINS,
@@ -35,8 +35,11 @@ export function compileIptables(intents: readonly Intent[], options: CompileOpti
       const rules = new Rules(options.stamp);
       const networks = new Map<string, NetworkIntent>();
       for (const intent of intents) if (intent.kind === 'network') networks.set(intent.id, intent);
-      if (options.chains || intents.some(({ kind }) => kind !== 'resolver')) addLayout(rules, family);
+      if (options.chains || intents.some(({ kind }) => kind === 'network' || kind === 'endpoint'))
+        addLayout(rules, family);
       for (const intent of intents) {
+        // Policies are judged by nf_tables, beside this engine (`layered.ts`).
+        if (intent.kind === 'policy' || intent.kind === 'member' || intent.kind === 'allowed') continue;
         rules.owner = `${intent.kind} ${intent.id}`;
         if (intent.kind === 'resolver') addResolver(rules, family, intent);
         else refuseWildcard(intent.bridge);

@@ -10,6 +10,8 @@ const IFLA_BR_FORWARD_DELAY = 1;
 const IFLA_BR_STP_STATE = 5;
 const IFLA_BR_VLAN_FILTERING = 7;
 const IFLA_BR_MCAST_SNOOPING = 23;
+const IFLA_BR_NF_CALL_IPTABLES = 36;
+const IFLA_BR_NF_CALL_IP6TABLES = 37;
 const IFLA_BRIDGE_FLAGS = 0;
 const IFLA_BRIDGE_VLAN_INFO = 2;
 const BRIDGE_FLAGS_MASTER = 1;
@@ -84,6 +86,19 @@ const OPTIONS: ReadonlySet<number> = new Set([
   IFLA_BR_VLAN_FILTERING,
   IFLA_BR_MCAST_SNOOPING,
 ]);
+
+/** The payload of RTM_NEWLINK that has a bridge show the packet filter what passes from port to port, or not. */
+export function encodeFilterBridged(index: number, on: boolean): Buffer {
+  const writer = new Writer(64);
+  writer.u8(0).u8(0).u16(0).u32(index).u32(0).u32(0);
+  writer.nest(IFLA_LINKINFO, (info) => {
+    info.attrString(IFLA_INFO_KIND, 'bridge');
+    info.nest(IFLA_INFO_DATA, (data) => {
+      for (const type of [IFLA_BR_NF_CALL_IPTABLES, IFLA_BR_NF_CALL_IP6TABLES]) data.attrU8(type, Number(on));
+    });
+  });
+  return writer.finish();
+}
 
 /** VLANs that a bridge port carries, from `id` to `end`. */
 export interface BridgeVlan {

@@ -44,10 +44,11 @@ export const NFTA_SET = {
   ID: 10,
   USERDATA: 13,
 } as const;
-export const NFTA_SET_ELEM = { KEY: 1, DATA: 2 } as const;
+export const NFTA_SET_ELEM = { KEY: 1, DATA: 2, TIMEOUT: 4, EXPIRATION: 5 } as const;
 export const NFTA_SET_ELEM_LIST = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const;
 export const NFT_SET_ANONYMOUS = 1;
 export const NFT_SET_MAP = 8;
+export const NFT_SET_TIMEOUT = 0x10;
 
 export const NFTA_DATA = { VALUE: 1, VERDICT: 2 } as const;
 export const NFTA_VERDICT = { CODE: 1, CHAIN: 2 } as const;
@@ -71,10 +72,11 @@ export const NFTA_CT = { DREG: 1, KEY: 2 } as const;
 export const NFT_CT = { STATE: 0, STATUS: 2 } as const;
 export const NFTA_FIB = { DREG: 1, RESULT: 2, FLAGS: 3 } as const;
 export const NFT_FIB_RESULT_ADDRTYPE = 3;
+export const NFTA_FIB_F_SADDR = 1;
 export const NFTA_FIB_F_DADDR = 2;
 export const NFTA_BITWISE = { SREG: 1, DREG: 2, LEN: 3, MASK: 4, XOR: 5 } as const;
 export const NFTA_CMP = { SREG: 1, OP: 2, DATA: 3 } as const;
-export const NFT_CMP = { '==': 0, '!=': 1 } as const;
+export const NFT_CMP = { '==': 0, '!=': 1, '<=': 3, '>=': 5 } as const;
 export const NFTA_LOOKUP = { SET: 1, SREG: 2, DREG: 3, FLAGS: 5 } as const;
 export const NFT_LOOKUP_F_INV = 1;
 export const NFTA_IMMEDIATE = { DREG: 1, DATA: 2 } as const;
@@ -87,7 +89,7 @@ export const NFT_REG_VERDICT = 0;
 export const NFT_REG32_00 = 8;
 
 /** Bits of `ct state` (IP_CT_* as bits) and of `ct status` (IPS_*). */
-export const CT_BITS = { established: 2, related: 4, dnat: 32 } as const;
+export const CT_BITS = { established: 2, related: 4, untracked: 64, dnat: 32 } as const;
 /** linux/rtnetlink.h: RTN_* */
 export const ADDRESS_TYPES: Readonly<Record<string, number>> = { unicast: 1, local: 2, broadcast: 3 };
 /** linux/netfilter.h: NF_INET_* */

@@ -54,14 +54,18 @@ export function decodeRule(payload: Buffer): { chain: string; rule: FoundRule } 
 /** A set without its elements; `undefined` for the unnamed ones, which live and die with a rule. */
 export function decodeSet(payload: Buffer): SetDeclaration | undefined {
   const attributes = attributesOf(payload);
-  const flags = number(attributes, nft.NFTA_SET.FLAGS);
-  if (flags & nft.NFT_SET_ANONYMOUS) return undefined;
+  const allFlags = number(attributes, nft.NFTA_SET.FLAGS);
+  if (allFlags & nft.NFT_SET_ANONYMOUS) return undefined;
+  const timeouts = (allFlags & nft.NFT_SET_TIMEOUT) !== 0;
+  const flags = allFlags & ~nft.NFT_SET_TIMEOUT;
   const name = text(attributes, nft.NFTA_SET.NAME);
   const known = flags === 0 || flags === nft.NFT_SET_MAP;
   const key = typesOf(number(attributes, nft.NFTA_SET.KEY_TYPE));
   const value = flags === 0 ? 'none' : decodeValueType(number(attributes, nft.NFTA_SET.DATA_TYPE));
   // A set of a kind that we never make has no key here: it equals none of ours, and its name deletes it.
-  return known && key && value ? { name, key, value } : { name, key: [], value: 'none' };
+  return known && key && value
+    ? { name, key, value, ...(timeouts && { timeouts }) }
+    : { name, key: [], value: 'none' };
 }
 
 function decodeValueType(type: number): SetDeclaration['value'] | undefined {
@@ -82,6 +86,8 @@ export function decodeElements(payload: Buffer, set: SetDeclaration): Element[] 
 function decodeElement(attributes: Attributes, set: SetDeclaration): Element {
   const key = decodeValue(set.key, data(attributes.get(nft.NFTA_SET_ELEM.KEY), nft.NFTA_DATA.VALUE));
   const value = attributes.get(nft.NFTA_SET_ELEM.DATA);
+  const expiration = attributes.get(nft.NFTA_SET_ELEM.EXPIRATION);
+  if (expiration?.length === 8) return { key, expires: Date.now() + Number(expiration.readBigUInt64BE()) };
   if (set.value === 'none') return { key };
   if (set.value === 'verdict') return { key, value: decodeVerdict(data(value, nft.NFTA_DATA.VERDICT)) };
   const [address = '', port = ''] = decodeValue(valueTypes(set.value), data(value, nft.NFTA_DATA.VALUE));

@@ -122,11 +122,19 @@ export function valueTypes(value: SetDeclaration['value']): KeyType[] {
   return value === 'ipv4 . port' ? ['ipv4', 'port'] : value === 'ipv6 . port' ? ['ipv6', 'port'] : [];
 }
 
-function writeSet(writer: NftWriter, table: string, { name, key, value }: SetDeclaration, id: number): void {
+function writeSet(
+  writer: NftWriter,
+  table: string,
+  { name, key, value, timeouts }: SetDeclaration,
+  id: number,
+): void {
   writer
     .attrString(nft.NFTA_SET.TABLE, table)
     .attrString(nft.NFTA_SET.NAME, name)
-    .attrU32BE(nft.NFTA_SET.FLAGS, value === 'none' ? 0 : nft.NFT_SET_MAP)
+    .attrU32BE(
+      nft.NFTA_SET.FLAGS,
+      (value === 'none' ? 0 : nft.NFT_SET_MAP) | (timeouts ? nft.NFT_SET_TIMEOUT : 0),
+    )
     .attrU32BE(nft.NFTA_SET.KEY_TYPE, typeNumber(key))
     .attrU32BE(nft.NFTA_SET.KEY_LEN, sizeOf(key))
     .attrU32BE(nft.NFTA_SET.ID, id);
@@ -149,14 +157,21 @@ function writeElements(
     .attrString(nft.NFTA_SET_ELEM_LIST.TABLE, table)
     .attrString(nft.NFTA_SET_ELEM_LIST.SET, set.name)
     .group(nft.NFTA_SET_ELEM_LIST.ELEMENTS, (list) => {
-      for (const { key, value } of elements)
+      for (const { key, value, expires } of elements)
         list.group(nft.NFTA_LIST_ELEM, (element) => {
           element.data(nft.NFTA_SET_ELEM.KEY, encodeValue(set.key, key));
+          if (withValues && expires !== undefined)
+            element.attrU64BE(nft.NFTA_SET_ELEM.TIMEOUT, left(expires));
           if (!withValues || value === undefined) return;
           if ('kind' in value) element.verdict(nft.NFTA_SET_ELEM.DATA, value);
           else element.data(nft.NFTA_SET_ELEM.DATA, encodeValue(valueTypes(set.value), value));
         });
     });
+}
+
+/** Milliseconds from now, one at least: 0 would be for ever. */
+function left(expires: number): bigint {
+  return BigInt(Math.max(1, Math.round(expires - Date.now())));
 }
 
 function portions(elements: readonly Element[]): (readonly Element[])[] {

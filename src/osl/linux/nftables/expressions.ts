@@ -45,6 +45,16 @@ const connection = (key: number): Load => ({
   fill: (data, register) => data.attrU32BE(nft.NFTA_CT.DREG, register).attrU32BE(nft.NFTA_CT.KEY, key),
 });
 
+const addressType = (end: number): Load => ({
+  expression: 'fib',
+  size: 4,
+  fill: (data, register) =>
+    data
+      .attrU32BE(nft.NFTA_FIB.DREG, register)
+      .attrU32BE(nft.NFTA_FIB.RESULT, nft.NFT_FIB_RESULT_ADDRTYPE)
+      .attrU32BE(nft.NFTA_FIB.FLAGS, end),
+});
+
 /** Where a header has its addresses (RFC 791, RFC 8200). */
 const ADDRESSES = {
   'ip saddr': { family: 'ipv4', offset: 12, size: 4 },
@@ -67,15 +77,8 @@ const LOADS: Readonly<Record<Field | ConnectionField, Load>> = {
   'ip6 daddr': address('ip6 daddr'),
   l4proto: meta(nft.NFT_META.L4PROTO, 1),
   dport: payload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
-  'fib daddr type': {
-    expression: 'fib',
-    size: 4,
-    fill: (data, register) =>
-      data
-        .attrU32BE(nft.NFTA_FIB.DREG, register)
-        .attrU32BE(nft.NFTA_FIB.RESULT, nft.NFT_FIB_RESULT_ADDRTYPE)
-        .attrU32BE(nft.NFTA_FIB.FLAGS, nft.NFTA_FIB_F_DADDR),
-  },
+  'fib daddr type': addressType(nft.NFTA_FIB_F_DADDR),
+  'fib saddr type': addressType(nft.NFTA_FIB_F_SADDR),
   'ct state': connection(nft.NFT_CT.STATE),
   'ct status': connection(nft.NFT_CT.STATUS),
 };
@@ -100,7 +103,8 @@ class ExpressionWriter {
         match.field,
         match.values.reduce((mask, bit) => mask | nft.CT_BITS[bit], 0),
       );
-    } else this.#compareField(match.field, match.op, match.values[0]);
+    } else if (match.op === 'range') this.#range(match.field, match.values);
+    else this.#compareField(match.field, match.op, match.values[0]);
   }
 
   action(action: Action): void {
@@ -144,6 +148,12 @@ class ExpressionWriter {
     if (field === 'nfproto' && op === '==') this.#family = text === 'ipv4' ? 'ipv4' : 'ipv6';
   }
 
+  #range(field: Field, [first, last]: readonly [string, string]): void {
+    this.#load(LOADS[field], FIRST);
+    this.#compare('>=', encodeOperand(field, first).value);
+    this.#compare('<=', encodeOperand(field, last).value);
+  }
+
   #bits(field: ConnectionField, mask: number): void {
     this.#load(LOADS[field], FIRST);
     this.#mask(hostOrder(mask));
@@ -161,7 +171,7 @@ class ExpressionWriter {
     );
   }
 
-  #compare(op: '==' | '!=', value: Uint8Array): void {
+  #compare(op: keyof typeof nft.NFT_CMP, value: Uint8Array): void {
     this.#add('cmp', (data) =>
       data
         .attrU32BE(nft.NFTA_CMP.SREG, FIRST)
@@ -226,6 +236,7 @@ function encodeOperand(field: Field, text: string): { value: Uint8Array; mask?: 
     case 'dport':
       return { value: Uint8Array.of(Number(text) >> 8, Number(text) & 0xff) };
     case 'fib daddr type':
+    case 'fib saddr type':
       return { value: hostOrder(nft.ADDRESS_TYPES[text] ?? 0) };
     default:
       return encodePrefix(text);

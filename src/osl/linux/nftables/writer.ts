@@ -19,6 +19,12 @@ export class NftWriter extends Writer {
     return this.attrBytes(type, bytes);
   }
 
+  attrU64BE(type: number, value: bigint): this {
+    const bytes = Buffer.allocUnsafe(8);
+    bytes.writeBigUInt64BE(value);
+    return this.attrBytes(type, bytes);
+  }
+
   /** An attribute of attributes. */
   group(type: number, fill: (writer: this) => void): this {
     return this.nest(type, fill, true);
