@@ -1,4 +1,5 @@
-import { Core, type CoreParts } from './core.ts';
+import { Core, type CoreParts, driverNetwork } from './core.ts';
+import type { NamedAddress } from './driverapi/driver.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EventName, Listener } from './events.ts';
 import { followHostServers } from './hostservers.ts';
@@ -122,6 +123,17 @@ export class NetworkController implements AsyncDisposable {
     if (this.#core.closed) return this.#core.operate('reconcile', () => reconcile(this.#core, options));
     const alone = () => this.#core.gate.alone(() => reconcile(this.#core, options));
     return this.#core.telemetry.measure('reconcile', alone);
+  }
+
+  /** Has a network's policy let an allowed name's addresses pass, before a client learns of them. */
+  protected async allowAddresses(
+    networkId: string,
+    name: string,
+    addresses: readonly NamedAddress[],
+  ): Promise<void> {
+    const record = this.#core.networks.get(networkId as NetworkId)?.record;
+    if (record?.policy === undefined || record.policy.length === 0) return;
+    await this.#core.driver(record.driver).allowAddresses?.(driverNetwork(record), name, addresses);
   }
 
   /** How a container runtime's configuration names the hook that sets a sandbox's key. See `runtimeHook`. */

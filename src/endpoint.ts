@@ -261,9 +261,7 @@ async function deleteEndpoint(
       throw new LibnetworkError(
         'FORBIDDEN',
         `${label} is joined to a sandbox: leave first, or delete with force`,
-        {
-          holder: `sandbox ${record.join.sandboxId}`,
-        },
+        { holder: `sandbox ${record.join.sandboxId}` },
       );
     }
     await core.save(entry, { ...record, state: 'deleting' });

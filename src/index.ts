@@ -19,6 +19,7 @@ import { type ControllerOptions, parseOptions } from './options.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Osl } from './osl/osl.ts';
 import { Plugins } from './plugin/plugins.ts';
+import type { OnAllowed } from './resolver/allowed.ts';
 import { NameTable } from './resolver/names.ts';
 import { type NameServers, type NameServersOptions, nameServersHere } from './resolver/servers.ts';
 import { NameServerThread } from './resolver/threadservers.ts';
@@ -33,11 +34,13 @@ export class NetworkController extends CoreController {
    */
   static async open(options: ControllerOptions = {}): Promise<NetworkController> {
     const opened: (() => Promise<void>)[] = [];
-    const { parts, start, plugins } = await assemble(options, opened).catch(async (error: unknown) => {
+    const assembled = assemble(options, opened);
+    const { parts, start, plugins, allowances } = await assembled.catch(async (error: unknown) => {
       for (const close of opened.reverse()) await close();
       throw error;
     });
     const controller = new NetworkController(parts);
+    allowances.tell = (id, name, addresses) => controller.allowAddresses(id, name, addresses);
     try {
       await plugins.whileStarting(() => controller.start(start));
     } catch (error) {
@@ -56,7 +59,7 @@ export class NetworkController extends CoreController {
 async function assemble(
   options: ControllerOptions,
   opened: (() => Promise<void>)[],
-): Promise<{ parts: ControllerParts; start: StartOptions; plugins: Plugins }> {
+): Promise<{ parts: ControllerParts; start: StartOptions; plugins: Plugins; allowances: Allowances }> {
   const {
     osl: givenOsl,
     store: givenStore,
@@ -86,7 +89,9 @@ async function assemble(
   const osl = givenOsl ?? own(linuxOsl({ logger }));
   const firewall = own(await osl.host.firewall({ engine, table: `libnetwork-${instance}` }));
   const names = new NameTable();
-  const nameServers = own(makeNameServers(worker, osl, { names, limits, logger }));
+  const allowances: Allowances = { tell: undefined };
+  const onAllowed: OnAllowed = async (...told) => await allowances.tell?.(...told);
+  const nameServers = own(makeNameServers(worker, osl, { names, limits, logger, onAllowed }));
   const drivers = await makeDrivers({ osl, firewall, instance, logger }, more);
   const ipam = createIpam({ store, globalStore, defaultAddressPools });
   const plugins = new Plugins(pluginSettings, logger);
@@ -106,7 +111,12 @@ async function assemble(
     plugins: pluginParts(plugins, logger),
     close: [...opened].reverse(),
   };
-  return { parts, start: { activeSandboxes, predefined, runtimeHook }, plugins };
+  return { parts, start: { activeSandboxes, predefined, runtimeHook }, plugins, allowances };
+}
+
+/** The name servers are there before the controller that they tell of allowed names. */
+interface Allowances {
+  tell: OnAllowed | undefined;
 }
 
 /** Records of a network must outlive the process only where a directory is given. */
