@@ -133,7 +133,10 @@ export async function moveLinkBack(
   if (join?.movedFrom === undefined || !namespace || namespace === core.osl.host) return;
   const { movedFrom, interfaceName: name } = join;
   if ((await namespace.link(name)) === undefined) return;
-  await namespace.apply([{ op: 'setLink', name, up: false, rename: movedFrom }]);
+  await namespace.apply([
+    { op: 'setLink', name, up: false },
+    { op: 'setLink', name, rename: movedFrom },
+  ]);
   await namespace.apply([{ op: 'setLink', name: movedFrom, namespace: core.osl.host }]);
 }
 

@@ -1,5 +1,5 @@
 /** A Docker plugin that writes down what it is asked, and answers as a test says. It knows nothing of this package. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -89,7 +89,11 @@ export class RecordingPlugin {
     for (const socket of this.#sockets) socket.destroy();
     const server = this.#server;
     this.#server = undefined;
-    await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+    if (server === undefined) return;
+    // Node takes the file away from under its own name only.
+    renameSync(this.path, `${this.path}.dead`);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    renameSync(`${this.path}.dead`, this.path);
   }
 
   async stop(): Promise<void> {
