@@ -1,6 +1,13 @@
 /** The state that the controller and its objects share, and the one place that writes records. */
 import type { Datastore } from './datastore/datastore.ts';
-import type { Driver, DriverEndpoint, DriverNetwork, EndpointPlace, Logger } from './driverapi/driver.ts';
+import type {
+  Driver,
+  DriverEndpoint,
+  DriverNetwork,
+  EndpointPlace,
+  JoinedAt,
+  Logger,
+} from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { Events } from './events.ts';
@@ -244,4 +251,10 @@ export function driverEndpoint(record: EndpointRecord): DriverEndpoint {
 
 export function placeOf(entry: EndpointEntry): EndpointPlace {
   return { network: driverNetwork(entry.network.record), endpoint: driverEndpoint(entry.record) };
+}
+
+/** Where an endpoint's interface is, as long as its sandbox's namespace is open. */
+export function joinedAt(core: Core, { join }: EndpointRecord): JoinedAt | undefined {
+  const namespace = join && core.sandboxes.get(join.sandboxId)?.namespace;
+  return namespace && { namespace, interfaceName: join.interfaceName };
 }

@@ -16,6 +16,9 @@ import type { Change } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 
+/** A driver's gateways that stand for a default route without a next hop. */
+const ON_LINK: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
 export const NO_FAMILY = { ipv4: false, ipv6: false } as const;
 
 /** Which endpoints give a sandbox's default routes now. */
@@ -54,7 +57,9 @@ function gives(join: JoinRecord, family: Family): boolean {
 export function defaultRoute(record: EndpointRecord, family: Family): Change[] {
   const gateway = record.join && gatewayOf(record.join, family);
   if (record.join === undefined || gateway === undefined) return [];
-  return [{ op: 'replaceRoute', destination: 'default', family, gateway, link: record.join.interfaceName }];
+  const route = { op: 'replaceRoute', destination: 'default', family } as const;
+  const link = record.join.interfaceName;
+  return [ON_LINK.has(gateway) ? { ...route, link, scope: 'link' } : { ...route, link, gateway }];
 }
 
 /** Gives the default routes to the endpoints that have them now. A route goes by itself with its link. */

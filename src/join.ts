@@ -1,6 +1,6 @@
 /** Joining: where a network, an endpoint and a sandbox meet. */
 import { announce } from './announce.ts';
-import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
+import { type Core, driverEndpoint, driverNetwork, joinedAt, placeOf } from './core.ts';
 import {
   bindingsOf,
   defaultRoute,
@@ -127,7 +127,7 @@ export async function detachToPending(
   });
   forgetNames(core, entry, sandbox);
   await publish(driver, entry, NO_FAMILY);
-  await driver.leave(place);
+  await driver.leave(place, { at: joinedAt(core, entry.record) });
   await moveLinkBack(core, join, sandbox.namespace);
 }
 
@@ -150,7 +150,7 @@ export async function attach(
     undo.push('forget the join', async () => sandbox.endpoints.delete(record.id));
     sandbox.endpoints.set(record.id, entry);
   }
-  undo.push('remove the link', () => driver.leave(placeOf(entry)));
+  undo.push('remove the link', () => driver.leave(placeOf(entry), { at: joinedAt(core, entry.record) }));
   const network = driverNetwork(entry.network.record);
   const endpoint = driverEndpoint(entry.record);
   const result = await driver.join(

@@ -1,5 +1,5 @@
 /** Leaving: the way back of `join.ts`. Every step may be repeated after a failure. */
-import { type Core, placeOf } from './core.ts';
+import { type Core, joinedAt, placeOf } from './core.ts';
 import { gatewaysOf, NO_FAMILY, publish, republish, setDefaultRoutes } from './defaultroutes.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
@@ -98,7 +98,7 @@ export async function detach(
       () =>
         together('take the link and the ports away', [
           publish(driver, entry, NO_FAMILY),
-          driver.leave(placeOf(entry)),
+          driver.leave(placeOf(entry), { at: joinedAt(core, record) }),
         ]),
       () => moveLinkBack(core, record.join, sandbox?.namespace),
       async () => {

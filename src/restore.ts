@@ -1,5 +1,5 @@
 /** Start: records become objects again, half-done operations are finished or undone, the dead are cleaned up. */
-import { type Core, driverNetwork, placeOf } from './core.ts';
+import { type Core, driverNetwork, joinedAt, placeOf } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
 import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
@@ -75,6 +75,7 @@ export function driverState(core: Core, driver: string, active?: ReadonlySet<str
       [...network.endpoints.values()].map((entry) => ({
         ...placeOf(entry),
         joined: staysJoined(core, entry, active),
+        at: joinedAt(core, entry.record),
       })),
     ),
   };

@@ -189,7 +189,7 @@ export interface JoinRequest {
 
 export interface JoinResult {
   readonly link: JoinedLink;
-  /** The next hop of a default route through this endpoint. */
+  /** The next hop of a default route through this endpoint; `0.0.0.0` and `::`: everything is on the link. */
   readonly gateway4?: string | undefined;
   readonly gateway6?: string | undefined;
   readonly routes?: readonly { readonly destination: string; readonly gateway?: string | undefined }[];
@@ -213,10 +213,20 @@ export interface EndpointPlace {
   readonly endpoint: DriverEndpoint;
 }
 
+/** Where an endpoint's interface is. */
+export interface JoinedAt {
+  readonly namespace: Namespace;
+  readonly interfaceName: string;
+}
+
 /** What the records say at start, before anything else is called. */
 export interface DriverState {
   readonly networks: readonly DriverNetwork[];
-  readonly endpoints: readonly (EndpointPlace & { readonly joined: boolean })[];
+  readonly endpoints: readonly (EndpointPlace & {
+    readonly joined: boolean;
+    /** Where it is joined, as long as the sandbox's namespace is open. */
+    readonly at?: JoinedAt | undefined;
+  })[];
 }
 
 export interface DriverReport {
@@ -255,8 +265,8 @@ export interface Driver {
   createEndpoint?(place: EndpointPlace, options?: DriverWaits): Promise<EndpointDecision>;
   deleteEndpoint?(place: EndpointPlace, options?: DriverWaits): Promise<void>;
   join(request: JoinRequest, options?: DriverWaits): Promise<JoinResult>;
-  /** Removes the link. The namespace may be gone already. */
-  leave(place: EndpointPlace, options?: DriverWaits): Promise<void>;
+  /** Removes the link. The namespace may be gone already; `at` says where the link is if not. */
+  leave(place: EndpointPlace, options?: DriverWaits & { readonly at?: JoinedAt | undefined }): Promise<void>;
   /**
    * Publishes exactly `endpoint.ports` for the families given and answers with what was bound; ports that
    * `endpoint.bindings` names already keep their host port. With no family: everything is unpublished.

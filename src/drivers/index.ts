@@ -1,6 +1,8 @@
 import type { DriverFactory } from '../driverapi/driver.ts';
 import { bridgeDriver } from './bridge/bridge.ts';
 import { hostDriver } from './host/host.ts';
+import { ipvlanDriver } from './ipvlan/ipvlan.ts';
+import { macvlanDriver } from './macvlan/macvlan.ts';
 import { nullDriver } from './null/null.ts';
 
 /** The drivers that every controller has, by name. */
@@ -8,4 +10,6 @@ export const builtinDrivers: Readonly<Record<string, DriverFactory>> = {
   bridge: bridgeDriver,
   host: hostDriver,
   null: nullDriver,
+  macvlan: macvlanDriver,
+  ipvlan: ipvlanDriver,
 };

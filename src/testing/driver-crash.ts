@@ -6,9 +6,11 @@ import {
   type DriverSubject,
   endpointOf,
   joinAs,
+  leaveAs,
   makeEndpoint,
   NO_FAMILY,
   networkOf,
+  ownWays,
   port,
   type Running,
   start,
@@ -63,8 +65,8 @@ const operations: readonly Operation[] = [
     name: 'leave',
     from: 'joined',
     to: 'network',
-    run: async ({ driver }, place) => {
-      await driver.leave(place);
+    run: async (running, place) => {
+      await leaveAs(running, place, 'c1');
       return place;
     },
   },
@@ -202,6 +204,7 @@ function newPlace(subject: DriverSubject): EndpointPlace {
   return {
     network,
     endpoint: endpointOf(network, 2, {
+      ...ownWays(subject),
       ports: [port(80, { host: 8080 }), port(53, { protocol: 'udp', host: 5353, hostEnd: 5354 })],
     }),
   };

@@ -46,12 +46,13 @@ export interface DriverSubject {
   readonly options?: DriverOptions;
   /**
    * What is not as the suite expects. `single-network`: there can be one network at most. `no-ports`: nothing is
-   * published. `no-faults`: the world can't be made to fail, so the tests of failures are left out.
+   * published. `no-mac`: its endpoints have no MAC address of their own. `no-faults`: the world can't be made to fail,
+   * so the tests of failures are left out.
    */
   readonly deviations?: readonly DriverDeviation[];
 }
 
-export type DriverDeviation = 'single-network' | 'no-ports' | 'no-faults';
+export type DriverDeviation = 'single-network' | 'no-ports' | 'no-mac' | 'no-faults';
 
 export const silent: Logger = {
   debug: () => undefined,
@@ -95,6 +96,11 @@ export function endpointOf(
   };
 }
 
+/** What every endpoint of a subject differs in from `endpointOf`'s. */
+export function ownWays({ deviations }: DriverSubject): Partial<DriverEndpoint> {
+  return deviations?.includes('no-mac') ? { macAddress: undefined } : {};
+}
+
 export const port = (container: number, more: Partial<PortRequest> = {}): PortRequest => ({
   protocol: 'tcp',
   container,
@@ -136,6 +142,16 @@ export async function joinAs(
 ): Promise<JoinResult> {
   const namespace = await world.sandbox(sandbox);
   return driver.join({ network, endpoint, namespace, interfaceName });
+}
+
+/** Leaves as the core does: from a sandbox that is still there. */
+export async function leaveAs(
+  { world, driver }: Running,
+  place: EndpointPlace,
+  sandbox: string,
+  interfaceName = 'eth0',
+): Promise<void> {
+  await driver.leave(place, { at: { namespace: await world.sandbox(sandbox), interfaceName } });
 }
 
 /** What the core does with a new endpoint. */

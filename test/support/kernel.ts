@@ -37,8 +37,14 @@ async function sweep(): Promise<void> {
   await kernel.close();
 }
 
+/** With all namespaces in it, also those of a controller's sandboxes below. */
 async function remove(kernel: Osl, directory: string): Promise<void> {
-  for (const each of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(each);
+  const below = await readdir(directory, { recursive: true, withFileTypes: true });
+  const directories = below
+    .filter((each) => each.isDirectory())
+    .map((each) => join(each.parentPath, each.name));
+  for (const each of [directory, ...directories])
+    for (const path of await kernel.listNamespaces(each)) await kernel.deleteNamespace(path);
   await rm(directory, { recursive: true, force: true });
 }
 

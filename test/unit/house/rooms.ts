@@ -27,6 +27,12 @@ export const rooms: readonly Room[] = [
   { name: 'tools', holds: tools, sees: [words, tools], packages: ['uuid'] },
   { name: 'public doors', holds: /^index$/, sees: [/./] },
   { name: 'suites', holds: /^testing\//, sees: [/./], packages: ['vitest', 'fast-check', 'valibot'] },
+  // What macvlan and ipvlan have in common.
+  {
+    name: 'sublink drivers',
+    holds: /^drivers\/sublink\//,
+    sees: [words, /^labels$/, contracts, errno, /^driverapi\//, /^drivers\/sublink\//],
+  },
   ...['bridge', 'host', 'null', 'macvlan', 'ipvlan', 'overlay', 'remote'].map((driver) => ({
     name: `${driver} driver`,
     holds: new RegExp(`^drivers/${driver}(/|$)`),
@@ -40,6 +46,7 @@ export const rooms: readonly Room[] = [
       /^ipam\/(bitseq|idm)/,
       new RegExp(`^drivers/${driver}(/|$)`),
       ...(driver === 'remote' ? [/^plugin\//] : []),
+      ...(driver === 'macvlan' || driver === 'ipvlan' ? [/^drivers\/sublink\//] : []),
     ],
     packages: ['valibot'],
   })),
