@@ -1,3 +1,4 @@
+export { type ConsulStoreOptions, type ConsulTls, consulStore } from './consul/index.ts';
 export * from './datastore.ts';
 export { type EtcdStoreOptions, type EtcdTls, etcdStore } from './etcd/index.ts';
 export { type LevelStoreOptions, levelStore } from './level.ts';

@@ -1,12 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
-
-/**
- * What a failed request means:
- * - `unsent`: it was not done, and may be asked for again, at another member too;
- * - `unknown`: it may or may not have been done; a read may be asked for again;
- * - `final`: asking again gives the same.
- */
-export type FailureKind = 'unsent' | 'unknown' | 'final';
+import type { FailureKind } from '../remote/rotation.ts';
 
 /** gRPC says with these words that nothing has gone out, and etcd that it took nothing in. */
 const UNSENT =

@@ -1,8 +1,8 @@
 import { rootCertificates } from 'node:tls';
 import type { Etcd3, IOptions } from 'etcd3';
 import { LibnetworkError } from '../../errors.ts';
-import type { Call, Calls } from '../remote/calls.ts';
-import { Backoff } from '../remote/pause.ts';
+import type { Call } from '../remote/calls.ts';
+import { Rotation } from '../remote/rotation.ts';
 import { etcdError, failureKind } from './failure.ts';
 import type { CheckedEtcdOptions } from './options.ts';
 
@@ -17,49 +17,34 @@ type Policy = NonNullable<NonNullable<IOptions['faultHandling']>['global']>;
 const PING_EVERY_MS = 10_000;
 const PING_TIMEOUT_MS = 5_000;
 
-/** The members of a cluster. One is used until it fails; what was not done is asked of the next. */
+/** The clients of a cluster's members. */
 export class Members {
   readonly #clients: readonly Etcd3[];
-  #current = 0;
+  readonly #rotation: Rotation;
 
   constructor(open: (options: IOptions) => Etcd3, options: CheckedEtcdOptions) {
     this.#clients = options.endpoints.map((endpoint) => open(clientOptions(endpoint, options)));
+    this.#rotation = new Rotation(this.#clients.length, { kindOf: failureKind, word: etcdError });
   }
 
-  /**
-   * Asks until there is an answer or the call's deadline is over. A read is asked for again after every failure that
-   * may pass, a write only when it is known not to have been done.
-   * @throws UNAVAILABLE, FORBIDDEN, INVALID_ARGUMENT, INTERNAL, as `etcdError` words it
-   */
-  async ask<T>(
+  /** As `Rotation.ask`. @throws UNAVAILABLE, FORBIDDEN, INVALID_ARGUMENT, INTERNAL, as `etcdError` words it */
+  ask<T>(
     call: Call,
     kind: 'read' | 'write',
     request: (client: Etcd3, options: CallOptions) => Promise<T>,
   ): Promise<T> {
-    const backoff = new Backoff();
-    for (let attempt = 1; ; attempt++) {
-      const member = this.#current;
-      try {
-        return await request(this.#client(member), { deadline: Date.now() + this.#attemptMs(call) });
-      } catch (error) {
-        const failure = failureKind(error);
-        if (failure !== 'final') this.#leave(member);
-        const again = failure === 'unsent' || (failure === 'unknown' && kind === 'read');
-        // Every member is asked once before the first pause.
-        if (again && attempt % this.#clients.length === 0) await backoff.wait(call.signal);
-        if (!again || call.signal.aborted || performance.now() >= call.deadline)
-          throw etcdError(call.operation, error, kind === 'write');
-      }
-    }
+    return this.#rotation.ask(call, kind, (member, timeoutMs) =>
+      request(this.#client(member), { deadline: Date.now() + timeoutMs }),
+    );
   }
 
   /** The member in use, for a stream; the caller says `failed` when it broke. */
   stream(): { readonly client: Etcd3; readonly options: CallOptions; readonly failed: () => void } {
-    const member = this.#current;
+    const member = this.#rotation.current;
     return {
       client: this.#client(member),
       options: { interceptors: [requireLeader] },
-      failed: () => this.#leave(member),
+      failed: () => this.#rotation.leave(member),
     };
   }
 
@@ -67,27 +52,11 @@ export class Members {
     for (const client of this.#clients) client.close();
   }
 
-  /** A member that hangs must leave time for another. */
-  #attemptMs(call: Call): number {
-    const left = Math.max(call.deadline - performance.now(), 1);
-    return this.#clients.length > 1 ? left / 2 : left;
-  }
-
   #client(member: number): Etcd3 {
     const client = this.#clients[member];
     if (client === undefined) throw new LibnetworkError('INTERNAL', `etcd has no member ${member}`);
     return client;
   }
-
-  /** Only if it is still the one in use: of many calls that failed on it, the first moves on. */
-  #leave(member: number): void {
-    if (this.#current === member) this.#current = (member + 1) % this.#clients.length;
-  }
-}
-
-/** A call for what no caller waits for, such as a watch that reconnects. */
-export function ownCall(operation: string, signal: AbortSignal, calls: Calls): Call {
-  return { operation, signal, deadline: performance.now() + calls.timeoutMs };
 }
 
 /**

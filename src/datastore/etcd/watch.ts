@@ -1,11 +1,11 @@
 import type { IWatchRequest, IWatchResponse, WatchClient } from 'etcd3';
 import { LibnetworkError } from '../../errors.ts';
-import type { Calls } from '../remote/calls.ts';
+import { type Calls, ownCall } from '../remote/calls.ts';
 import { Backoff } from '../remote/pause.ts';
 import { Tracker } from '../remote/tracker.ts';
 import type { Watch } from '../watchers.ts';
 import { etcdError, failureKind } from './failure.ts';
-import { type Members, ownCall } from './members.ts';
+import type { Members } from './members.ts';
 import { type Keyspace, listRange } from './ranges.ts';
 
 export interface EtcdWatchParts {

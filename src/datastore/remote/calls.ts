@@ -92,6 +92,11 @@ export class Calls {
   }
 }
 
+/** A call for what no caller waits for, such as a watch that reconnects. */
+export function ownCall(operation: string, signal: AbortSignal, calls: Calls): Call {
+  return { operation, signal, deadline: performance.now() + calls.timeoutMs };
+}
+
 function aborted(operation: string, cause: unknown): LibnetworkError {
   return new LibnetworkError('ABORTED', `${operation}: aborted; a write may or may not have been done`, {
     operation,

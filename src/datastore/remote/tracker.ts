@@ -18,7 +18,10 @@ export class Tracker {
   }
 
   put(entry: Entry): void {
-    if ((this.#known.get(entry.key) ?? 0) >= entry.version) return;
+    if ((this.#known.get(entry.key) ?? 0) < entry.version) this.#tell(entry);
+  }
+
+  #tell(entry: Entry): void {
     this.#known.set(entry.key, entry.version);
     this.#emit({ type: 'put', entry });
   }
@@ -27,10 +30,14 @@ export class Tracker {
     if (this.#known.delete(key)) this.#emit({ type: 'delete', key });
   }
 
-  /** Everything that exists now: tells what went, then what is newer, in the order in which it was written. */
+  /**
+   * Everything that exists now: tells what went, then what differs, in the order in which it was written. A version
+   * may be lower than the one that was told, where an engine was restored from a backup.
+   */
   replace(entries: readonly Entry[]): void {
     const now = new Set(entries.map((entry) => entry.key));
     for (const key of [...this.#known.keys()]) if (!now.has(key)) this.delete(key);
-    for (const entry of [...entries].sort((a, b) => a.version - b.version)) this.put(entry);
+    const differing = entries.filter((entry) => this.#known.get(entry.key) !== entry.version);
+    for (const entry of differing.sort((a, b) => a.version - b.version)) this.#tell(entry);
   }
 }

@@ -1,0 +1,2 @@
+export type { ConsulStoreOptions, ConsulTls } from './options.ts';
+export { consulStore } from './store.ts';
