@@ -7,6 +7,7 @@
  */
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import type { Duplex } from 'node:stream';
+import type { LibnetworkError } from '../errors.ts';
 import type { Family } from '../ip.ts';
 import type { NamespaceEvent } from './event.ts';
 import type { Firewall, FirewallOptions } from './firewall/firewall.ts';
@@ -290,11 +291,11 @@ export interface SocketAddress {
 export interface UdpSocket {
   readonly address: string;
   readonly port: number;
-  onMessage(
-    listener: (data: Buffer, from: { readonly address: string; readonly port: number }) => void,
-  ): void;
-  /** Sends one datagram; failures to send are dropped, as the network would. */
-  send(data: Uint8Array, to: { readonly address: string; readonly port: number }): void;
+  onMessage(listener: (data: Buffer, from: SocketAddress) => void): void;
+  /** Told of each datagram that could not be sent, where the kernel says so at once: there is no way to its address. */
+  onUnsent?(listener: (to: SocketAddress, data: Uint8Array, error: LibnetworkError) => void): void;
+  /** Sends one datagram, in this turn of the event loop. One that can't be sent is lost, as on a network. */
+  send(data: Uint8Array, to: SocketAddress): void;
   close(): void;
 }
 

@@ -150,6 +150,10 @@ export class Dialer {
     const socket = await this.#namespace.bindUdp(address, 0);
     const shared: Shared = { socket, waiting: new Map() };
     socket.onMessage((reply, from) => receive(shared, reply, from));
+    // Without a way to a server the next one is asked at once.
+    socket.onUnsent?.((_to, query, error) => {
+      shared.waiting.get(u16(query, 0))?.exchange.end({ kind: 'failed', error });
+    });
     if (this.#closed) socket.close();
     else this.#idle ??= setTimeout(() => this.#closeIdle(), IDLE_MS).unref();
     return shared;
@@ -177,8 +181,15 @@ export class Dialer {
 /** Only the answer of the server that was asked, to the question it was asked, counts; all else is forged or late. */
 function receive({ waiting }: Shared, reply: Buffer, from: Server): void {
   const found = waiting.get(u16(reply, 0));
-  if (found === undefined || found.server.port !== from.port || found.server.address !== from.address) return;
+  if (found === undefined || found.server.port !== from.port) return;
+  if (withoutZone(found.server.address) !== withoutZone(from.address)) return;
   if (answers(reply, found.message, found.end)) found.exchange.end({ kind: 'reply', reply });
+}
+
+/** A link may be named by its name here and by its number there; the address and the port tell enough. */
+function withoutZone(address: string): string {
+  const percent = address.indexOf('%');
+  return percent < 0 ? address : address.slice(0, percent);
 }
 
 /** A server as it will appear as the source of its answers. */

@@ -30,6 +30,8 @@ export interface Libc {
     ) => number
   >;
   recv: KoffiFunc<(fd: number, data: Buffer, length: number, flags: number) => number>;
+  recvmmsg: KoffiFunc<(fd: number, messages: Buffer, count: number, flags: number, timeout: null) => number>;
+  sendmmsg: KoffiFunc<(fd: number, messages: Buffer, count: number, flags: number) => number>;
   close: KoffiFunc<(fd: number) => number>;
   ioctl: KoffiFunc<(fd: number, request: number) => number>;
   setns: KoffiFunc<(fd: number, kind: number) => number>;
@@ -66,6 +68,8 @@ function load(): Libc {
     send: library.func('long send(int, const void *, size_t, int)'),
     sendto: library.func('long sendto(int, const void *, size_t, int, const void *, unsigned int)'),
     recv: library.func('long recv(int, void *, size_t, int)'),
+    recvmmsg: library.func('int recvmmsg(int, void *, unsigned int, int, void *)'),
+    sendmmsg: library.func('int sendmmsg(int, void *, unsigned int, int)'),
     close: library.func('int close(int)'),
     ioctl: library.func('int ioctl(int, unsigned long)'),
     setns: library.func('int setns(int, int)'),

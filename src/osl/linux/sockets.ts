@@ -1,4 +1,3 @@
-import { createSocket, type SocketOptions } from 'node:dgram';
 import { createServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { invalid, LibnetworkError } from '../../errors.ts';
@@ -6,6 +5,7 @@ import { type Address, parseAddress } from '../../ip.ts';
 import { errnoName, kernelError } from '../errno.ts';
 import type { HeldPort, PortSpec, SocketAddress, TcpListener, UdpSocket, Waits } from '../osl.ts';
 import * as abi from './constants.ts';
+import { datagrams } from './datagrams.ts';
 import { check, getOption, koffi, libc, setOption, trySetOption } from './libc.ts';
 import { whenReady } from './poll.ts';
 import { encodeSocketAddress, localEndpoint, showEndpoint } from './sockaddr.ts';
@@ -39,29 +39,12 @@ export async function bindUdp(
   port: number,
 ): Promise<UdpSocket> {
   const { fd, local } = bound(namespaceFd, { protocol: 'udp', address, port }, () => 0, enlargeReceiveBuffer);
-  const socket = createSocket({ type: local.address.includes(':') ? 'udp6' : 'udp4', lookup: noLookup });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind({ fd, exclusive: true }, resolve);
-  }).catch((error: unknown) => {
+  try {
+    return await datagrams(fd, local);
+  } catch (error) {
     libc().close(fd);
     throw error;
-  });
-  socket.removeAllListeners('error');
-  // What can't be sent or received is lost, as the network loses it.
-  socket.on('error', ignore);
-  let open = true;
-  return {
-    ...local,
-    onMessage: (listener) => socket.on('message', (data, from) => listener(data, from)),
-    send: (data, to) => {
-      if (open) socket.send(data, to.port, to.address);
-    },
-    close: () => {
-      if (open) socket.close();
-      open = false;
-    },
-  };
+  }
 }
 
 export async function listenTcp(
@@ -213,18 +196,8 @@ function enlargeReceiveBuffer(fd: number): void {
     setOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUF, RECEIVE_BUFFER);
 }
 
-/**
- * For addresses only, at once: Node's own look-up would put off each send to the next tick, and ask name servers
- * for what is no address. Such a send fails in the kernel, and is lost.
- */
-const noLookup: SocketOptions['lookup'] = (address, _options, done) => done(null, address, 0);
-
 function requireAddress(text: string): Address {
   const address = parseAddress(text);
   if (!address) throw invalid('address', text, 'must be an IP address');
   return address;
-}
-
-function ignore(): undefined {
-  return undefined;
 }

@@ -59,6 +59,52 @@ function socketsOf(it: Promised, net: Net): void {
     for (const socket of [client, server]) socket.close();
   });
 
+  it(`${net.family} datagrams arrive whole, each by itself and in their order, however many and long`, async ({
+    host,
+  }) => {
+    const server = await host.bindUdp(net.loopback, 0);
+    server.onMessage((data, from) => server.send(data, from));
+    const client = await host.bindUdp(net.loopback, 0);
+    const lengths = [
+      ...Array.from({ length: 150 }, (_, i) => i),
+      512,
+      1500,
+      4096,
+      40_000,
+      50_000,
+      60_000,
+      65_000,
+      0,
+    ];
+    const sent = lengths.map((length, i) => Buffer.alloc(length, i));
+    const heard: Buffer[] = [];
+    const all = new Promise<void>((resolve) => {
+      client.onMessage((data) => {
+        heard.push(data);
+        if (heard.length === sent.length) resolve();
+      });
+    });
+    for (const data of sent) {
+      client.send(data, server);
+      // What is sent is what it was when it was sent.
+      if (data.length < 150) data.fill(0);
+    }
+    await all;
+    expect(heard.map((data) => data.length)).toEqual(lengths);
+    expect(heard.every((data, i) => data.equals(Buffer.alloc(data.length, i)))).toBe(true);
+    for (const socket of [client, server]) socket.close();
+  });
+
+  it(`${net.family} datagrams sent right before the end still go`, async ({ host }) => {
+    const server = await host.bindUdp(net.loopback, 0);
+    const heard = next(server);
+    const client = await host.bindUdp(net.loopback, 0);
+    client.send(Buffer.from('last words'), server);
+    client.close();
+    expect((await heard)[0]).toBe('last words');
+    server.close();
+  });
+
   it(`${net.family} datagrams that nobody takes are lost in silence, also after closing`, async ({
     host,
   }) => {
