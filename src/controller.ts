@@ -47,9 +47,11 @@ export class NetworkController implements AsyncDisposable {
   /** Reads the records, settles what the last controller left half done, takes up what lives, and reconciles. */
   protected async start({ activeSandboxes, predefined, runtimeHook }: StartOptions): Promise<void> {
     await loadRecords(this.#core);
+    await this.#core.globals?.start();
     await reconcileAddresses(this.#core, {});
     await settle(this.#core, activeSandboxes);
     await reconcile(this.#core, {});
+    this.#core.globals?.run();
     if (predefined) await ensurePredefined(this.#core);
     this.#stopFollowing = followHostServers(this.#core);
     if (runtimeHook)
@@ -176,6 +178,7 @@ export class NetworkController implements AsyncDisposable {
     await core.shut();
     await allOfThem('close the controller', [
       async () => this.#stopListening?.(),
+      async () => core.globals?.end(),
       () => release(core, (entry) => closeSandbox(core, entry, 'release')),
       ...[...core.drivers.values()].map((driver) => async () => driver.close?.()),
       ...this.#close,

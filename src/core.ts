@@ -11,6 +11,7 @@ import type {
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { Events } from './events.ts';
+import { Globals, type GlobalsOptions } from './globals.ts';
 import { type EndpointId, type NetworkId, type SandboxId, shortHash } from './ids.ts';
 import type { Ipam } from './ipam/ipam.ts';
 import { Gate, Locks } from './locks.ts';
@@ -38,6 +39,8 @@ export interface CoreParts {
   readonly plugins?: PluginParts | undefined;
   /** The host's list of name servers. Default: `/etc/resolv.conf`. */
   readonly hostResolvConf?: string | undefined;
+  /** What this host shares with others. Default: nothing. */
+  readonly globals?: GlobalsOptions | undefined;
 }
 
 /** Drivers and IPAMs that come and go on their own. */
@@ -81,6 +84,8 @@ export class Core {
   /** Names of networks that can't be deleted. */
   readonly predefined = new Set<string>();
   readonly telemetry: Telemetry;
+  /** Where there is a global store: what hosts share. */
+  readonly globals: Globals | undefined;
   #closed = false;
 
   constructor(parts: CoreParts) {
@@ -101,6 +106,7 @@ export class Core {
     this.events = new Events((event, error) =>
       parts.logger.error(`a listener of ${event} failed`, { error }),
     );
+    this.globals = parts.globals && new Globals(this, parts.globals);
   }
 
   /** Runs one operation of the public surface. @throws UNAVAILABLE after close */
@@ -122,12 +128,14 @@ export class Core {
   /** Commits a record, then shows it. */
   async save<R extends StoredRecord>(entry: { record: R }, record: R): Promise<void> {
     Object.freeze(record);
-    await this.store.put(keyOf(record), record);
+    if (this.globals && record.kind !== 'sandbox') await this.globals.save(record);
+    else await this.store.put(keyOf(record), record);
     entry.record = record;
   }
 
   async erase(record: StoredRecord): Promise<void> {
-    await this.store.delete(keyOf(record));
+    if (this.globals && record.kind !== 'sandbox') await this.globals.erase(record);
+    else await this.store.delete(keyOf(record));
   }
 
   /** Takes up drivers and IPAMs that records name, whether their plugins are there or not. */

@@ -40,6 +40,10 @@ export class Endpoint {
   get networkId(): NetworkId {
     return this.#entry.record.networkId;
   }
+  /** The id of the host that has it; `undefined` for this one, which alone can change it. */
+  get host(): string | undefined {
+    return this.#entry.host;
+  }
   /** The sandbox it is joined to. */
   get sandboxId(): SandboxId | undefined {
     return this.#entry.record.join?.sandboxId;
@@ -83,7 +87,7 @@ export class Endpoint {
    * @throws INVALID_ARGUMENT for a sandbox of another controller; FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
    */
   join(sandbox: Sandbox, options: JoinOptions = {}): Promise<void> {
-    return this.#core.operate('join', async () =>
+    return this.#operate('join', async () =>
       joinSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), options),
     );
   }
@@ -95,12 +99,12 @@ export class Endpoint {
 
   /** Changes its published ports, its limits and its labels in place; what stays is not touched. See `updateEndpoint`. */
   update(changes: EndpointChanges): Promise<void> {
-    return this.#core.operate('updateEndpoint', () => updateEndpoint(this.#core, this.#entry, changes));
+    return this.#operate('updateEndpoint', () => updateEndpoint(this.#core, this.#entry, changes));
   }
 
   /** Takes the endpoint out of its sandbox; its addresses stay its own. @throws FORBIDDEN when not joined to it */
   leave(sandbox: Sandbox, waits: Waits = {}): Promise<void> {
-    return this.#core.operate('leave', async () =>
+    return this.#operate('leave', async () =>
       leaveSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), waits.signal),
     );
   }
@@ -110,7 +114,18 @@ export class Endpoint {
    * @throws FORBIDDEN while joined, unless `force`; NOT_FOUND when it is gone
    */
   delete(options: DeleteEndpointOptions = {}): Promise<void> {
-    return this.#core.operate('deleteEndpoint', () => deleteEndpoint(this.#core, this.#entry, options));
+    return this.#operate('deleteEndpoint', () => deleteEndpoint(this.#core, this.#entry, options));
+  }
+
+  /** What another host has is shown here, and changed there. */
+  #operate<T>(name: string, act: () => Promise<T>): Promise<T> {
+    return this.#core.operate(name, async () => {
+      const { host, record } = this.#entry;
+      if (host === undefined) return act();
+      throw new LibnetworkError('FORBIDDEN', `endpoint ${record.name} is on host ${host}: change it there`, {
+        holder: `host ${host}`,
+      });
+    });
   }
 }
 
@@ -124,10 +139,13 @@ export class EndpointEntry {
   record: EndpointRecord;
   readonly network: NetworkEntry;
   readonly handle: Endpoint;
+  /** The id of the host that has it; `undefined` for this one. */
+  readonly host: string | undefined;
 
-  constructor(core: Core, network: NetworkEntry, record: EndpointRecord) {
+  constructor(core: Core, network: NetworkEntry, record: EndpointRecord, host?: string) {
     this.record = record;
     this.network = network;
+    this.host = host;
     this.handle = new Endpoint(core, this);
   }
 }
@@ -144,6 +162,7 @@ function removeEndpoint(core: Core, entry: EndpointEntry): void {
   const { endpoints } = entry.network;
   if (endpoints.get(entry.record.name) === entry) endpoints.delete(entry.record.name);
   core.names.removeEndpoint(entry.record.id);
+  core.globals?.endpointGone(entry.network);
 }
 
 export async function createEndpoint(
@@ -183,6 +202,7 @@ export async function createEndpoint(
   const entry = addEndpoint(core, network, record);
   return allOrNothing(async (undo) => {
     undo.push('forget the endpoint', async () => removeEndpoint(core, entry));
+    await core.globals?.takePart(network);
     const held = driver.capability.usesIpam
       ? await requestAddresses(core, network, entry, { ipv4: wanted4, ipv6: wanted6 }, undo, signal)
       : {};
@@ -192,7 +212,8 @@ export async function createEndpoint(
     const planned: EndpointRecord = { ...asked, macAddress: decision?.macAddress ?? asked.macAddress };
     throwIfAborted(signal);
     undo.push('erase the record', () => core.erase(planned));
-    if (driver.createEndpoint) await createInDriver(core, driver, entry, planned, undo, signal);
+    if (driver.createEndpoint || core.globals?.shares(network.record))
+      await createInDriver(core, driver, entry, planned, undo, signal);
     else await core.save(entry, { ...planned, state: 'ready' });
     core.events.emit('endpoint:create', {
       networkId: record.networkId,
@@ -203,7 +224,7 @@ export async function createEndpoint(
   });
 }
 
-/** For drivers that make something: recorded before it is made, and again when it is there. */
+/** For what others make or are told, too: recorded before, and again when it is there. */
 async function createInDriver(
   core: Core,
   driver: Driver,

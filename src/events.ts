@@ -32,6 +32,12 @@ export interface ControllerEvents {
     readonly endpointId: EndpointId;
     readonly sandboxId: SandboxId;
   };
+  /** It was taken from this host, which counted as gone for longer than its lease; it has been deleted here. */
+  'endpoint:lost': {
+    readonly networkId: NetworkId;
+    readonly endpointId: EndpointId;
+    readonly name: string;
+  };
   'sandbox:create': { readonly sandboxId: SandboxId; readonly containerId: string };
   'sandbox:delete': { readonly sandboxId: SandboxId; readonly containerId: string };
   reconcile: { readonly missing: number; readonly orphaned: number; readonly repaired: number };

@@ -9,15 +9,16 @@ import {
 import type { PluginParts } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { levelStore, memoryStore } from './datastore/index.ts';
-import type { Driver, DriverFactory, DriverHost, Logger } from './driverapi/driver.ts';
+import type { Driver, DriverFactory, DriverHost, Logger, NumberRange } from './driverapi/driver.ts';
 import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';
 import { invalid, LibnetworkError } from './errors.ts';
-import { createIpam, nullIpam } from './ipam/index.ts';
+import { hostIdentity } from './ipam/default.ts';
+import { createIdm, createIpam, nullIpam } from './ipam/index.ts';
 import { remoteIpam } from './ipam/remote/remote.ts';
 import { type ControllerOptions, parseOptions } from './options.ts';
 import { linuxOsl } from './osl/linux/index.ts';
-import type { Osl } from './osl/osl.ts';
+import type { Namespace, Osl } from './osl/osl.ts';
 import { Plugins } from './plugin/plugins.ts';
 import type { OnAllowed } from './resolver/allowed.ts';
 import { NameTable } from './resolver/names.ts';
@@ -74,6 +75,7 @@ async function assemble(
     instance,
     firewall: engine,
     defaultAddressPools,
+    cluster,
     activeSandboxes,
     predefined,
     runtimeHook,
@@ -92,14 +94,21 @@ async function assemble(
   const allowances: Allowances = { tell: undefined };
   const onAllowed: OnAllowed = async (...told) => await allowances.tell?.(...told);
   const nameServers = own(makeNameServers(worker, osl, { names, limits, logger, onAllowed }));
-  const drivers = await makeDrivers({ osl, firewall, instance, logger }, more);
-  const ipam = createIpam({ store, globalStore, defaultAddressPools });
   const plugins = new Plugins(pluginSettings, logger);
   own({ close: async () => plugins.close() });
+  const directory = `${runDir ?? defaultRunDir(osl)}/${instance}`;
+  const hostId = globalStore && (await hostIdentity(cluster.hostId, store)());
+  const address = cluster.address ?? (globalStore && (await ownAddress(osl.host)));
+  const numbers = (range: NumberRange) => createIdm({ ...range, store: globalStore ?? store });
+  const drivers = await makeDrivers(
+    { osl, firewall, instance, runDir: directory, address, numbers, logger },
+    more,
+  );
+  const ipam = createIpam({ store, globalStore, hostId, defaultAddressPools });
   const parts: ControllerParts = {
     osl,
     instance,
-    runDir: `${runDir ?? defaultRunDir(osl)}/${instance}`,
+    runDir: directory,
     store,
     firewall,
     names,
@@ -109,6 +118,10 @@ async function assemble(
     drivers,
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
     plugins: pluginParts(plugins, logger),
+    globals:
+      globalStore && hostId !== undefined
+        ? { store: globalStore, host: hostId, address, leaseMs: cluster.leaseMs }
+        : undefined,
     close: [...opened].reverse(),
   };
   return { parts, start: { activeSandboxes, predefined, runtimeHook }, plugins, allowances };
@@ -117,6 +130,15 @@ async function assemble(
 /** The name servers are there before the controller that they tell of allowed names. */
 interface Allowances {
   tell: OnAllowed | undefined;
+}
+
+/** The address that the host would be reached by: of the link that its default route goes by. */
+async function ownAddress(host: Namespace): Promise<string | undefined> {
+  const ways = (await host.routes()).filter(({ destination }) => destination === 'default');
+  const links = new Set(ways.map(({ link }) => link));
+  const addresses = (await host.addresses()).filter(({ scope }) => scope === 'global');
+  const found = addresses.find(({ link }) => links.has(link)) ?? addresses[0];
+  return found?.address.split('/')[0];
 }
 
 /** Records of a network must outlive the process only where a directory is given. */

@@ -34,6 +34,14 @@ export const labels = {
   /** The source address of what leaves the host, instead of the outgoing interface's. */
   hostAddress: { ipv4: 'com.docker.network.host_ipv4', ipv6: 'com.docker.network.host_ipv6' },
   driver: { mtu: 'com.docker.network.driver.mtu' },
+  overlay: {
+    /** VXLAN network identifiers between commas, one for each subnet. Default: chosen. */
+    vxlanIds: 'com.docker.network.driver.overlay.vxlanid_list',
+    /** The UDP port of the tunnels (ours; upstream has one for the cluster). Default 4789. */
+    port: 'com.docker.network.driver.overlay.vxlan_port',
+    /** Its presence turns encryption between hosts on. */
+    encrypted: 'encrypted',
+  },
   /** How often, and how many milliseconds apart, a new interface tells its neighbours its addresses. */
   advertise: {
     count: 'com.docker.network.advertise_addr_nmsgs',

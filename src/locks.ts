@@ -45,6 +45,11 @@ export class Locks {
     }
   }
 
+  /** Runs what was only begun under locks, and holds none of them. */
+  apart<T>(act: () => Promise<T>): Promise<T> {
+    return this.#held ? this.#held.run([], act) : act();
+  }
+
   #checkOrder(rank: Rank): readonly Rank[] | undefined {
     if (!this.#held) return undefined;
     const held = this.#held.getStore() ?? [];

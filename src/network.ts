@@ -19,6 +19,7 @@ import {
 import { checkPolicy } from './policy.ts';
 import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
 import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
+import { makeInDriver, refuseIfUsed } from './sharednetwork.ts';
 import { allOfThem, allOrNothing } from './undo.ts';
 
 /** A set of endpoints that can talk to each other. Made by `controller.createNetwork`. */
@@ -97,20 +98,24 @@ export class Network {
     );
   }
 
-  /** The endpoints of this network. */
+  /**
+   * The endpoints of this network. Of a network that hosts share also those of other hosts, as far as they are known:
+   * to ask makes this host learn them.
+   */
   endpoints(): readonly Endpoint[] {
-    return Object.freeze(
-      [...this.#entry.endpoints.values()]
-        .filter((e) => e.record.state !== 'creating')
-        .map((entry) => entry.handle),
-    );
+    const own = [...this.#entry.endpoints.values()].filter((e) => e.record.state !== 'creating');
+    const remote = this.#core.globals?.remote(this.#entry) ?? [];
+    return Object.freeze([...own, ...remote].map((entry) => entry.handle));
   }
 
   /** An endpoint by id or name. */
   endpoint(idOrName: string): Endpoint | undefined {
     const byId = this.#core.endpoints.get(idOrName as EndpointId);
     const entry = byId?.network === this.#entry ? byId : this.#entry.endpoints.get(idOrName);
-    return entry?.record.state === 'creating' ? undefined : entry?.handle;
+    if (entry) return entry.record.state === 'creating' ? undefined : entry.handle;
+    return this.#core.globals
+      ?.remote(this.#entry)
+      .find(({ record: { id, name } }) => id === idOrName || name === idOrName)?.handle;
   }
 
   /**
@@ -183,7 +188,7 @@ export function addNetwork(core: Core, record: NetworkRecord): NetworkEntry {
   return entry;
 }
 
-function removeNetwork(core: Core, entry: NetworkEntry): void {
+export function removeNetwork(core: Core, entry: NetworkEntry): void {
   core.networks.delete(entry.record.id);
   core.names.removeNetwork(entry.record.id);
   if (core.networksByName.get(entry.record.name) === entry) core.networksByName.delete(entry.record.name);
@@ -231,10 +236,9 @@ export async function createNetwork(
     throwIfAborted(signal);
     undo.push('erase the record', () => core.erase(planned));
     await core.save(entry, planned);
-    undo.push('delete the network in its driver', () => driver.deleteNetwork(driverNetwork(planned)));
-    await driver.createNetwork(driverNetwork(planned), { signal });
+    const made = await makeInDriver(core, driver, planned, undo, signal);
     throwIfAborted(signal);
-    await core.save(entry, { ...planned, state: 'ready' });
+    await core.save(entry, { ...made, state: 'ready' });
     showNetworkNames(core, entry.record);
     core.events.emit('network:create', { networkId: record.id, name: record.name });
     return entry.handle;
@@ -354,6 +358,7 @@ async function deleteLocked(core: Core, entry: NetworkEntry): Promise<void> {
     entry.record = record;
     throw error;
   }
+  if (core.globals?.shares(record)) await refuseIfUsed(core, entry, record);
   await finishNetworkDeletion(core, entry);
 }
 
@@ -363,7 +368,9 @@ export async function finishNetworkDeletion(core: Core, entry: NetworkEntry): Pr
   if (record.configOnly) return forgetNetwork(core, entry);
   const driver = core.driver(record.driver);
   try {
-    await driver.deleteNetwork(driverNetwork(record));
+    if (core.globals?.shares(record)) await core.globals.leave(entry);
+    else await driver.deleteNetwork(driverNetwork(record));
+    await driver.freeNetwork?.(driverNetwork(record));
   } catch (error) {
     // A driver that refuses has done nothing: the network stays as it was.
     if (LibnetworkError.is(error, 'FORBIDDEN')) await core.save(entry, { ...record, state: 'ready' });

@@ -52,6 +52,8 @@ export interface ControllerOptions {
   readonly store?: Datastore | undefined;
   /** Where records of global networks live. @default none */
   readonly globalStore?: Datastore | undefined;
+  /** This host among those that share `globalStore`. */
+  readonly cluster?: ClusterOptions | undefined;
   /** Drivers beside the built-in ones. */
   readonly drivers?: readonly DriverFactory[] | undefined;
   /** Where networks without a subnet get theirs. @default Docker's pools */
@@ -74,6 +76,18 @@ export interface ControllerOptions {
   readonly dns?: DnsOptions | undefined;
   /** @default silent */
   readonly logger?: Logger | undefined;
+}
+
+export interface ClusterOptions {
+  /** What tells this host from the others, always the same. @default a random one, kept in `store` */
+  readonly hostId?: string | undefined;
+  /** The address that other hosts reach this one by. @default that of the link of the default route */
+  readonly address?: string | undefined;
+  /**
+   * After how many milliseconds of silence this host counts as gone, and the others take back what it had. A restart
+   * must be shorter. @default 30000
+   */
+  readonly leaseMs?: number | undefined;
 }
 
 export interface PoolOptions {
@@ -313,6 +327,17 @@ const schemas = {
     firewall: v.optional(
       v.picklist(['nftables', 'iptables', 'none'], 'must be "nftables", "iptables" or "none"'),
       'nftables',
+    ),
+    cluster: v.optional(
+      v.strictObject({
+        hostId: v.optional(name),
+        address: v.optional(address),
+        leaseMs: v.optional(
+          v.pipe(v.number('must be a number'), v.minValue(500, 'must be 500 milliseconds or more')),
+          30_000,
+        ),
+      }),
+      {},
     ),
     activeSandboxes: v.optional(v.array(name), []),
     predefined: flag,

@@ -1,5 +1,6 @@
 /** What is recorded, what the kernel and the allocators show, and the repairs between them (design rule 3). */
 import type { Core } from './core.ts';
+import { isCutOff } from './globalscope/follow.ts';
 import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import type { HeldAddress, HeldPool } from './ipam/ipam.ts';
@@ -39,6 +40,7 @@ export async function reconcile(
   { dryRun = false, signal }: ReconcileOptions,
 ): Promise<ReconcileReport> {
   const findings: Finding[] = [await reconcileRecords(core, dryRun)];
+  if (!dryRun) await finishUnfinished(core);
   for (const driver of core.drivers.values()) {
     findings.push(await driver.reconcile(driverState(core, driver.name), { dryRun, signal }));
   }
@@ -64,14 +66,31 @@ async function reconcileRecords(core: Core, dryRun: boolean): Promise<Finding> {
   return { missing: [], orphaned, failed: dryRun ? [] : await finishHalfDone(core) };
 }
 
+/** What hosts had begun that are gone. A host that is cut off leaves it to the others. */
+async function finishUnfinished(core: Core): Promise<void> {
+  try {
+    await core.globals?.finishUnfinished();
+  } catch (error) {
+    core.logger.warn('what other hosts left half done could not be finished', { error });
+  }
+}
+
 /** Makes every allocator hold exactly the pools and addresses that records name. */
 export async function reconcileAddresses(
   core: Core,
   { dryRun = false, signal }: ReconcileOptions,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
+  await core.globals?.refresh();
   for (const [name, ipam] of core.ipams) {
-    if (ipam.reconcile) findings.push(await ipam.reconcile(heldPools(core, name), { dryRun, signal }));
+    if (!ipam.reconcile) continue;
+    try {
+      findings.push(await ipam.reconcile(heldPools(core, name), { dryRun, signal }));
+    } catch (error) {
+      // Cut off from the global store, its containers are served all the same.
+      if (!core.globals || !isCutOff(error)) throw error;
+      core.logger.warn(`the addresses of IPAM ${name} could not be compared at present`, { error });
+    }
   }
   return findings;
 }
@@ -148,6 +167,7 @@ function heldPools(core: Core, ipam: string): HeldPool[] {
           address: plain(address),
           options,
           holder: `${holder} of ${record.name}`,
+          shared: core.globals?.shares(record),
         })),
         ...[...endpoints.values()].flatMap((entry) =>
           FAMILIES.flatMap((family) => {

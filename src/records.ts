@@ -61,6 +61,8 @@ export interface NetworkRecord {
   readonly policy?: readonly PolicyRule[] | undefined;
   readonly dns?: Pick<NetworkNames, 'records' | 'wildcard' | 'forward' | 'allow'> | undefined;
   readonly createdAt: string;
+  /** Of a network that hosts share, while it is made or deleted: the id of the host that does it. */
+  readonly host?: string | undefined;
 }
 
 export interface HeldAddress {

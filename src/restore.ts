@@ -67,9 +67,10 @@ function isActive(sandbox: SandboxEntry | undefined, active: ReadonlySet<string>
 /** What the records say to one driver. An endpoint counts as joined only where it stays joined. */
 export function driverState(core: Core, driver: string, active?: ReadonlySet<string>): DriverState {
   const networks = [...core.networks.values()].filter(
-    ({ record }) => record.driver === driver && !record.configOnly,
+    ({ record }) => record.driver === driver && !record.configOnly && isHere(core, record),
   );
   return {
+    ...(core.globals && { peers: core.globals.peers() }),
     networks: networks.map((entry) => driverNetwork(entry.record)),
     endpoints: networks.flatMap((network) =>
       [...network.endpoints.values()].map((entry) => ({
@@ -79,6 +80,11 @@ export function driverState(core: Core, driver: string, active?: ReadonlySet<str
       })),
     ),
   };
+}
+
+/** A network that hosts share is in the driver only where this host has endpoints on it. */
+function isHere({ globals }: Core, record: NetworkRecord): boolean {
+  return !globals?.shares(record) || globals.takesPart(record.id);
 }
 
 function staysJoined(core: Core, entry: EndpointEntry, active: ReadonlySet<string> | undefined): boolean {

@@ -34,7 +34,7 @@ export function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEn
   core.names.setSandbox({ id: sandbox.record.id, networks, aliases: sandbox.record.dns.aliases });
 }
 
-function namesOf(record: EndpointRecord, sandbox: SandboxEntry): string[] {
+export function namesOf(record: EndpointRecord, sandbox: SandboxEntry): string[] {
   const { containerId, hostname } = sandbox.record;
   if (record.dnsNames) return [...new Set([...record.dnsNames, ...(record.join?.aliases ?? [])])];
   const names = [

@@ -20,7 +20,34 @@ export interface DriverHost {
   readonly firewall: Firewall;
   /** The controller's instance, part of every stamp. */
   readonly instance: string;
+  /** A directory for what must be found again by path, such as namespaces: each driver makes a folder of its own. */
+  readonly runDir: string;
+  /** Where other hosts reach this one; undefined where that is not known. */
+  readonly address?: string | undefined;
+  /** Numbers that no two holders get, on any host: VXLAN network identifiers. Kept in the store that hosts share. */
+  readonly numbers: (options: NumberRange) => Numbers;
   readonly logger: Logger;
+}
+
+export interface NumberRange {
+  readonly name: string;
+  /** The first and the last number, both included. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** See `Idm` of `libnetwork/ipam`. */
+export interface Numbers {
+  /** @throws FORBIDDEN a number in use, naming its `holder`; UNAVAILABLE when none is free */
+  request(request?: {
+    readonly id?: number | undefined;
+    readonly from?: number | undefined;
+    readonly to?: number | undefined;
+    readonly serial?: boolean | undefined;
+    readonly holder?: string | undefined;
+  }): Promise<number>;
+  release(id: number): Promise<boolean>;
+  held(): Promise<readonly { readonly id: number; readonly holder: string }[]>;
 }
 
 export type DriverFactory = (host: DriverHost) => Driver | Promise<Driver>;
@@ -219,9 +246,29 @@ export interface JoinedAt {
   readonly interfaceName: string;
 }
 
+/** An endpoint of another host, on a network that this host has endpoints on, too. */
+export interface Peer {
+  readonly id: EndpointId;
+  readonly macAddress: string;
+  /** In CIDR form. */
+  readonly ipv4: string | undefined;
+  readonly ipv6: string | undefined;
+  /** The address that its host is reached by. */
+  readonly via: string;
+}
+
+export interface PeerChange {
+  /** New ones, and those of which something changed. */
+  readonly set: readonly Peer[];
+  readonly removed: readonly EndpointId[];
+}
+
 /** What the records say at start, before anything else is called. */
 export interface DriverState {
+  /** Of networks that hosts share, those that this host has endpoints on. */
   readonly networks: readonly DriverNetwork[];
+  /** All peers, by network. Of one that is not named they are not known: the host may be cut off from the store. */
+  readonly peers?: ReadonlyMap<NetworkId, readonly Peer[]> | undefined;
   readonly endpoints: readonly (EndpointPlace & {
     readonly joined: boolean;
     /** Where it is joined, as long as the sandbox's namespace is open. */
@@ -245,6 +292,17 @@ export interface Driver {
     network: DriverNetwork,
     options?: DriverWaits,
   ): Promise<{ readonly ipv4: boolean; readonly ipv6: boolean }>;
+  /**
+   * Takes what a network needs once among all hosts, and answers with options that are recorded with it: every host
+   * is given them. It was recorded before. Called by the host that makes the network, before its `createNetwork`.
+   */
+  allocateNetwork?(network: DriverNetwork, options?: DriverWaits): Promise<DriverOptions>;
+  /** Gives it back, on the host that deletes the network. May be repeated. */
+  freeNetwork?(network: DriverNetwork, options?: DriverWaits): Promise<void>;
+  /**
+   * Makes a network on this host. One that hosts share (`dataScope: 'global'`, and there is a global store) is made
+   * on each host with its first endpoint there, and deleted there with the last.
+   */
   createNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   /**
    * Makes a network's options those of now, in place; flows that are allowed before and after are not disturbed.
@@ -288,6 +346,11 @@ export interface Driver {
   allowAddresses?(network: DriverNetwork, name: string, addresses: readonly NamedAddress[]): Promise<void>;
   /** What `updateNetwork` would change in the firewall, as text that its program accepts. Changes nothing. */
   previewNetwork?(network: DriverNetwork): Promise<string>;
+  /**
+   * Endpoints of other hosts came, changed or went. Calls for one network come one after the other. Absent: its
+   * networks end at the host, or find their peers by themselves.
+   */
+  updatePeers?(network: DriverNetwork, change: PeerChange): Promise<void>;
   /** Facts about a joined endpoint, for inspection. */
   endpointInfo?(place: EndpointPlace): Promise<Readonly<Record<string, unknown>>>;
   /** Called once, before any other call: take up what the records say. Makes and removes nothing. */

@@ -4,6 +4,7 @@ import { hostDriver } from './host/host.ts';
 import { ipvlanDriver } from './ipvlan/ipvlan.ts';
 import { macvlanDriver } from './macvlan/macvlan.ts';
 import { nullDriver } from './null/null.ts';
+import { overlayDriver } from './overlay/overlay.ts';
 
 /** The drivers that every controller has, by name. */
 export const builtinDrivers: Readonly<Record<string, DriverFactory>> = {
@@ -12,4 +13,5 @@ export const builtinDrivers: Readonly<Record<string, DriverFactory>> = {
   null: nullDriver,
   macvlan: macvlanDriver,
   ipvlan: ipvlanDriver,
+  overlay: overlayDriver,
 };

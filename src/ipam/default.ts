@@ -112,7 +112,7 @@ class DefaultIpam implements Ipam {
 
   async releaseAddress(...[poolId, address, waits]: Parameters<Ipam['releaseAddress']>): Promise<void> {
     throwIfAborted(waits?.signal);
-    await this.#spaceOf(poolId).releaseAddress(poolId, address, waits?.holder);
+    await this.#spaceOf(poolId).releaseAddress(poolId, address, waits?.holder, waits?.ofHost);
   }
 
   async usage(
@@ -156,7 +156,7 @@ class DefaultIpam implements Ipam {
 const identityRecord = v.object({ v: v.literal(1), id: v.string() });
 
 /** The host's id: as given, or the one in the store, or a new random one that is kept there. */
-function hostIdentity(given: string | undefined, store: Datastore | undefined): () => Promise<string> {
+export function hostIdentity(given: string | undefined, store: Datastore | undefined): () => Promise<string> {
   const find = async (): Promise<string> => {
     if (given !== undefined) return given;
     const key = `${ROOT}/host`;

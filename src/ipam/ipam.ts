@@ -87,7 +87,11 @@ export interface Ipam {
   releaseAddress(
     poolId: string,
     address: string,
-    options?: IpamWaits & { readonly holder?: string | undefined },
+    options?: IpamWaits & {
+      readonly holder?: string | undefined;
+      /** The id of a host that is known to be gone: what it holds is released, too. */
+      readonly ofHost?: string | undefined;
+    },
   ): Promise<void>;
   /** Usage of a pool. Absent where the driver can't tell. */
   usage?(poolId: string, options?: IpamWaits): Promise<PoolUsage>;
@@ -120,6 +124,8 @@ export interface HeldAddress {
   readonly reserved?: boolean | undefined;
   /** As in its request. */
   readonly options?: Readonly<Record<string, string>> | undefined;
+  /** Every host that shares the pool names it: whichever of them holds it, it is held. Default false. */
+  readonly shared?: boolean | undefined;
 }
 
 export interface IpamReport {

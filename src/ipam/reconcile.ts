@@ -143,7 +143,7 @@ class Pass {
   async #restore(
     pool: AddressPool,
     ordinal: bigint,
-    { holder, reserved }: HeldAddress,
+    { holder, reserved, shared }: HeldAddress,
     label: string,
   ): Promise<void> {
     const owner = pool.ledger.ownerOf(ordinal);
@@ -152,6 +152,7 @@ class Pass {
       const line = this.#line(pool.textOf(ordinal), pool.prefix, holder);
       this.missing.add(other === undefined ? line : `${line}: controller ${other} holds it`);
     } else if (owner !== label && !(await this.#mine([owner])).has(owner)) {
+      if (shared) return;
       this.missing.add(
         `${this.#line(pool.textOf(ordinal), pool.prefix, holder)}: controller ${owner} holds it`,
       );

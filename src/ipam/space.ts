@@ -3,7 +3,7 @@ import { invalid, LibnetworkError, throwIfAborted } from '../errors.ts';
 import { type Family, formatPrefix, type Prefix } from '../ip.ts';
 import { type Block, Exclusions, findFree, noPoolLeft, resized } from './defaultpools.ts';
 import type { AddressRequest, AllocatedPool, IpamWaits, PoolRequest, PoolUsage } from './ipam.ts';
-import { Members } from './members.ts';
+import { Members, nameOf } from './members.ts';
 import { poolOptions } from './options.ts';
 import { AddressPool } from './pool.ts';
 import { formatPoolId, type PoolKey, parsePoolId } from './poolid.ts';
@@ -97,13 +97,19 @@ export class AddressSpace {
   }
 
   /** Frees an address of ours, or of a controller that is gone; with `holder`, only if that is who holds it. */
-  async releaseAddress(poolId: string, address: string, holder: string | undefined): Promise<void> {
+  async releaseAddress(
+    poolId: string,
+    address: string,
+    holder: string | undefined,
+    ofHost?: string,
+  ): Promise<void> {
     const { pool } = await this.#current(poolId);
     const ordinal = pool.ordinalOf(address);
     const owner = await pool.ledger.holderOf(ordinal);
     const known = pool.holderOf(ordinal);
     if (owner === undefined || (holder !== undefined && known !== undefined && known !== holder)) return;
-    if (await this.mayRelease(owner)) await pool.release(ordinal, owner);
+    const isOfGone = ofHost !== undefined && nameOf(owner) === ofHost;
+    if (isOfGone || (await this.mayRelease(owner))) await pool.release(ordinal, owner);
   }
 
   /** Whether what is held under a label is this controller's, or nobody's any more. */

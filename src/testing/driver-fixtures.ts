@@ -10,9 +10,11 @@ import type {
   EndpointPlace,
   JoinResult,
   Logger,
+  NumberRange,
   PortRequest,
 } from '../driverapi/driver.ts';
 import { type EndpointId, type NetworkId, newId } from '../ids.ts';
+import { createIdm } from '../ipam/idm.ts';
 import type { Firewall } from '../osl/firewall/firewall.ts';
 import type { Namespace, Osl } from '../osl/osl.ts';
 import type { Faults } from './faults.ts';
@@ -21,6 +23,8 @@ import type { Faults } from './faults.ts';
 export interface DriverWorld {
   readonly osl: Osl;
   readonly firewall: Firewall;
+  /** @default '/run/libnetwork' */
+  readonly runDir?: string;
   /** A new sandbox's namespace, open in this process; by the same name again, the same one. */
   sandbox(name: string): Promise<Namespace>;
   /** The end of a sandbox, with all that is in it. */
@@ -42,8 +46,8 @@ export interface DriverSubject {
   readonly name: string;
   readonly factory: DriverFactory;
   readonly open: (options: OpenWorld) => Promise<DriverWorld>;
-  /** Options without which the driver makes no network. */
-  readonly options?: DriverOptions;
+  /** Options without which the driver makes no network, for the `n`th one; with those that it would allocate. */
+  readonly options?: DriverOptions | ((n: number) => DriverOptions);
   /**
    * What is not as the suite expects. `single-network`: there can be one network at most. `no-ports`: nothing is
    * published. `no-mac`: its endpoints have no MAC address of their own. `no-faults`: the world can't be made to fail,
@@ -69,7 +73,7 @@ export function networkOf(subject: DriverSubject, n = 1, more: Partial<DriverNet
     internal: false,
     ipv4: [{ subnet: `10.9.${n}.0/24`, gateway: `10.9.${n}.1/24`, auxAddresses: {} }],
     ipv6: [{ subnet: `fd00:9:${n}::/64`, gateway: `fd00:9:${n}::1/64`, auxAddresses: {} }],
-    options: subject.options ?? {},
+    options: typeof subject.options === 'function' ? subject.options(n) : (subject.options ?? {}),
     ...more,
   };
 }
@@ -123,7 +127,16 @@ export async function start(
 ): Promise<Running> {
   const world = await subject.open(options);
   const { osl, firewall } = world;
-  const driver = await subject.factory({ osl, firewall, instance: 'contract', logger: silent });
+  const numbers = (range: NumberRange) => createIdm(range);
+  const driver = await subject.factory({
+    osl,
+    firewall,
+    instance: 'contract',
+    runDir: world.runDir ?? '/run/libnetwork',
+    address: '192.0.2.1',
+    numbers,
+    logger: silent,
+  });
   await driver.restore(state ?? { networks: [], endpoints: [] });
   return { world, driver };
 }

@@ -1,4 +1,5 @@
 import { builtinDrivers } from '../../src/drivers/index.ts';
+import { labels } from '../../src/labels.ts';
 import { type FakeKernel, type FakeOsl, fakeOsl, type KernelDump } from '../../src/osl/fake/index.ts';
 import type { Table } from '../../src/osl/firewall/model.ts';
 import type { Namespace } from '../../src/osl/osl.ts';
@@ -43,7 +44,9 @@ function lines({ namespaces, halfMade }: KernelDump): string[] {
     ...Object.entries(sysctls).map(([key, value]) => `${name} ${key} = ${value}`),
     ...tables.flatMap(tableLines).map((line) => `${name} ${line}`),
   ]);
-  return [...all, ...halfMade].map((line) => line.replace(/mac (?!02:42)[0-9a-f:]{17}/, 'mac *')).sort();
+  // A namespace without a path is there only as long as somebody holds it open.
+  const lasting = all.filter((line) => !/^#\d+ /.test(line));
+  return [...lasting, ...halfMade].map((line) => line.replace(/mac (?!02:42)[0-9a-f:]{17}/, 'mac *')).sort();
 }
 
 function tableLines({ name, chains, sets }: Table): string[] {
@@ -55,12 +58,15 @@ function tableLines({ name, chains, sets }: Table): string[] {
   ];
 }
 
+const overlayOptions = (n: number) => ({ [labels.overlay.vxlanIds]: String(5000 + n) });
+
 /** `host` and `null` are what there is one of; on a parent's own network nothing is published. */
 const deviations: Readonly<Record<string, readonly DriverDeviation[]>> = {
   host: ['single-network', 'no-ports'],
   null: ['single-network', 'no-ports'],
   macvlan: ['no-ports'],
   ipvlan: ['no-ports', 'no-mac'],
+  overlay: ['no-ports'],
 };
 
 for (const [name, factory] of Object.entries(builtinDrivers)) {
@@ -69,5 +75,6 @@ for (const [name, factory] of Object.entries(builtinDrivers)) {
     factory,
     open,
     deviations: deviations[name] ?? [],
+    ...(name === 'overlay' && { options: overlayOptions }),
   });
 }

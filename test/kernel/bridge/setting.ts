@@ -1,6 +1,7 @@
 /** A bridge driver on the real kernel, in a namespace that plays the host. */
 import type { DriverNetwork, EndpointPlace, PortRequest } from '../../../src/driverapi/driver.ts';
 import { builtinDrivers } from '../../../src/drivers/index.ts';
+import { createIdm } from '../../../src/ipam/idm.ts';
 import type { FirewallEngine } from '../../../src/osl/firewall/firewall.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { silent } from '../../../src/testing/driver-fixtures.ts';
@@ -18,7 +19,8 @@ export async function bridgeOn({ osl, host }: TestHost, engine: FirewallEngine =
   const make = builtinDrivers.bridge;
   if (make === undefined) throw new Error('there is no bridge driver');
   const firewall = await host.firewall({ engine, table: `libnetwork-${process.pid}` });
-  const driver = await make({ osl, firewall, instance: `test-${process.pid}`, logger: silent });
+  const instance = `test-${process.pid}`;
+  const driver = await make({ osl, firewall, instance, runDir: '/run', numbers: createIdm, logger: silent });
   await driver.restore({ networks: [], endpoints: [] });
   return { osl, host, driver, firewall };
 }

@@ -30,6 +30,7 @@ export async function openKernelWorld({ after }: OpenWorld): Promise<DriverWorld
   const sandboxes = new Map<string, Namespace>();
   const world: DriverWorld = {
     osl,
+    runDir: directory,
     firewall: await host.firewall({ engine: 'nftables', table: 'libnetwork-contract' }),
     async sandbox(name) {
       const known = sandboxes.get(name) ?? (await osl.createNamespace(path(name)));
@@ -53,7 +54,8 @@ export async function openKernelWorld({ after }: OpenWorld): Promise<DriverWorld
 export async function removeMachines(): Promise<void> {
   const kernel = linuxOsl();
   for (const directory of new Set(machines.values())) {
-    for (const path of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(path);
+    for (const each of [directory, join(directory, 'overlay')])
+      for (const path of await kernel.listNamespaces(each)) await kernel.deleteNamespace(path);
     await rm(directory, { recursive: true, force: true });
   }
   await kernel.close();

@@ -10,6 +10,7 @@ import { builtinDrivers } from '../../../src/drivers/index.ts';
 import { LibnetworkError } from '../../../src/errors.ts';
 import type { EndpointId, NetworkId } from '../../../src/ids.ts';
 import { newId } from '../../../src/ids.ts';
+import { createIdm } from '../../../src/ipam/idm.ts';
 import { type FakeKernel, type FakeOsl, fakeOsl } from '../../../src/osl/fake/index.ts';
 import type { Firewall } from '../../../src/osl/firewall/firewall.ts';
 import type { Namespace, TcpListener } from '../../../src/osl/osl.ts';
@@ -36,7 +37,7 @@ export async function bridgeSetting(kernel?: FakeKernel, instance = 'test'): Pro
   const firewall = await osl.host.firewall({ engine: 'nftables', table: `libnetwork-${instance}` });
   const make = builtinDrivers.bridge;
   if (make === undefined) throw new Error('there is no bridge driver');
-  const driver = await make({ osl, firewall, instance, logger });
+  const driver = await make({ osl, firewall, instance, runDir: '/run', numbers: createIdm, logger });
   await driver.restore({ networks: [], endpoints: [] });
   return { osl, host: osl.host, firewall, driver, log };
 }

@@ -105,6 +105,11 @@ export const rooms: readonly Room[] = [
     sees: [words, tools, contracts, errno, /^resolver\//],
     packages: ['dns-packet'],
   },
+  {
+    name: 'global scope',
+    holds: /^globalscope\//,
+    sees: [words, tools, contracts, /^records$/, /^globalscope\//],
+  },
   { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
   // Programs speak to a controller over its sockets, and are started by what they do not know.
@@ -119,7 +124,7 @@ export const rooms: readonly Room[] = [
       errno,
       /^[a-z0-9-]+$/,
       /^driverapi\/registry$/,
-      /^(resolver|hostfiles)\//,
+      /^(resolver|hostfiles|globalscope)\//,
       /^plugin\/options$/,
     ],
     packages: ['valibot', 'uuid'],

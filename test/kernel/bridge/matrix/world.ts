@@ -2,6 +2,7 @@
 import type { Driver, EndpointPlace, PortBinding } from '../../../../src/driverapi/driver.ts';
 import { builtinDrivers } from '../../../../src/drivers/index.ts';
 import { FAMILIES } from '../../../../src/ip.ts';
+import { createIdm } from '../../../../src/ipam/idm.ts';
 import type { FirewallEngine } from '../../../../src/osl/firewall/firewall.ts';
 import type { Change, Namespace, Osl } from '../../../../src/osl/osl.ts';
 import { silent } from '../../../../src/testing/driver-fixtures.ts';
@@ -109,7 +110,14 @@ export async function buildNetworks(
   const firewall = await osl.host.firewall({ engine, table: 'libnetwork-matrix' });
   const make = builtinDrivers.bridge;
   if (make === undefined) throw new Error('there is no bridge driver');
-  const driver = await make({ osl, firewall, instance: 'matrix', logger: silent });
+  const driver = await make({
+    osl,
+    firewall,
+    instance: 'matrix',
+    runDir: '/run',
+    numbers: createIdm,
+    logger: silent,
+  });
   await driver.restore({ networks: [], endpoints: [] });
   const namespaces = new Map(surroundings);
   const undo: (() => Promise<void>)[] = [];

@@ -2,6 +2,7 @@
 import type { Driver, DriverNetwork, EndpointPlace, PolicyRule } from '../../../../src/driverapi/driver.ts';
 import { builtinDrivers } from '../../../../src/drivers/index.ts';
 import { FAMILIES, type Family } from '../../../../src/ip.ts';
+import { createIdm } from '../../../../src/ipam/idm.ts';
 import { labels } from '../../../../src/labels.ts';
 import type { Firewall, FirewallEngine } from '../../../../src/osl/firewall/firewall.ts';
 import type { Namespace, Osl } from '../../../../src/osl/osl.ts';
@@ -54,7 +55,14 @@ export async function buildPolicyWorld(
   const make = builtinDrivers.bridge;
   if (make === undefined) throw new Error('there is no bridge driver');
   const firewall = await osl.host.firewall({ engine, table: 'libnetwork-policytest' });
-  const driver = await make({ osl, firewall, instance: 'policytest', logger: silent });
+  const driver = await make({
+    osl,
+    firewall,
+    instance: 'policytest',
+    runDir: '/run',
+    numbers: createIdm,
+    logger: silent,
+  });
   await driver.restore({ networks: [], endpoints: [] });
   const outside = await neighbour(osl, path('outside'));
   const front = network({ options: open });

@@ -1,0 +1,376 @@
+/** The core's side of what hosts share: records go where they belong, and what others do is shown here. */
+import { type Core, driverNetwork } from './core.ts';
+import type { Peer } from './driverapi/driver.ts';
+import { deleteJoinedEndpoint, EndpointEntry } from './endpoint.ts';
+import { LibnetworkError } from './errors.ts';
+import { GlobalScope, type GlobalScopeOptions, within } from './globalscope/globalscope.ts';
+import type { RemoteChange, RemoteEndpoint } from './globalscope/part.ts';
+import type { SharedEndpoint } from './globalscope/shapes.ts';
+import type { EndpointId, NetworkId } from './ids.ts';
+import { FAMILIES } from './ip.ts';
+import { addNetwork, finishNetworkDeletion, type NetworkEntry, removeNetwork } from './network.ts';
+import { showNetworkNames } from './networknames.ts';
+import { plain } from './pools.ts';
+import { reconcile } from './reconcile.ts';
+import { type EndpointRecord, keyOf, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
+import { namesOf } from './sandboxnames.ts';
+
+/** How long a start waits for a store that does not answer. */
+const START_MS = 5_000;
+
+export type GlobalsOptions = Omit<GlobalScopeOptions, 'events' | 'logger'>;
+
+/** Made where there is a global store. Networks of local scope pass it by. */
+export class Globals {
+  readonly #core: Core;
+  readonly #scope: GlobalScope;
+  /** What other hosts had begun with networks, and may not end. */
+  readonly #unfinished = new Map<NetworkId, NetworkRecord>();
+  /** Calls of a driver about one network's peers, one after the other. */
+  readonly #peerCalls = new Map<NetworkId, Promise<void>>();
+  /** What is to be done beside the operations, in order. */
+  #background: Promise<void> = Promise.resolve();
+  #started = false;
+  #begin: () => void = () => undefined;
+
+  constructor(core: Core, options: GlobalsOptions) {
+    this.#core = core;
+    this.#scope = new GlobalScope({
+      ...options,
+      logger: core.logger,
+      events: {
+        network: (record) => this.#onNetwork(record),
+        networkGone: (id) => this.#onNetworkGone(id),
+        remote: (id, change) => this.#onRemote(id, change),
+        lost: (networkId, id) =>
+          this.#later('give up an endpoint that was lost', () => this.#lose(networkId, id)),
+        reclaimed: (endpoint) => this.#release(endpoint),
+        returned: () => this.#later('reconcile', async () => void (await reconcile(core, {})), 'alone'),
+      },
+    });
+    this.#background = new Promise((resolve) => {
+      this.#begin = resolve;
+    });
+  }
+
+  get host(): string {
+    return this.#scope.host;
+  }
+
+  /** Takes the lease, and learns what the others have. What the local records name is taken up again. */
+  async start(): Promise<void> {
+    await this.#scope.begin();
+    for (const entry of this.#core.networks.values()) {
+      if (!this.shares(entry.record)) continue;
+      for (const { record } of entry.endpoints.values())
+        if (record.state !== 'creating') this.#scope.published.assume(this.#shared(record));
+      this.#scope.resumePart(entry.record.id);
+    }
+    await this.#scope.listed(START_MS);
+    this.#started = true;
+  }
+
+  /** After the start, when operations are possible. */
+  run(): void {
+    this.#begin();
+    for (const entry of this.#core.networks.values()) this.endpointGone(entry);
+  }
+
+  /** Whether a network is one that hosts share. */
+  shares({ scope }: Pick<NetworkRecord, 'scope'>): boolean {
+    return scope === 'global';
+  }
+
+  /** Whether this host has made a network in its driver: it has endpoints on it. */
+  takesPart(id: NetworkId): boolean {
+    return this.#scope.takesPart(id);
+  }
+
+  /** The endpoints of other hosts on a network, as far as they are known. */
+  remote(network: NetworkEntry): readonly EndpointEntry[] {
+    if (!this.shares(network.record) || network.record.state !== 'ready') return [];
+    return this.#scope
+      .remote(network.record.id)
+      .map(({ endpoint }) => new EndpointEntry(this.#core, network, asRecord(endpoint), endpoint.host));
+  }
+
+  /** All peers of the networks whose peers are known. */
+  peers(): ReadonlyMap<NetworkId, readonly Peer[]> {
+    const all = new Map<NetworkId, readonly Peer[]>();
+    for (const id of this.#core.networks.keys()) {
+      const known = this.takesPart(id) ? this.#scope.knownRemote(id) : undefined;
+      if (known) all.set(id, known.flatMap(peerOf));
+    }
+    return all;
+  }
+
+  /** Writes a record where it belongs. The record of a shared network's endpoint is this host's, and shown to others. */
+  async save(record: NetworkRecord | EndpointRecord): Promise<void> {
+    const { store } = this.#core;
+    if (record.kind === 'network') {
+      if (this.shares(record)) return this.#saveNetwork(record);
+    } else if (this.#isOfShared(record) && record.state !== 'creating') await this.#show(record);
+    await store.put(keyOf(record), record);
+  }
+
+  async erase(record: NetworkRecord | EndpointRecord): Promise<void> {
+    const { store } = this.#core;
+    if (record.kind === 'network' && this.shares(record)) await this.#scope.networks.erase(record);
+    if (record.kind === 'endpoint' && this.#isOfShared(record)) await this.#scope.published.erase(record);
+    await store.delete(keyOf(record));
+  }
+
+  /** Makes a shared network on this host, if it is not there yet, and follows it. */
+  async takePart(entry: NetworkEntry): Promise<void> {
+    const { record } = entry;
+    if (!this.shares(record) || this.takesPart(record.id)) return;
+    await this.#core.locks.with('network', record.id, undefined, async () => {
+      if (this.takesPart(record.id)) return;
+      // Here, too: a start that can't ask the global store has it.
+      await this.#core.store.put(keyOf(record), record);
+      await this.#core.driver(record.driver).createNetwork(driverNetwork(record));
+      await this.#scope.takePart(record.id);
+      for (const remote of this.#scope.knownRemote(record.id) ?? []) this.#showName(entry, remote);
+      await this.#tellDriver(entry, { set: this.#scope.remote(record.id), removed: [] });
+    });
+  }
+
+  /** Leaves a shared network that this host has no endpoints on any more, in its own time. */
+  endpointGone(entry: NetworkEntry): void {
+    const { id } = entry.record;
+    if (!this.shares(entry.record) || entry.endpoints.size > 0) return;
+    this.#later('leave a network', () =>
+      this.#core.locks.with('network', id, undefined, async () => {
+        if (entry.endpoints.size === 0 && this.#core.networks.get(id) === entry) await this.#leavePart(entry);
+      }),
+    );
+  }
+
+  /** @throws FORBIDDEN naming the endpoints that other hosts have; those of hosts that are gone are taken back */
+  async checkUnused({ id, name }: NetworkRecord): Promise<void> {
+    const living = await this.#scope.livingEndpoints(id);
+    if (living.length === 0) return;
+    const names = living.map((each) => `${each.name} (on host ${each.host})`);
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      `network ${name} has active endpoints: ${names.join(', ')}; delete them first`,
+      { holder: names.join(', ') },
+    );
+  }
+
+  /** Takes a shared network away from this host, as far as it is here; what hosts share of it stays. */
+  async leave(entry: NetworkEntry): Promise<void> {
+    if (this.takesPart(entry.record.id)) await this.#leavePart(entry);
+    await this.#scope.forget(entry.record.id);
+  }
+
+  /** Brings to an end what hosts had begun that are gone now. @throws UNAVAILABLE */
+  async finishUnfinished(): Promise<void> {
+    for (const [id, { host }] of [...this.#unfinished]) {
+      const record = await this.#scope.networks.now(id);
+      if (record === undefined || record.state === 'ready') this.#unfinished.delete(id);
+      if (record?.host === undefined || record.host !== host || (await this.#scope.isThere(host))) continue;
+      await this.#saveNetwork({ ...record, state: 'deleting' });
+      this.#unfinished.delete(id);
+      await finishNetworkDeletion(this.#core, this.#core.networks.get(id) ?? addNetwork(this.#core, record));
+    }
+  }
+
+  /** Reads anew which networks there are, before anything is judged by it. */
+  async refresh(): Promise<void> {
+    await within(START_MS, this.#scope.networks.resync());
+  }
+
+  /** Ends what runs; the lease is left to run out. */
+  async end(): Promise<void> {
+    this.#begin();
+    await this.#scope.end();
+    await this.#background;
+    await Promise.all(this.#peerCalls.values());
+  }
+
+  async #saveNetwork(record: NetworkRecord): Promise<void> {
+    const { host: _, ...rest } = record;
+    await this.#scope.networks.save(record.state === 'ready' ? rest : { ...rest, host: this.host });
+    if (this.takesPart(record.id)) await this.#core.store.put(keyOf(record), rest);
+  }
+
+  async #show(record: EndpointRecord): Promise<void> {
+    const { published, networks } = this.#scope;
+    const isNew = !published.has(record.id);
+    // What was never shown, or was taken from this host, is not shown as it goes.
+    if (isNew && record.state !== 'ready' && record.state !== 'joined') return;
+    const shared = this.#shared(record);
+    if (!isNew && !shared.joined) return published.withdraw(shared);
+    await published.show(shared);
+    if (!isNew) return;
+    // Both wrote before they look: one of a deletion of the network and this sees the other.
+    const network = await networks.now(record.networkId);
+    if (network?.state === 'ready') return;
+    await published.erase(shared);
+    throw new LibnetworkError('NOT_FOUND', `network ${record.networkId.slice(0, 12)} is being deleted`);
+  }
+
+  #isOfShared({ networkId }: EndpointRecord): boolean {
+    const network = this.#core.networks.get(networkId);
+    return network !== undefined && this.shares(network.record);
+  }
+
+  #shared(record: EndpointRecord): SharedEndpoint {
+    const { id, name, networkId, macAddress, ipv4, ipv6, join, createdAt } = record;
+    const joined = record.state === 'joined' && join !== undefined && !join.pending;
+    const sandbox = joined ? this.#core.sandboxes.get(join.sandboxId) : undefined;
+    return {
+      schema: SCHEMA_VERSION,
+      kind: 'endpoint',
+      id,
+      name,
+      networkId,
+      host: this.host,
+      macAddress,
+      ipv4,
+      ipv6,
+      joined,
+      names: sandbox ? namesOf(record, sandbox) : [],
+      createdAt,
+    };
+  }
+
+  async #leavePart(entry: NetworkEntry): Promise<void> {
+    const { record } = entry;
+    if (!this.takesPart(record.id)) return;
+    for (const { endpoint } of this.#scope.knownRemote(record.id) ?? [])
+      this.#core.names.removeEndpoint(endpoint.id);
+    await this.#core.driver(record.driver).deleteNetwork(driverNetwork(record));
+    await this.#scope.leavePart(record.id);
+    await this.#core.store.delete(keyOf(record));
+  }
+
+  #onNetwork(record: NetworkRecord): void {
+    const { networks, events } = this.#core;
+    const entry = networks.get(record.id);
+    if (record.state !== 'ready') {
+      if (record.host !== this.host) this.#unfinished.set(record.id, record);
+      else if (!entry && !this.#started) addNetwork(this.#core, record);
+      return;
+    }
+    this.#unfinished.delete(record.id);
+    // What this host itself is changing it knows better.
+    if (entry && entry.record.state !== 'ready') return;
+    if (entry && JSON.stringify(entry.record) === JSON.stringify(record)) return;
+    if (entry) entry.record = record;
+    else addNetwork(this.#core, record);
+    showNetworkNames(this.#core, record);
+    const facts = { networkId: record.id, name: record.name };
+    if (entry) events.emit('network:update', facts);
+    else events.emit('network:create', facts);
+  }
+
+  #onNetworkGone(id: NetworkId): void {
+    this.#unfinished.delete(id);
+    const entry = this.#core.networks.get(id);
+    // A deletion by this host ends where it began; one that began while a record is written does so, too.
+    if (entry?.record.state !== 'ready') return;
+    this.#later(`forget network ${entry.record.name}`, async () => {
+      if (this.#core.networks.get(id) !== entry || entry.record.state !== 'ready') return;
+      if (await this.#scope.networks.now(id)) return;
+      for (const { record } of [...entry.endpoints.values()]) await this.#lose(id, record.id);
+      await this.#core.locks.with('network', id, undefined, async () => {
+        await this.leave(entry);
+        removeNetwork(this.#core, entry);
+      });
+      this.#core.events.emit('network:delete', { networkId: id, name: entry.record.name });
+    });
+  }
+
+  #onRemote(id: NetworkId, change: RemoteChange): void {
+    const entry = this.#core.networks.get(id);
+    if (!entry) return;
+    for (const remote of change.set) this.#showName(entry, remote);
+    for (const endpoint of change.removed) this.#core.names.removeEndpoint(endpoint);
+    // Before that, the driver does not know the network; then it is told all.
+    if (!this.takesPart(id) || !this.#started) return;
+    void this.#tellDriver(entry, change);
+  }
+
+  #showName({ record }: NetworkEntry, { endpoint }: RemoteEndpoint): void {
+    const { id, names, ipv4, ipv6 } = endpoint;
+    const networkName = record.name;
+    const shown = { id, networkId: record.id, networkName, names, ipv4: ipv4?.address, ipv6: ipv6?.address };
+    if (endpoint.joined) this.#core.names.setEndpoint(shown);
+    else this.#core.names.removeEndpoint(id);
+  }
+
+  /** A failure is logged: the next reconcile makes the kernel what the records say. */
+  #tellDriver({ record }: NetworkEntry, { set, removed }: RemoteChange): Promise<void> {
+    const driver = this.#core.driver(record.driver);
+    if (!driver.updatePeers) return Promise.resolve();
+    const left = set.filter(({ endpoint }) => !endpoint.joined).map(({ endpoint }) => endpoint.id);
+    const change = { set: set.flatMap(peerOf), removed: [...removed, ...left] };
+    const call = (this.#peerCalls.get(record.id) ?? Promise.resolve()).then(async () => {
+      try {
+        if (this.takesPart(record.id)) await driver.updatePeers?.(driverNetwork(record), change);
+      } catch (error) {
+        this.#core.logger.error(`peers of network ${record.name} could not be set`, { error });
+      }
+    });
+    this.#peerCalls.set(record.id, call);
+    return call;
+  }
+
+  async #lose(networkId: NetworkId, id: EndpointId): Promise<void> {
+    const core = this.#core;
+    const entry = core.endpoints.get(id);
+    if (!entry) return;
+    const { name, join } = entry.record;
+    core.logger.warn(`endpoint ${name} was taken from this host, which counted as gone; it is deleted here`);
+    const sandbox = join && core.sandboxes.get(join.sandboxId);
+    const act = () => deleteJoinedEndpoint(core, entry, sandbox, true);
+    if (join) await core.locks.with('sandbox', join.sandboxId, undefined, act);
+    else await act();
+    core.events.emit('endpoint:lost', { networkId, endpointId: id, name });
+  }
+
+  /** Gives back the addresses of an endpoint whose host is gone. */
+  async #release(endpoint: SharedEndpoint): Promise<void> {
+    const network = this.#core.networks.get(endpoint.networkId);
+    if (!network) return;
+    const ipam = this.#core.ipam(network.record.ipam.driver);
+    for (const family of FAMILIES) {
+      const held = endpoint[family];
+      if (held) await ipam.releaseAddress(held.poolId, plain(held.address), { ofHost: endpoint.host });
+    }
+  }
+
+  /** In the background, after the start, and one after the other. */
+  #later(what: string, act: () => Promise<void>, how: 'shared' | 'alone' = 'shared'): void {
+    const run = async (): Promise<void> => {
+      if (this.#core.closed) return;
+      try {
+        await this.#core.locks.apart(() => this.#core.gate[how](act));
+      } catch (error) {
+        this.#core.logger.warn(`could not ${what}; the next reconcile looks at it again`, { error });
+      }
+    };
+    this.#background = this.#background.then(run);
+  }
+}
+
+function peerOf({ endpoint, via }: RemoteEndpoint): Peer[] {
+  const { id, macAddress, ipv4, ipv6, joined } = endpoint;
+  if (!joined || macAddress === undefined || via === undefined) return [];
+  return [{ id, macAddress, ipv4: ipv4?.address, ipv6: ipv6?.address, via }];
+}
+
+/** What is known here of an endpoint of another host. */
+function asRecord({ host: _, joined, names, service: __, ...endpoint }: SharedEndpoint): EndpointRecord {
+  return {
+    ...endpoint,
+    state: 'ready',
+    aliases: joined ? names.filter((name) => name !== endpoint.name) : [],
+    gatewayPriority: 0,
+    sysctls: {},
+    options: {},
+    ports: [],
+  };
+}

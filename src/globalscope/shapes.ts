@@ -1,0 +1,78 @@
+/** What hosts tell each other through the global store: plain data under keys of libnetwork's shape. */
+import type { Entry } from '../datastore/datastore.ts';
+import { LibnetworkError } from '../errors.ts';
+import type { EndpointId, NetworkId } from '../ids.ts';
+import { type HeldAddress, type NetworkRecord, ROOT, readRecord, type SCHEMA_VERSION } from '../records.ts';
+
+/** An endpoint as its host shows it to the others. */
+export interface SharedEndpoint {
+  readonly schema: typeof SCHEMA_VERSION;
+  readonly kind: 'endpoint';
+  readonly id: EndpointId;
+  readonly name: string;
+  readonly networkId: NetworkId;
+  /** The id of the host that has it. */
+  readonly host: string;
+  readonly macAddress?: string | undefined;
+  readonly ipv4?: HeldAddress | undefined;
+  readonly ipv6?: HeldAddress | undefined;
+  /** It is in a sandbox: reachable, and known by `names`. */
+  readonly joined: boolean;
+  readonly names: readonly string[];
+  readonly service?: ServiceMembership | undefined;
+  readonly createdAt: string;
+}
+
+/** A service that an endpoint is one of the backends of. */
+export interface ServiceMembership {
+  readonly name: string;
+  /** The service's own addresses; none with DNS round robin. */
+  readonly ipv4?: HeldAddress | undefined;
+  readonly ipv6?: HeldAddress | undefined;
+  /** It finishes what it has begun and gets nothing new. */
+  readonly draining?: boolean | undefined;
+}
+
+/** That a host takes part in a network; it goes with the host's lease. */
+export interface Membership {
+  readonly host: string;
+  /** Where other hosts send what is for its endpoints. */
+  readonly address?: string | undefined;
+}
+
+export const networks = `${ROOT}network/`;
+export const networkKey = (id: string): string => `${networks}${id}/`;
+export const networkNameKey = (name: string): string => `${ROOT}network_name/${name}`;
+export const endpointsOf = (network: string): string => `${ROOT}endpoint/${network}/`;
+export const endpointKey = (network: string, id: string): string => `${endpointsOf(network)}${id}/`;
+export const endpointNameKey = (network: string, name: string): string =>
+  `${ROOT}endpoint_name/${network}/${name}`;
+export const membersOf = (network: string): string => `${ROOT}member/${network}/`;
+export const memberKey = (network: string, host: string): string => `${membersOf(network)}${host}`;
+export const hostKey = (host: string): string => `${ROOT}host/${host}`;
+
+/** The last part of a key, which names the object. */
+export function lastPart(key: string): string {
+  const end = key.endsWith('/') ? key.length - 1 : key.length;
+  return key.slice(key.lastIndexOf('/', end - 1) + 1, end);
+}
+
+/** @throws INTERNAL for a record that this version can't read */
+export function readNetwork({ key, value }: Entry): NetworkRecord {
+  return readRecord(key, value) as NetworkRecord;
+}
+
+/** @throws INTERNAL for a record that this version can't read */
+export function readEndpoint({ key, value }: Entry): SharedEndpoint {
+  const record = readRecord(key, value) as unknown as SharedEndpoint;
+  if (typeof record.host === 'string' && Array.isArray(record.names)) return record;
+  throw new LibnetworkError('INTERNAL', `the record at ${key} is none of an endpoint that hosts share`, {
+    field: key,
+    value,
+  });
+}
+
+export function readMembership({ key, value }: Entry): Membership {
+  const address = (value as Partial<Membership> | null)?.address;
+  return { host: lastPart(key), ...(typeof address === 'string' ? { address } : {}) };
+}

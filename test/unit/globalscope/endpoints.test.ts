@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { askFromHere } from '../../kernel/resolver/setting.ts';
+import { refusal } from '../core/setting.ts';
+import { Cluster, type Host, overlay, until } from './cluster.ts';
+
+/** Hosts that all know the network `front`. */
+async function onFront(count: number, leaseMs?: number): Promise<{ cluster: Cluster; hosts: Host[] }> {
+  const cluster = new Cluster(leaseMs);
+  const hosts = await cluster.some(count);
+  await hosts[0]?.controller.createNetwork(overlay('front', { ipv6: true, dns: { forward: 'none' } }));
+  for (const { controller } of hosts) await until(() => controller.network('front'));
+  return { cluster, hosts };
+}
+
+function pick<T>(list: readonly T[], index: number): T {
+  const found = list[index];
+  if (found === undefined) throw new Error(`there is no ${index}th`);
+  return found;
+}
+
+describe('endpoints on networks that hosts share', () => {
+  it('reach each other, in both families, and no more when one has left', async () => {
+    const { cluster, hosts } = await onFront(3);
+    const all = [];
+    for (const host of hosts) all.push(await host.run('front', `web-${host.name}`));
+    for (const from of all)
+      for (const to of all)
+        await until(
+          () =>
+            cluster.reaches(from.sandbox, to.endpoint.ipv4 ?? '') &&
+            cluster.reaches(from.sandbox, to.endpoint.ipv6 ?? ''),
+        );
+    const [first, second] = [pick(all, 0), pick(all, 1)];
+    await second.endpoint.leave(second.sandbox);
+    await until(() => !cluster.reaches(first.sandbox, second.endpoint.ipv4 ?? ''));
+    for (const { controller, complaints } of hosts) {
+      expect(await controller.reconcile({ dryRun: true })).toEqual({
+        missing: [],
+        orphaned: [],
+        repaired: [],
+      });
+      expect(complaints).toEqual([]);
+    }
+  });
+
+  it('appear on the other hosts, and can be changed only by their own', async () => {
+    const { hosts } = await onFront(2);
+    const { sandbox } = await pick(hosts, 0).run('front', 'web');
+    const other = pick(hosts, 1).network('front');
+    await until(() => other.endpoints().length === 1);
+    const [seen] = other.endpoints();
+    expect(seen).toMatchObject({ name: 'web', host: 'h1', macAddress: expect.any(String) });
+    expect(await refusal(seen?.delete() ?? Promise.resolve())).toMatchObject({
+      code: 'FORBIDDEN',
+      holder: 'host h1',
+    });
+    await sandbox.delete();
+    await until(() => other.endpoints().length === 0);
+  });
+
+  it('have names that no two hosts give', async () => {
+    const { hosts } = await onFront(4);
+    const outcomes = await Promise.allSettled(
+      hosts.map((host) => host.network('front').createEndpoint({ name: 'web' })),
+    );
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected')
+        expect(outcome.reason).toMatchObject({ code: 'ALREADY_EXISTS', field: 'name' });
+  });
+
+  it('get addresses that no two hosts give, also while one of them dies', async () => {
+    const { hosts } = await onFront(4);
+    const make = async (host: Host): Promise<string[]> => {
+      const got: string[] = [];
+      for (let i = 0; i < 20; i++) {
+        if (host.name === 'h4' && i === 10) host.kill();
+        const endpoint = await host
+          .network('front')
+          .createEndpoint({ name: `${host.name}-${i}` })
+          .catch(() => undefined);
+        if (endpoint?.ipv4) got.push(endpoint.ipv4);
+      }
+      return got;
+    };
+    const got = (await Promise.all(hosts.map(make))).flat();
+    expect(got).toHaveLength(70);
+    expect(new Set(got).size).toBe(70);
+  });
+
+  it('are resolved by name on the other hosts', async () => {
+    const { hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await one.run('front', 'web', { aliases: ['www'] });
+    const client = await two.run('front', 'client');
+    const resolve = async (name: string): Promise<unknown> => {
+      const inside = await two.osl.openNamespace(client.sandbox.namespacePath);
+      const { rcode, answers = [] } = await askFromHere(inside, name, 'A');
+      return rcode === 'NOERROR' ? answers.map((it) => ('data' in it ? it.data : it.type)) : rcode;
+    };
+    const address = [web.endpoint.ipv4?.split('/')[0]];
+    await until(async () => JSON.stringify(await resolve('web')) === JSON.stringify(address));
+    expect(await resolve('www.front')).toEqual(address);
+    await web.sandbox.delete();
+    await until(async () => !Array.isArray(await resolve('web.front')));
+  });
+});
+
+describe('a host that is gone past its lease', () => {
+  it('loses its endpoints to the others, once, with their names and addresses', async () => {
+    const { cluster, hosts } = await onFront(3);
+    const [one, two, three] = [pick(hosts, 0), pick(hosts, 1), pick(hosts, 2)];
+    const lost = await three.run('front', 'web');
+    const client = await one.run('front', 'client');
+    await two.run('front', 'other');
+    await until(() => cluster.reaches(client.sandbox, lost.endpoint.ipv4 ?? ''));
+    await three.global.expire();
+    three.kill();
+    await until(() => !cluster.reaches(client.sandbox, lost.endpoint.ipv4 ?? ''));
+    await until(() => one.network('front').endpoints().length === 2);
+    const address = lost.endpoint.ipv4?.split('/')[0];
+    const again = await two.network('front').createEndpoint({ name: 'web', ipv4: address });
+    expect(again.ipv4).toBe(lost.endpoint.ipv4);
+  });
+
+  it('learns when it returns what it lost, and its containers lose those links alone', async () => {
+    const { hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await two.run('front', 'web');
+    await one.run('front', 'client');
+    await until(() => one.network('front').endpoints().length === 2);
+    const told: string[] = [];
+    two.controller.on('endpoint:lost', ({ name }) => told.push(name));
+    two.global.cut();
+    await two.global.expire();
+    await until(() => one.network('front').endpoints().length === 1);
+    expect(web.sandbox.endpoints()).toHaveLength(2);
+    two.global.mend();
+    await until(() => told.length === 1);
+    expect(told).toEqual(['web']);
+    await until(() =>
+      two
+        .network('front')
+        .endpoints()
+        .every(({ host }) => host === 'h1'),
+    );
+    expect(two.controller.sandbox(web.sandbox.id)).toBeDefined();
+    expect(await one.network('front').createEndpoint({ name: 'web' })).toBeDefined();
+    const { missing, orphaned } = await two.controller.reconcile({ dryRun: true });
+    expect([missing, orphaned]).toEqual([[], []]);
+  });
+
+  it('keeps what nobody took', async () => {
+    const { cluster, hosts } = await onFront(1);
+    const [one] = [pick(hosts, 0)];
+    const web = await one.run('front', 'web');
+    one.global.cut();
+    await one.global.expire();
+    one.global.mend();
+    await until(async () => (await cluster.keys()).some((key) => key.includes('/member/')));
+    expect(await one.controller.reconcile()).toMatchObject({ missing: [] });
+    expect(one.network('front').endpoint('web')?.ipv4).toBe(web.endpoint.ipv4);
+  });
+});
+
+describe('a host that is cut off from the store', () => {
+  it('serves its containers, refuses what needs the store, and catches up', async () => {
+    const { cluster, hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await one.run('front', 'web');
+    const client = await two.run('front', 'client');
+    await until(() => cluster.reaches(client.sandbox, web.endpoint.ipv4 ?? ''));
+    two.global.cut();
+    expect(cluster.reaches(client.sandbox, web.endpoint.ipv4 ?? '')).toBe(true);
+    for (const refused of [
+      two.controller.createNetwork(overlay('back')),
+      two.network('front').createEndpoint({ name: 'more' }),
+      two
+        .network('front')
+        .delete()
+        .catch((error) => {
+          if (error.code === 'FORBIDDEN') error.code = 'UNAVAILABLE';
+          throw error;
+        }),
+    ])
+      expect(await refusal(refused)).toMatchObject({ code: 'UNAVAILABLE' });
+    // Local networks need no store that hosts share.
+    await two.controller.createNetwork({ name: 'local' });
+    const late = await one.run('front', 'late');
+    await one.controller.createNetwork(overlay('new'));
+    two.global.mend();
+    await until(() => cluster.reaches(client.sandbox, late.endpoint.ipv4 ?? ''));
+    await until(() => two.controller.network('new'));
+    await two.run('front', 'more');
+  });
+
+  it('tells later of what left meanwhile', async () => {
+    const { hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await two.run('front', 'web');
+    await one.run('front', 'client');
+    await until(() => one.network('front').endpoints().length === 2);
+    two.global.cut();
+    await web.endpoint.leave(web.sandbox);
+    expect(await refusal(web.endpoint.delete())).toMatchObject({ code: 'UNAVAILABLE' });
+    two.global.mend();
+    await two.controller.reconcile();
+    await until(() => one.network('front').endpoints().length === 1);
+  });
+
+  it('starts with what it knows', async () => {
+    const { cluster, hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await one.run('front', 'web');
+    const client = await two.run('front', 'client');
+    await until(() => cluster.reaches(client.sandbox, web.endpoint.ipv4 ?? ''));
+    await two.controller.close();
+    await two.start(['client-container']);
+    expect(cluster.reaches(client.sandbox, web.endpoint.ipv4 ?? '')).toBe(true);
+    expect(await two.controller.reconcile({ dryRun: true })).toMatchObject({ missing: [], orphaned: [] });
+    await web.sandbox.delete();
+    await until(() => !cluster.reaches(client.sandbox, web.endpoint.ipv4 ?? ''));
+  });
+});

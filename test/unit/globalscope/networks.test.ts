@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { refusal } from '../core/setting.ts';
+import { Cluster, overlay, until } from './cluster.ts';
+
+describe('networks that hosts share', () => {
+  it('appear on every host, and go when any of them deletes them', async () => {
+    const cluster = new Cluster();
+    const [one, two, three] = await cluster.some(3);
+    if (!one || !two || !three) throw new Error('three hosts were asked for');
+    const made = await one.controller.createNetwork(overlay('front', { labels: { tier: 'web' } }));
+    await until(() => two.controller.network('front') && three.controller.network('front'));
+    const seen = two.network('front');
+    expect(seen).toMatchObject({ id: made.id, driver: 'overlay', scope: 'global', labels: { tier: 'web' } });
+    expect(seen.ipam).toEqual(made.ipam);
+    expect(seen.options).toEqual(made.options);
+    await three.network('front').delete();
+    await until(() => !one.controller.network('front') && !two.controller.network('front'));
+    expect((await cluster.keys()).filter((key) => !key.includes('/host/'))).toEqual([]);
+  });
+
+  it('appear on a host that starts later', async () => {
+    const cluster = new Cluster();
+    const one = await cluster.host();
+    await one.controller.createNetwork(overlay('front'));
+    const two = await cluster.host();
+    expect(two.controller.network('front')).toBeDefined();
+  });
+
+  it('have names and subnets that no two of them share', async () => {
+    const cluster = new Cluster();
+    const hosts = await cluster.some(4);
+    const outcomes = await Promise.allSettled(
+      hosts.map(({ controller }) => controller.createNetwork(overlay('front'))),
+    );
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of outcomes)
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'ALREADY_EXISTS' });
+    await Promise.all(hosts.map(({ name, controller }) => controller.createNetwork(overlay(`net-${name}`))));
+    const [one] = hosts;
+    await until(() => one?.controller.networks().length === 5);
+    const all = one?.controller.networks() ?? [];
+    expect(new Set(all.map(({ ipam }) => ipam.pools[0]?.subnet)).size).toBe(5);
+    const numbers = all.map(({ options }) => options['com.docker.network.driver.overlay.vxlanid_list']);
+    expect(new Set(numbers).size).toBe(5);
+  });
+
+  it('are not deleted while another host has an endpoint on them', async () => {
+    const cluster = new Cluster();
+    const [one, two] = await cluster.some(2);
+    if (!one || !two) throw new Error('two hosts were asked for');
+    await one.controller.createNetwork(overlay('front'));
+    await until(() => two.controller.network('front'));
+    const { sandbox } = await two.run('front', 'web');
+    expect(await refusal(one.network('front').delete())).toMatchObject({
+      code: 'FORBIDDEN',
+      holder: 'web (on host h2)',
+    });
+    expect(one.network('front').endpoints().length).toBeGreaterThanOrEqual(0);
+    await sandbox.delete();
+    await one.network('front').delete();
+  });
+
+  it('leave the local networks of each host alone', async () => {
+    const cluster = new Cluster();
+    const [one, two] = await cluster.some(2);
+    await one?.controller.createNetwork({ name: 'mine' });
+    await two?.controller.createNetwork({ name: 'mine' });
+    expect((await cluster.keys()).filter((key) => key.includes('v1.0/network'))).toEqual([]);
+  });
+});
