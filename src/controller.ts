@@ -7,6 +7,7 @@ import type { NetworkId, SandboxId } from './ids.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { NetworkOptions, SandboxOptions, Waits } from './options.ts';
+import type { Firewall, FirewallEngine } from './osl/firewall/firewall.ts';
 import { ensurePredefined } from './predefined.ts';
 import { type ReconcileOptions, type ReconcileReport, reconcile, reconcileAddresses } from './reconcile.ts';
 import { loadRecords, release, settle } from './restore.ts';
@@ -23,8 +24,8 @@ export interface ControllerParts extends CoreParts {
 
 /** What a start goes by. */
 export interface StartOptions {
-  /** Containers that outlived the last controller. */
-  readonly activeSandboxes: readonly string[];
+  /** Containers that outlived the last controller; `'all'`: those whose namespaces are there. */
+  readonly activeSandboxes: readonly string[] | 'all';
   /** Makes the networks that every Docker host has. */
   readonly predefined: boolean;
   /** Listens for hooks of container runtimes. */
@@ -49,7 +50,8 @@ export class NetworkController implements AsyncDisposable {
     await loadRecords(this.#core);
     await this.#core.globals?.start();
     await reconcileAddresses(this.#core, {});
-    await settle(this.#core, activeSandboxes);
+    const { sandboxesByContainer } = this.#core;
+    await settle(this.#core, activeSandboxes === 'all' ? [...sandboxesByContainer.keys()] : activeSandboxes);
     await reconcile(this.#core, {});
     this.#core.globals?.run();
     if (predefined) await ensurePredefined(this.#core);
@@ -141,6 +143,27 @@ export class NetworkController implements AsyncDisposable {
   /** How a container runtime's configuration names the hook that sets a sandbox's key. See `runtimeHook`. */
   runtimeHook(containerId: string): RuntimeHookCall {
     return hookCall(this.#core, containerId);
+  }
+
+  /** What it is made of, by name. */
+  get parts(): {
+    readonly drivers: readonly string[];
+    readonly ipams: readonly string[];
+    readonly firewall: FirewallEngine;
+    readonly runDir: string;
+  } {
+    const { drivers, ipams, firewall, runDir } = this.#core;
+    return Object.freeze({
+      drivers: [...drivers.keys()],
+      ipams: [...ipams.keys()],
+      firewall: firewall.engine,
+      runDir,
+    });
+  }
+
+  /** What the firewall should hold for this controller, and what a change of it would do. */
+  get firewall(): Pick<Firewall, 'engine' | 'intents' | 'preview'> {
+    return this.#core.firewall;
   }
 
   /** The whole state as data, frozen. It costs as much as there is. */

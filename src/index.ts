@@ -216,7 +216,9 @@ export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
 export type { ControllerEvents, EventName, EventStamp, Listener } from './events.ts';
 export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 export type { Inspection, SandboxOpen } from './inspect.ts';
-export type { Network, NetworkPool } from './network.ts';
+export { type Address, contains, formatAddress, parseAddress, parsePrefix } from './ip.ts';
+export type { Network } from './network.ts';
+export type { NetworkPool } from './networkipam.ts';
 export type { NetworkChanges } from './networkupdate.ts';
 export type {
   ControllerOptions,
@@ -227,8 +229,13 @@ export type {
   SandboxOptions,
   Waits,
 } from './options.ts';
+export { type KernelCounters, kernelCounters } from './osl/counters.ts';
+export type { FirewallChange, Intent } from './osl/firewall/firewall.ts';
+export { rulesText } from './osl/firewall/text.ts';
+export { type Trace, type TracedPacket, type TraceStep, traceRules } from './osl/firewall/trace.ts';
 export { kernelAvailability } from './osl/linux/availability.ts';
 export { linuxOsl } from './osl/linux/index.ts';
+export type { LinkStatistics, Osl } from './osl/osl.ts';
 export type { PluginOptions } from './plugin/options.ts';
 export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
 export type { DnsCounters } from './resolver/servers.ts';

@@ -6,7 +6,9 @@ import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { deepFreeze } from './frozen.ts';
 import { type EndpointId, type NetworkId, newId } from './ids.ts';
+import type { PoolUsage } from './ipam/ipam.ts';
 import { checkUnused, withConfig } from './networkconfig.ts';
+import { type NetworkIpam, publicIpam } from './networkipam.ts';
 import { publicDns, showNetworkNames } from './networknames.ts';
 import { type NetworkChanges, previewNetwork, updateNetwork } from './networkupdate.ts';
 import {
@@ -17,7 +19,7 @@ import {
   type Waits,
 } from './options.ts';
 import { checkPolicy } from './policy.ts';
-import { poolsByFamily, releaseSteps, requestPools } from './pools.ts';
+import { poolsByFamily, releaseSteps, requestPools, usageOf } from './pools.ts';
 import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
 import { makeInDriver, refuseIfUsed } from './sharednetwork.ts';
 import { allOfThem, allOrNothing } from './undo.ts';
@@ -52,6 +54,13 @@ export class Network {
   get options(): Readonly<Record<string, string | number | boolean>> {
     return Object.freeze({ ...this.#entry.record.options });
   }
+  /** Whether its endpoints have addresses of the family. */
+  get ipv4(): boolean {
+    return this.#entry.record.ipv4;
+  }
+  get ipv6(): boolean {
+    return this.#entry.record.ipv6;
+  }
   get internal(): boolean {
     return this.#entry.record.internal;
   }
@@ -72,9 +81,7 @@ export class Network {
   }
   /** The IPAM driver and the pools that it gave. */
   get ipam(): NetworkIpam {
-    const { ipam, pools } = this.#entry.record;
-    const options = Object.freeze({ ...ipam.options });
-    return Object.freeze({ driver: ipam.driver, options, pools: Object.freeze(pools.map(publicPool)) });
+    return publicIpam(this.#entry.record);
   }
   /** Its static names, and which other names its sandboxes may ask for; `undefined` what was not given. */
   get dns(): NetworkDnsOptions {
@@ -96,6 +103,12 @@ export class Network {
     return this.#core.operate('createEndpoint', () =>
       createEndpoint(this.#core, this.#entry, options, waits.signal),
     );
+  }
+
+  /** How full its pools are; none where its IPAM driver can't tell. @throws NOT_FOUND when it is gone */
+  async usage(): Promise<readonly (PoolUsage & { readonly subnet: string })[]> {
+    const { ipam, pools } = this.#entry.record;
+    return usageOf(this.#core.ipam(ipam.driver), pools);
   }
 
   /**
@@ -138,34 +151,6 @@ export class Network {
   delete(waits: Waits = {}): Promise<void> {
     return this.#core.operate('deleteNetwork', () => deleteNetwork(this.#core, this.#entry, waits.signal));
   }
-}
-
-/** Where a network's addresses come from. */
-export interface NetworkIpam {
-  readonly driver: string;
-  readonly options: Readonly<Record<string, string>>;
-  readonly pools: readonly NetworkPool[];
-}
-
-/** One address pool of a network. */
-export interface NetworkPool {
-  readonly subnet: string;
-  readonly ipRange: string | undefined;
-  /** Without the prefix's length: `10.9.0.1`. */
-  readonly gateway: string | undefined;
-  readonly auxAddresses: Readonly<Record<string, string>>;
-}
-
-function publicPool(pool: PoolRecord): NetworkPool {
-  const plain = (cidr: string): string => cidr.split('/')[0] ?? cidr;
-  return Object.freeze({
-    subnet: pool.subnet,
-    ipRange: pool.ipRange,
-    gateway: pool.gateway === undefined ? undefined : plain(pool.gateway),
-    auxAddresses: Object.freeze(
-      Object.fromEntries(Object.entries(pool.auxAddresses).map(([name, address]) => [name, plain(address)])),
-    ),
-  });
 }
 
 /** A network's place in the tables: its record of now, and what hangs on it. */

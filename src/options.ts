@@ -60,8 +60,11 @@ export interface ControllerOptions {
   readonly defaultAddressPools?: readonly { readonly base: string; readonly size: number }[] | undefined;
   /** @default 'nftables' */
   readonly firewall?: FirewallEngine | undefined;
-  /** Containers that outlived the last controller: their sandboxes are kept, all others are cleaned up. */
-  readonly activeSandboxes?: readonly string[] | undefined;
+  /**
+   * Containers that outlived the last controller: their sandboxes are kept, all others are cleaned up. `'all'`: every
+   * sandbox whose namespace is still there. @default none
+   */
+  readonly activeSandboxes?: readonly string[] | 'all' | undefined;
   /** Makes the networks `bridge`, `host` and `none` where they are not; they can't be deleted. @default false */
   readonly predefined?: boolean | undefined;
   /** Listens at a socket in `runDir` for `libnetwork-setkey`, the hook of container runtimes. @default false */
@@ -339,7 +342,10 @@ const schemas = {
       }),
       {},
     ),
-    activeSandboxes: v.optional(v.array(name), []),
+    activeSandboxes: v.optional(
+      v.union([v.literal('all'), v.array(name)], 'must be container ids, or "all"'),
+      [],
+    ),
     predefined: flag,
     hostResolvConf: v.optional(path),
     runtimeHook: flag,

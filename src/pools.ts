@@ -2,7 +2,7 @@
 import type { Core } from './core.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { FAMILIES, type Family, familyOf, formatCidr, parseAddress, parseCidr, parsePrefix } from './ip.ts';
-import type { Excluded, Ipam } from './ipam/ipam.ts';
+import type { Excluded, Ipam, PoolUsage } from './ipam/ipam.ts';
 import type { PoolRecord, RequestedPool } from './records.ts';
 import type { Undo } from './undo.ts';
 
@@ -132,6 +132,17 @@ export function releaseSteps(ipam: Ipam, pools: readonly PoolRecord[]): (() => P
     ),
     () => ipam.releasePool(pool.poolId),
   ]);
+}
+
+/** How full each pool is; none where the IPAM driver can't tell. */
+export async function usageOf(
+  ipam: Ipam,
+  pools: readonly PoolRecord[],
+): Promise<readonly (PoolUsage & { readonly subnet: string })[]> {
+  if (!ipam.usage) return [];
+  const usages: (PoolUsage & { readonly subnet: string })[] = [];
+  for (const { poolId, subnet } of pools) usages.push({ subnet, ...(await ipam.usage(poolId)) });
+  return usages;
 }
 
 /** The gateway and the auxiliary addresses of a pool, with who holds them. */

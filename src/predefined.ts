@@ -5,7 +5,18 @@ import { createNetwork } from './network.ts';
 import type { NetworkOptions } from './options.ts';
 
 const PREDEFINED: readonly NetworkOptions[] = [
-  { name: 'bridge', driver: 'bridge', options: { [labels.bridge.defaultBridge]: true } },
+  {
+    name: 'bridge',
+    driver: 'bridge',
+    options: {
+      [labels.bridge.defaultBridge]: 'true',
+      [labels.bridge.enableIcc]: 'true',
+      [labels.bridge.enableIpMasquerade]: 'true',
+      [labels.bridge.hostBinding.ipv4]: '0.0.0.0',
+      [labels.bridge.name]: 'docker0',
+      [labels.driver.mtu]: '1500',
+    },
+  },
   { name: 'host', driver: 'host' },
   { name: 'none', driver: 'null' },
 ];

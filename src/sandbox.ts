@@ -43,6 +43,11 @@ export class Sandbox {
     const { namespace } = this.#entry.record;
     return namespace.kind === 'host' ? 'host' : (namespace.path ?? '');
   }
+  /** What `refresh` sets, as it is now. */
+  get settings(): RefreshOptions & { readonly dns: SandboxRecord['dns'] } {
+    const { hostname, domainname, extraHosts, dns } = this.#entry.record;
+    return Object.freeze({ hostname, domainname, extraHosts, dns });
+  }
   get hostname(): string | undefined {
     return this.#entry.record.hostname;
   }

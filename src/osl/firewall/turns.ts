@@ -1,4 +1,5 @@
 import { LibnetworkError, throwIfAborted } from '../../errors.ts';
+import { counted } from '../counters.ts';
 import type { Waits } from '../osl.ts';
 import type { FirewallChange } from './firewall.ts';
 
@@ -82,13 +83,23 @@ export class Turns {
     const [only, ...others] = waiting;
     if (only === undefined) return;
     if (others.length > 0 && (await this.#serveTogether(waiting))) return;
-    for (const caller of waiting) await this.#make(caller.changes).then(caller.resolve, caller.reject);
+    for (const caller of waiting) await this.#counted(caller.changes).then(caller.resolve, caller.reject);
+  }
+
+  async #counted(changes: readonly FirewallChange[]): Promise<void> {
+    try {
+      await this.#make(changes);
+      counted.transactions++;
+    } catch (error) {
+      counted.refusals++;
+      throw error;
+    }
   }
 
   /** False when they were refused: then only trying one by one tells whose fault it is. */
   async #serveTogether(callers: readonly Caller[]): Promise<boolean> {
     const changes = callers.flatMap((caller) => caller.changes);
-    const made = await this.#make(changes).then(
+    const made = await this.#counted(changes).then(
       () => true,
       () => false,
     );

@@ -33,7 +33,7 @@ export function violations(path: string, source: string): readonly string[] {
 function refuseFile(room: Room, target: string, typeOnly: boolean): string | undefined {
   if (target.startsWith('..')) return 'it is outside src';
   // An `index` of the root is the one file that knows core and parts: nothing may look back at it.
-  if (target === 'index') return 'only programs see the index';
+  if (target === 'index' && !room.outside) return 'only programs see the index';
   if (room.sees.some((pattern) => pattern.test(target))) return undefined;
   if (room.seesTypesOf?.some((pattern) => pattern.test(target)))
     return typeOnly ? undefined : 'only its types may be seen: write `import type`';

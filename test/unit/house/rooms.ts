@@ -9,6 +9,8 @@ export interface Room {
   readonly sees: readonly RegExp[];
   /** Files of which it may import types only. */
   readonly seesTypesOf?: readonly RegExp[];
+  /** It stands outside the library, and may see its index where `sees` or `seesTypesOf` says so. */
+  readonly outside?: boolean;
   /** Packages it may import; `node:` modules are open to all but contracts. */
   readonly packages?: readonly string[];
 }
@@ -19,11 +21,13 @@ const contracts =
   /^(driverapi\/driver|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */
 const errno = /^osl\/(errno|checks\/[a-z]+)$/;
+const counters = /^osl\/counters$/;
 
 export const rooms: readonly Room[] = [
   { name: 'contract', holds: contracts, sees: [words], seesTypesOf: [contracts] },
   { name: 'words', holds: words, sees: [words] },
   { name: 'osl words', holds: errno, sees: [words, errno], seesTypesOf: [contracts] },
+  { name: 'counters', holds: counters, sees: [] },
   { name: 'tools', holds: tools, sees: [words, tools], packages: ['uuid'] },
   { name: 'public doors', holds: /^index$/, sees: [/./] },
   { name: 'suites', holds: /^testing\//, sees: [/./], packages: ['vitest', 'fast-check', 'valibot'] },
@@ -53,7 +57,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'real kernel',
     holds: /^osl\/linux\//,
-    sees: [words, tools, contracts, errno, /^osl\/(linux|firewall)\//],
+    sees: [words, tools, contracts, errno, counters, /^osl\/(linux|firewall)\//],
     packages: ['koffi', 'netlink', 'dbus-next'],
   },
   {
@@ -64,7 +68,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'firewall',
     holds: /^osl\/firewall\//,
-    sees: [words, tools, contracts, errno, /^osl\/firewall\//],
+    sees: [words, tools, contracts, errno, counters, /^osl\/firewall\//],
   },
   {
     name: 'port mapping',
@@ -112,8 +116,30 @@ export const rooms: readonly Room[] = [
   },
   { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
-  // Programs speak to a controller over its sockets, and are started by what they do not know.
-  { name: 'programs', holds: /^cmd\//, sees: [words, /^cmd\//] },
+  {
+    name: 'http api',
+    outside: true,
+    holds: /^api\//,
+    sees: [words, /^index$/, /^(api|client)\//],
+    packages: ['fastify', '@fastify/swagger', 'prom-client'],
+  },
+  // Works wherever a daemon can be reached: it knows the forms of answers, and nothing that makes them.
+  {
+    name: 'http client',
+    outside: true,
+    holds: /^client\//,
+    sees: [words, /^client\//],
+    seesTypesOf: [/^index$/, /^api\//],
+  },
+  // A hook of container runtimes: it speaks to a controller over its socket, and starts at once.
+  { name: 'runtime hook', holds: /^cmd\/setkey$/, sees: [] },
+  {
+    name: 'programs',
+    outside: true,
+    holds: /^cmd\//,
+    sees: [words, /^(index|osl\/fake\/index)$/, /^(api|client|cmd)\//],
+    packages: ['commander', 'fastify', 'koffi', 'pino', 'valibot'],
+  },
   {
     name: 'core',
     holds: /^[a-z0-9-]+$/,

@@ -1,4 +1,5 @@
 import { LibnetworkError, throwIfAborted } from '../../../errors.ts';
+import { counted } from '../../counters.ts';
 import { errnoName, kernelError } from '../../errno.ts';
 import type { Waits } from '../../osl.ts';
 import * as abi from '../constants.ts';
@@ -219,12 +220,14 @@ export class NetlinkSocket {
   }
 
   #send(bytes: Buffer): void {
+    counted.requests++;
     const start = performance.now();
     check(libc().send(this.#fd, bytes, bytes.length, 0), 'send on a netlink socket');
     this.#learn(start);
   }
 
   async #sendAsync(bytes: Buffer): Promise<void> {
+    counted.requests++;
     const start = performance.now();
     const sent = await call(bytes, (done) => libc().send.async(this.#fd, bytes, bytes.length, 0, done));
     if (sent < 0) throw kernelError('send on a netlink socket', errnoName(sent));

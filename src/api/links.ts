@@ -1,0 +1,46 @@
+/** Names that one sandbox alone knows (`--link db:postgres`): of the sandbox, and bound to a network. */
+import { LibnetworkError, type Sandbox } from '../index.ts';
+import type { ApiContext } from './context.ts';
+
+/**
+ * Adds links to the sandbox's own names. A link is `container:alias`, or a name that stands for both.
+ * @throws INVALID_ARGUMENT for another form
+ */
+export async function addLinks(
+  context: ApiContext,
+  sandbox: Sandbox,
+  network: string,
+  links: readonly string[],
+): Promise<void> {
+  if (links.length === 0) return;
+  const added = links.map(readLink).map(({ target, alias }) => [alias, `${target}.${network}`] as const);
+  await change(context, sandbox, (aliases) => ({ ...aliases, ...Object.fromEntries(added) }));
+}
+
+/** Takes away those that were added for a network. */
+export async function dropLinks(context: ApiContext, sandbox: Sandbox, network: string): Promise<void> {
+  const kept = (aliases: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.entries(aliases).filter(([, target]) => !target.endsWith(`.${network}`)));
+  const { aliases = {} } = sandbox.settings.dns;
+  if (Object.keys(kept(aliases)).length < Object.keys(aliases).length) await change(context, sandbox, kept);
+}
+
+/** @throws INVALID_ARGUMENT */
+export function readLink(link: string): { readonly target: string; readonly alias: string } {
+  const [target = '', alias = target, ...more] = link.split(':');
+  if (target !== '' && alias !== '' && more.length === 0) return { target, alias };
+  throw new LibnetworkError('INVALID_ARGUMENT', `bad format for links: ${link}`, {
+    field: 'Links',
+    value: link,
+  });
+}
+
+async function change(
+  { controller }: ApiContext,
+  sandbox: Sandbox,
+  next: (aliases: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
+): Promise<void> {
+  if (controller.sandbox(sandbox.id) !== sandbox) return;
+  const { dns, ...settings } = sandbox.settings;
+  await sandbox.refresh({ ...settings, dns: { ...dns, aliases: next(dns.aliases ?? {}) } });
+}

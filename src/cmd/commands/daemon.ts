@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import type { GlobalOptions } from '../session.ts';
+
+interface Flags extends GlobalOptions {
+  readonly config?: string;
+  readonly web?: string;
+  readonly firewall?: string;
+  readonly predefined?: boolean;
+  readonly runtimeHook?: boolean;
+  readonly logLevel?: string;
+  readonly socketMode?: string;
+}
+
+export function daemonCommand(program: Command): void {
+  const command = program
+    .command('daemon')
+    .description('serve the HTTP interfaces at --host until SIGTERM; sandboxes outlive it')
+    .option('--config <file>', 'settings as JSON; default: /etc/libnetwork/dnet.json where it is')
+    .option('--web <address:port>', 'an address of the loopback where a browser may look, read-only')
+    .option('--firewall <engine>', 'nftables, iptables or none')
+    .option('--no-predefined', 'without the networks bridge, host and none')
+    .option('--runtime-hook', 'listen for libnetwork-setkey, the hook of container runtimes')
+    .option('--log-level <level>', 'debug, info, warn, error or silent')
+    .option('--socket-mode <octal>', 'rights of the unix socket');
+  command.action(async () => {
+    const flags = command.optsWithGlobals<Flags>();
+    const [{ readConfig }, { runDaemon }] = await Promise.all([
+      import('../daemon/config.ts'),
+      import('../daemon/run.ts'),
+    ]);
+    const { config, tlscacert, tlscert, tlskey, predefined, ...rest } = flags;
+    const settings = {
+      ...rest,
+      tlsCaCert: tlscacert,
+      tlsCert: tlscert,
+      tlsKey: tlskey,
+      // True is what commander has where the flag is not given.
+      predefined: predefined === false ? false : undefined,
+    };
+    await runDaemon(readConfig(settings, process.env, config));
+  });
+}

@@ -1,0 +1,59 @@
+/** What commands have in common. */
+import type { Command } from 'commander';
+import type { Client } from '../../client/client.ts';
+import type { Output } from '../output.ts';
+import { type GlobalOptions, withClient, withProgress } from '../session.ts';
+
+export interface Kit {
+  readonly output: Output;
+}
+
+/** A command's action: opens a client for its work, and closes it. */
+export function act<A extends unknown[], O extends object>(
+  command: Command,
+  work: (client: Client, options: O & GlobalOptions, ...args: A) => Promise<void>,
+): Command {
+  return command.action(async (...given: unknown[]) => {
+    const { options, args } = split<A, O>(command, given);
+    await withClient(options, (client) => work(client, options, ...args));
+  });
+}
+
+/** The same for what takes its time. */
+export function actSlowly<A extends unknown[], O extends object>(
+  { output }: Kit,
+  command: Command,
+  what: string,
+  work: (client: Client, options: O & GlobalOptions, ...args: A) => Promise<void>,
+): Command {
+  return act<A, O>(command, (client, options, ...args) =>
+    withProgress(output, what, work(client, options, ...args)),
+  );
+}
+
+function split<A extends unknown[], O extends object>(command: Command, given: readonly unknown[]) {
+  const options = command.optsWithGlobals<O & GlobalOptions>();
+  // commander hands in the arguments, then the options and the command itself.
+  return { options, args: given.slice(0, -2) as A };
+}
+
+/** Does it for each, tells each that fails, and fails at the end with the first failure. */
+export async function forEach(
+  names: readonly string[],
+  output: Output,
+  work: (name: string) => Promise<void>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const name of names) {
+    try {
+      await work(name);
+    } catch (error) {
+      if (failures.length > 0 || names.length > 1)
+        output.note(`dnet: ${name}: ${error instanceof Error ? error.message : String(error)}`);
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+export const FORMAT = ['--format <format>', 'table, json, or a template such as {{.Name}}'] as const;

@@ -1,0 +1,206 @@
+/** The whole: ports, firewall, repairs, state, events, statistics, and the host. */
+import type { Command } from 'commander';
+import type { ApiEvent, Finding, PortView } from '../../client/client.ts';
+import { EXIT } from '../exitcodes.ts';
+import { isColoured, paint, safe } from '../output.ts';
+import { readInteger, readTime } from '../values.ts';
+import { act, actSlowly, FORMAT, type Kit } from './kit.ts';
+
+export function stateCommands(program: Command, kit: Kit): void {
+  const { output } = kit;
+  act<[], { format?: string }>(
+    program
+      .command('port')
+      .description('list what is published on the host')
+      .option(...FORMAT),
+    async (client, { format }) =>
+      output.list<PortView>(
+        await client.ports(),
+        [
+          {
+            title: 'HOST',
+            of: ({ hostAddress, host }) =>
+              `${hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress}:${host}`,
+          },
+          { title: 'CONTAINER PORT', of: ({ container, protocol }) => `${container}/${protocol}` },
+          { title: 'CONTAINER', of: ({ containerId }) => containerId ?? '' },
+          { title: 'ENDPOINT', of: ({ endpoint }) => endpoint },
+          { title: 'NETWORK', of: ({ network }) => network },
+        ],
+        format,
+      ),
+  );
+  firewall(program, kit);
+  actSlowly<[], { dryRun?: boolean; format?: string }>(
+    kit,
+    program
+      .command('reconcile')
+      .description('compare the kernel with the records, and repair it')
+      .option('--dry-run', 'only report')
+      .option(...FORMAT),
+    'comparing',
+    async (client, { dryRun, format }) => {
+      const report = await client.reconcile({ dryRun: dryRun ?? false });
+      if (format !== undefined && format !== 'table') return output.thing(report, format);
+      for (const what of report.missing) output.line(`missing   ${safe(what)}`);
+      for (const what of report.orphaned) output.line(`left over ${safe(what)}`);
+      const found = report.missing.length + report.orphaned.length;
+      output.note(
+        found === 0
+          ? 'the kernel holds what the records say'
+          : `${report.repaired.length} of ${found} put right`,
+      );
+    },
+  );
+  act<[], { format?: string }>(
+    program
+      .command('inspect')
+      .description('the whole state, as it is recorded')
+      .option(...FORMAT),
+    async (client, { format }) => output.thing(await client.inspect(), format),
+  );
+  events(program, kit);
+  act<[], { format?: string }>(
+    program
+      .command('stats')
+      .description('counters of interfaces and name servers')
+      .option(...FORMAT),
+    async (client, { format }) => {
+      const { sandboxes, ...rest } = await client.statistics();
+      if (format !== undefined && format !== 'table') return output.thing({ sandboxes, ...rest }, format);
+      const rows = sandboxes.flatMap(({ containerId, interfaces, dns }) =>
+        Object.entries(interfaces).map(([name, link]) => ({
+          containerId,
+          name,
+          link,
+          queries: dns?.queries ?? 0,
+        })),
+      );
+      output.list(
+        rows,
+        [
+          { title: 'CONTAINER', of: ({ containerId }) => containerId },
+          { title: 'INTERFACE', of: ({ name }) => name },
+          { title: 'RECEIVED', of: ({ link }) => `${link.rxBytes} B, ${link.rxPackets}` },
+          { title: 'SENT', of: ({ link }) => `${link.txBytes} B, ${link.txPackets}` },
+          { title: 'DROPPED', of: ({ link }) => String(link.rxDropped + link.txDropped) },
+          { title: 'DNS QUERIES', of: ({ queries }) => String(queries) },
+        ],
+        format,
+      );
+    },
+  );
+  doctor(program, kit);
+}
+
+function firewall(program: Command, { output }: Kit): void {
+  const parent = program.command('firewall').description('the rules');
+  act<[], { without?: string; format?: string }>(
+    parent
+      .command('preview')
+      .description('print the rules that hold, as text for nft -f (or iptables-restore --noflush)')
+      .option('--without <name>', 'print what the end of this network or endpoint would change')
+      .option(...FORMAT),
+    async (client, { without, format }) => {
+      const view = await client.firewall(without);
+      if (format !== undefined && format !== 'table') output.thing(view, format);
+      else if (view.text !== '') output.line(view.text.trimEnd());
+    },
+  );
+  act<[], { from?: string; to: string; protocol?: string; port?: string; ipv6?: boolean; format?: string }>(
+    parent
+      .command('explain')
+      .description('which rules a packet meets, and where it ends')
+      .option('--from <place>', 'a container, an endpoint, an address, or `host`; default: outside')
+      .requiredOption('--to <place>', 'a container, an endpoint, an address, or `host`')
+      .option('--protocol <name>', 'tcp, udp, sctp or icmp', 'tcp')
+      .option('--port <number>', 'the destination port')
+      .option('--ipv6', 'by IPv6')
+      .option(...FORMAT),
+    async (client, { from, to, protocol, port, ipv6, format }) => {
+      const number = readInteger('port', port);
+      const answer = await client.explain({
+        to,
+        ...(from === undefined ? {} : { from }),
+        ...(protocol === undefined ? {} : { protocol: protocol as 'tcp' }),
+        ...(number === undefined ? {} : { port: number }),
+        ...(ipv6 ? { family: 'ipv6' as const } : {}),
+      });
+      if (format !== undefined && format !== 'table') return output.thing(answer, format);
+      output.line(answer.question);
+      for (const step of answer.steps) {
+        output.line(`  ${step.hook}, chain ${step.chain}: ${step.comment}`);
+        output.line(`    ${step.rule}`);
+        output.line(`    → ${step.outcome}`);
+      }
+      const colour = isColoured(process.stdout);
+      const verdict =
+        answer.verdict === 'accept' ? paint('passes', 'green', colour) : paint('is dropped', 'red', colour);
+      output.line(
+        `${verdict}${answer.verdict === 'accept' ? `, to ${answer.destination} from ${answer.source}` : ''}`,
+      );
+      for (const note of answer.notes) output.line(`note: ${note}`);
+    },
+  );
+}
+
+function events(program: Command, { output }: Kit): void {
+  act<[], { since?: string; follow?: boolean; format?: string }>(
+    program
+      .command('events')
+      .description('tell what happens, as it happens')
+      .option('--since <time>', 'also what was: a time, or a span such as 10m')
+      .option('--no-follow', 'only what was')
+      .option(...FORMAT),
+    async (client, { since, follow, format }) => {
+      const stop = new AbortController();
+      process.once('SIGINT', () => stop.abort());
+      const from = since === undefined ? undefined : readTime(since, Date.now());
+      try {
+        for await (const event of client.events({
+          since: from,
+          follow: follow !== false,
+          signal: stop.signal,
+        }))
+          tell(event, format);
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+      }
+    },
+  );
+  const tell = (event: ApiEvent, format: string | undefined): void => {
+    if (format === 'json') output.line(JSON.stringify(event));
+    else if (format !== undefined && format !== 'table') output.thing(event, format);
+    else {
+      const facts = Object.entries(event.facts).map(([name, value]) => `${name}=${value}`);
+      output.line(
+        safe(
+          [new Date(event.time).toISOString(), event.type, event.network?.name, event.containerId, ...facts]
+            .filter(Boolean)
+            .join(' '),
+        ),
+      );
+    }
+  };
+}
+
+const MARKS = { ok: 'green', warning: 'yellow', failure: 'red' } as const;
+
+function doctor(program: Command, { output }: Kit): void {
+  act<[], { format?: string }>(
+    program
+      .command('doctor')
+      .description('what is missing or odd on this host, and what to do; ends with 1 where something fails')
+      .option(...FORMAT),
+    async (client, { format }) => {
+      const findings = await client.examine();
+      if (findings.some(({ status }) => status === 'failure')) process.exitCode = EXIT.FAILED;
+      if (format !== undefined && format !== 'table') return output.thing(findings, format);
+      const colour = isColoured(process.stdout);
+      for (const { check, status, found, advice } of findings satisfies Finding[]) {
+        output.line(`${paint(status.padEnd(8), MARKS[status], colour)} ${check}: ${safe(found)}`);
+        if (advice !== undefined) output.line(`${' '.repeat(9)}${advice}`);
+      }
+    },
+  );
+}

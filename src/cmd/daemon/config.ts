@@ -1,0 +1,106 @@
+/** The daemon's settings: a file, then the environment, then flags; the later ones win. */
+import { readFileSync } from 'node:fs';
+import * as v from 'valibot';
+import { LibnetworkError } from '../../errors.ts';
+
+const path = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'));
+const schema = v.strictObject({
+  host: v.optional(v.string(), 'unix:///run/dnet.sock'),
+  dataDir: v.optional(path, '/var/lib/libnetwork'),
+  runDir: v.optional(path),
+  instance: v.optional(v.string()),
+  fake: v.optional(v.boolean(), false),
+  web: v.optional(v.string()),
+  firewall: v.optional(v.picklist(['nftables', 'iptables', 'none'])),
+  predefined: v.optional(v.boolean(), true),
+  runtimeHook: v.optional(v.boolean(), false),
+  logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error', 'silent']), 'info'),
+  socketMode: v.optional(v.pipe(v.string(), v.regex(/^0?[0-7]{3}$/, 'must be octal, such as 0660')), '0660'),
+  /** By number. */
+  socketGroup: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  tlsCaCert: v.optional(path),
+  tlsCert: v.optional(path),
+  tlsKey: v.optional(path),
+  limits: v.optional(v.record(v.string(), v.number()), {}),
+  defaultAddressPools: v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
+});
+
+export type DaemonConfig = v.InferOutput<typeof schema>;
+export type DaemonFlags = Partial<Record<keyof DaemonConfig, unknown>>;
+
+export const DEFAULT_CONFIG = '/etc/libnetwork/dnet.json';
+
+/** Names of the environment, beside `DNET_CONFIG`. */
+const ENVIRONMENT: Readonly<Record<string, keyof DaemonConfig>> = {
+  DNET_HOST: 'host',
+  DNET_DATA_DIR: 'dataDir',
+  DNET_RUN_DIR: 'runDir',
+  DNET_INSTANCE: 'instance',
+  DNET_FAKE: 'fake',
+  DNET_WEB: 'web',
+  DNET_FIREWALL: 'firewall',
+  DNET_PREDEFINED: 'predefined',
+  DNET_LOG_LEVEL: 'logLevel',
+  DNET_TLS_CA_CERT: 'tlsCaCert',
+  DNET_TLS_CERT: 'tlsCert',
+  DNET_TLS_KEY: 'tlsKey',
+};
+
+/** @throws INVALID_ARGUMENT naming the setting and where it comes from; NOT_FOUND for a file that was asked for */
+export function readConfig(
+  flags: DaemonFlags,
+  environment: NodeJS.ProcessEnv,
+  file: string | undefined,
+): DaemonConfig {
+  const named = file ?? environment.DNET_CONFIG;
+  const settings = {
+    ...readFile(named ?? DEFAULT_CONFIG, named !== undefined),
+    ...fromEnvironment(environment),
+    ...Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)),
+  };
+  const result = v.safeParse(schema, settings, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const field = v.getDotPath(issue) ?? 'settings';
+  throw new LibnetworkError(
+    'INVALID_ARGUMENT',
+    `${field}: ${issue.expected === 'never' ? 'is no setting' : issue.message}`,
+    { field, value: issue.input },
+  );
+}
+
+function readFile(name: string, isAsked: boolean): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(name, 'utf8');
+  } catch (error) {
+    if (!isAsked && error instanceof Error && 'code' in error && error.code === 'ENOENT') return {};
+    throw new LibnetworkError('NOT_FOUND', `the settings in ${name} can't be read`, {
+      field: 'config',
+      value: name,
+      cause: error,
+    });
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return { ...parsed };
+    throw new LibnetworkError('INVALID_ARGUMENT', 'it must be one object');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LibnetworkError('INVALID_ARGUMENT', `the settings in ${name} are no JSON: ${why}`, {
+      field: 'config',
+      value: name,
+      cause: error,
+    });
+  }
+}
+
+function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, unknown> {
+  const entries = Object.entries(ENVIRONMENT).flatMap(([name, key]) => {
+    const value = environment[name];
+    if (value === undefined || value === '') return [];
+    const isFlag = key === 'fake' || key === 'predefined';
+    return [[key, isFlag ? value === '1' || value === 'true' : value]];
+  });
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,194 @@
+/** The daemon: one controller, one server, and their end. */
+import { readFileSync, rmSync } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import {
+  type Api,
+  apiLimits,
+  createApi,
+  createWebApi,
+  listen,
+  listenUnix,
+  serverFactory,
+  type TlsFiles,
+} from '../../api/index.ts';
+import { type Host, isLoopback, parseHost } from '../../client/host.ts';
+import { LibnetworkError, type Logger, NetworkController } from '../../index.ts';
+import { packageVersion } from '../version.ts';
+import type { DaemonConfig } from './config.ts';
+import { handedSocket, type ServiceManager, serviceManager } from './servicemanager.ts';
+
+/** How long requests under way may take after the signal to stop. */
+const STOP_MS = 10_000;
+
+/** Runs until a signal. @throws whatever keeps it from starting, with nothing left behind */
+export async function runDaemon(config: DaemonConfig): Promise<void> {
+  const { host, tls, limits } = checked(config);
+  const logger = loggerOf(config);
+  const manager = await serviceManager(process.env);
+  const controller = await openController(config, logger);
+  const started: Started = { controller, manager, logger };
+  try {
+    const fd = handedSocket(process.env, process.pid);
+    const isWired = host.kind === 'tcp' && fd === undefined;
+    started.api = await createApi({
+      controller,
+      logger,
+      limits,
+      about: {
+        version: packageVersion(),
+        kernel: config.fake ? 'fake' : 'linux',
+        startedAt: new Date(),
+      },
+      serverFactory: serverFactory(limits, isWired ? tls : undefined),
+    });
+    await listenAt(started.api, host, fd, config);
+    if (host.kind === 'unix' && fd === undefined) started.path = host.path;
+    if (config.web !== undefined) started.web = await openWeb(started.api, config.web);
+  } catch (error) {
+    await stop(started);
+    throw error;
+  }
+  manager.tell('READY=1');
+  logger.info('ready', { host: config.host, instance: controller.instance, web: config.web });
+  const signal = await asked();
+  logger.info('stopping', { signal });
+  manager.tell('STOPPING=1');
+  await stop(started);
+  logger.info('stopped');
+}
+
+interface Started {
+  readonly controller: NetworkController;
+  readonly manager: ServiceManager;
+  readonly logger: Logger;
+  api?: Api;
+  web?: FastifyInstance;
+  /** The socket's file, where it is ours. */
+  path?: string;
+}
+
+function checked(config: DaemonConfig) {
+  const host = parseHost(config.host);
+  const limits = apiLimits(config.limits);
+  const tls = host.kind === 'tcp' ? readTls(config) : undefined;
+  if (config.web !== undefined) webAddress(config.web);
+  return { host, limits, tls };
+}
+
+/** By TCP only those come in that show a certificate. @throws INVALID_ARGUMENT without one; NOT_FOUND */
+function readTls({ tlsCaCert, tlsCert, tlsKey }: DaemonConfig): TlsFiles {
+  if (tlsCaCert === undefined || tlsCert === undefined || tlsKey === undefined)
+    throw new LibnetworkError(
+      'INVALID_ARGUMENT',
+      'host: tcp needs --tlscacert, --tlscert and --tlskey, since whoever reaches the daemon is root on this host',
+      { field: 'host' },
+    );
+  const read = (file: string): string => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch (error) {
+      throw new LibnetworkError('NOT_FOUND', `the certificate or key ${file} can't be read`, {
+        value: file,
+        cause: error,
+      });
+    }
+  };
+  return { ca: read(tlsCaCert), cert: read(tlsCert), key: read(tlsKey) };
+}
+
+function loggerOf({ logLevel }: DaemonConfig): Logger {
+  const log = pino({ name: 'dnet', level: logLevel }, pino.destination({ dest: 2, sync: true }));
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (message: string, facts: object = {}): void => {
+      const { error, ...rest }: { error?: unknown } = { ...facts };
+      log[level](error === undefined ? rest : { ...rest, err: error }, message);
+    };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Sandboxes outlive the daemon: it takes up all whose namespaces are there. */
+async function openController(config: DaemonConfig, logger: Logger): Promise<NetworkController> {
+  const osl = config.fake ? (await import('../../osl/fake/index.ts')).fakeOsl() : undefined;
+  return NetworkController.open({
+    dataDir: config.dataDir,
+    runDir: config.runDir,
+    instance: config.instance,
+    firewall: config.firewall,
+    defaultAddressPools: config.defaultAddressPools,
+    predefined: config.predefined,
+    runtimeHook: config.runtimeHook,
+    activeSandboxes: 'all',
+    osl,
+    logger,
+  });
+}
+
+async function listenAt(
+  { app }: Api,
+  host: Host,
+  fd: number | undefined,
+  { socketMode, socketGroup }: DaemonConfig,
+): Promise<void> {
+  if (fd !== undefined) await listen(app.server, { fd });
+  else if (host.kind === 'tcp') await listen(app.server, { host: host.host, port: host.port });
+  else
+    await listenUnix(app.server, host.path, {
+      mode: Number.parseInt(socketMode, 8),
+      group: socketGroup,
+    });
+}
+
+/** @throws INVALID_ARGUMENT for an address that others reach */
+function webAddress(text: string): { readonly host: string; readonly port: number } {
+  const address = parseHost(`tcp://${text}`);
+  if (address.kind === 'tcp' && isLoopback(address.host)) return address;
+  throw new LibnetworkError(
+    'INVALID_ARGUMENT',
+    `web: must be an address of the loopback, such as 127.0.0.1:8080, got ${text}: there is no password`,
+    { field: 'web', value: text },
+  );
+}
+
+async function openWeb(api: Api, text: string): Promise<FastifyInstance> {
+  const { host, port } = webAddress(text);
+  const web = await createWebApi(api, host);
+  await listen(web.server, { host, port });
+  return web;
+}
+
+/** The first signal to stop; a second one ends at once. */
+function asked(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(1));
+        resolve(signal);
+      });
+    }
+  });
+}
+
+/** Past failures, which are logged. Sandboxes, links and rules stay for the next daemon. */
+async function stop({ api, web, path, controller, manager, logger }: Started): Promise<void> {
+  const closing = async (what: string, close: () => unknown): Promise<void> => {
+    try {
+      await close();
+    } catch (error) {
+      logger.error(`${what} could not be closed`, { error });
+    }
+  };
+  const servers = [web, api?.app].flatMap((app) => app?.server ?? []);
+  const late = setTimeout(() => {
+    for (const server of servers) server.closeAllConnections();
+  }, STOP_MS);
+  const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+  await closing('the server', () => api?.close());
+  await closing('the page', () => web?.close());
+  await Promise.all(closed);
+  clearTimeout(late);
+  await closing('the controller', () => controller.close());
+  if (path !== undefined) rmSync(path, { force: true });
+  manager.close();
+}

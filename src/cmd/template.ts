@@ -1,0 +1,183 @@
+/**
+ * Templates for `--format`, as in Go's text/template as far as such formats go: `{{.Name}}`, `{{json .}}`,
+ * `{{range .Ports}}…{{else}}…{{end}}`, `{{if .X}}…{{else}}…{{end}}`, `{{len .X}}`, `{{join .X ","}}`, `{{index .X "k"}}`,
+ * `{{upper .X}}`, `{{lower .X}}`, pipes, and `$` for the whole. Names of fields fit in any case of their letters.
+ */
+import { LibnetworkError } from '../errors.ts';
+
+type Node =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'value'; readonly pipe: Pipe }
+  | {
+      readonly kind: 'if' | 'range' | 'with';
+      readonly pipe: Pipe;
+      readonly yes: Node[];
+      readonly otherwise: Node[];
+    };
+/** Each call gets what the one before it gave as its last argument. */
+type Pipe = readonly (readonly Argument[])[];
+type Argument =
+  | { readonly kind: 'path'; readonly root: '.' | '$'; readonly names: readonly string[] }
+  | { readonly kind: 'literal'; readonly value: string | number | boolean }
+  | { readonly kind: 'function'; readonly name: string };
+
+export type Template = (data: unknown) => string;
+
+/** @throws INVALID_ARGUMENT saying what is wrong with the template */
+export function compileTemplate(source: string): Template {
+  const parser = new Parser(source.replaceAll('\\t', '\t').replaceAll('\\n', '\n'));
+  const nodes = parser.parse();
+  return (data) => render(nodes, data, data);
+}
+
+function fail(why: string): never {
+  throw new LibnetworkError('INVALID_ARGUMENT', `the template of --format: ${why}`, { field: 'format' });
+}
+
+class Parser {
+  readonly #parts: readonly string[];
+  #at = 0;
+
+  constructor(source: string) {
+    // Odd parts are what stands between the braces; a hyphen eats the white space beside it.
+    this.#parts = source
+      .replace(/\s*\{\{- /g, '{{')
+      .replace(/ -\}\}\s*/g, '}}')
+      .split(/\{\{(.*?)\}\}/s);
+  }
+
+  parse(): Node[] {
+    const { nodes, end } = this.#block();
+    if (end !== undefined) fail(`{{${end}}} ends nothing`);
+    return nodes;
+  }
+
+  /** Up to an `else` or `end` of its own. */
+  #block(): { nodes: Node[]; end: 'else' | 'end' | undefined } {
+    const nodes: Node[] = [];
+    for (; this.#at < this.#parts.length; ) {
+      const part = this.#parts[this.#at] ?? '';
+      const isText = this.#at % 2 === 0;
+      this.#at++;
+      if (isText) {
+        if (part.includes('{{')) fail('a {{ has no }}');
+        if (part !== '') nodes.push({ kind: 'text', text: part });
+        continue;
+      }
+      const action = part.trim();
+      if (action === 'else' || action === 'end') return { nodes, end: action };
+      nodes.push(this.#action(action));
+    }
+    return { nodes, end: undefined };
+  }
+
+  #action(action: string): Node {
+    const [, kind, rest = ''] = /^(if|range|with)\s+(.*)$/s.exec(action) ?? [];
+    if (kind !== 'if' && kind !== 'range' && kind !== 'with')
+      return { kind: 'value', pipe: readPipe(action) };
+    const then = this.#block();
+    const otherwise = then.end === 'else' ? this.#block() : { nodes: [], end: then.end };
+    if (otherwise.end !== 'end') fail(`{{${kind}}} has no {{end}}`);
+    return { kind, pipe: readPipe(rest), yes: then.nodes, otherwise: otherwise.nodes };
+  }
+}
+
+function readPipe(text: string): Pipe {
+  const words = text.match(/"(?:[^"\\]|\\.)*"|`[^`]*`|\||[^\s|]+/g) ?? fail('{{}} is empty');
+  const calls: Argument[][] = [[]];
+  for (const word of words) {
+    if (word === '|') calls.push([]);
+    else calls.at(-1)?.push(readArgument(word));
+  }
+  if (calls.some((call) => call.length === 0)) fail(`{{${text}}} lacks something beside |`);
+  return calls;
+}
+
+function readArgument(word: string): Argument {
+  if (word.startsWith('"')) return { kind: 'literal', value: String(JSON.parse(word)) };
+  if (word.startsWith('`')) return { kind: 'literal', value: word.slice(1, -1) };
+  if (/^-?\d+(\.\d+)?$/.test(word)) return { kind: 'literal', value: Number(word) };
+  if (word === 'true' || word === 'false') return { kind: 'literal', value: word === 'true' };
+  const [, root, path] = /^(\.|\$\.?)([\w.-]*)$/.exec(word) ?? [];
+  if (root !== undefined)
+    return { kind: 'path', root: root === '.' ? '.' : '$', names: (path ?? '').split('.').filter(Boolean) };
+  if (Object.hasOwn(FUNCTIONS, word)) return { kind: 'function', name: word };
+  return fail(`there is no ${word}; there are ${Object.keys(FUNCTIONS).join(', ')}`);
+}
+
+function render(nodes: readonly Node[], dot: unknown, whole: unknown): string {
+  return nodes.map((node) => renderNode(node, dot, whole)).join('');
+}
+
+function renderNode(node: Node, dot: unknown, whole: unknown): string {
+  if (node.kind === 'text') return node.text;
+  const value = evaluate(node.pipe, dot, whole);
+  if (node.kind === 'value') return show(value);
+  if (!isTrue(value)) return render(node.otherwise, dot, whole);
+  if (node.kind === 'if') return render(node.yes, dot, whole);
+  if (node.kind === 'with') return render(node.yes, value, whole);
+  const items = Array.isArray(value) ? value : Object.values(value as object);
+  return items.map((item) => render(node.yes, item, whole)).join('');
+}
+
+function evaluate(pipe: Pipe, dot: unknown, whole: unknown): unknown {
+  let last: unknown[] = [];
+  for (const call of pipe) {
+    const [first, ...rest] = call;
+    const values = rest.map((argument) => resolved(argument, dot, whole));
+    if (first?.kind === 'function') last = [FUNCTIONS[first.name]?.(...values, ...last)];
+    else last = [first === undefined ? undefined : resolved(first, dot, whole)];
+  }
+  return last[0];
+}
+
+function resolved(argument: Argument, dot: unknown, whole: unknown): unknown {
+  switch (argument.kind) {
+    case 'literal':
+      return argument.value;
+    case 'function':
+      return FUNCTIONS[argument.name]?.();
+    case 'path':
+      return argument.names.reduce<unknown>(field, argument.root === '.' ? dot : whole);
+  }
+}
+
+/** By its exact name, or by one that differs in the case of letters; what is optional may lack. */
+function field(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (Object.hasOwn(value, name)) return (value as Record<string, unknown>)[name];
+  const key = Object.keys(value).find((each) => each.toLowerCase() === name.toLowerCase());
+  if (key !== undefined) return (value as Record<string, unknown>)[key];
+  return undefined;
+}
+
+function isTrue(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0;
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0;
+  return Boolean(value);
+}
+
+function show(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (Array.isArray(value)) return `[${value.map(show).join(' ')}]`;
+  if (typeof value === 'object')
+    return `map[${Object.entries(value)
+      .map(([key, each]) => `${key}:${show(each)}`)
+      .join(' ')}]`;
+  return String(value);
+}
+
+const FUNCTIONS: Readonly<Record<string, (...values: unknown[]) => unknown>> = {
+  json: (value) => JSON.stringify(value),
+  len: (value) =>
+    typeof value === 'string' || Array.isArray(value) ? value.length : Object.keys(value ?? {}).length,
+  join: (list, separator) =>
+    Array.isArray(list) ? list.map(show).join(String(separator ?? '')) : show(list),
+  index: (value, key) => (Array.isArray(value) ? value[Number(key)] : field(value, String(key))),
+  upper: (value) => show(value).toUpperCase(),
+  lower: (value) => show(value).toLowerCase(),
+  println: (value) => `${show(value)}\n`,
+  eq: (a, b) => show(a) === show(b),
+  ne: (a, b) => show(a) !== show(b),
+  not: (value) => !isTrue(value),
+};
