@@ -2,7 +2,7 @@
 import { type Address, contains, type Family, formatAddress, parseAddress, parsePrefix } from '../../ip.ts';
 import type { Protocol } from '../osl.ts';
 import type { Intent } from './firewall.ts';
-import type { Chain, Field, Hook, Match, Rule, Table } from './model.ts';
+import { type Chain, type Field, type Hook, isOver, type Match, type Rule, type Table } from './model.ts';
 import { renderRule } from './render.ts';
 import { Ruleset } from './ruleset.ts';
 
@@ -182,13 +182,15 @@ class Walk {
     if (match.field === 'ct status') return this.#isTranslated && match.values.includes('dnat');
     const value = this.#read(match.field);
     if (value === undefined) return false;
+    if (match.op === 'range')
+      return Number(value) >= Number(match.values[0]) && Number(value) <= Number(match.values[1]);
     return match.values.some((wanted) => isOne(value, wanted)) === (match.op === '==');
   }
 
   #lookUp(name: string, fields: readonly Field[]) {
     const set = this.#table?.sets.find((candidate) => candidate.name === name);
     const key = fields.map((field) => this.#read(field)).join(' . ');
-    return set?.elements.find((element) => element.key.join(' . ') === key);
+    return set?.elements.find((element) => element.key.join(' . ') === key && !isOver(element));
   }
 
   get #family(): Family {
@@ -217,6 +219,8 @@ class Walk {
         return this.#port === undefined ? undefined : String(this.#port);
       case 'fib daddr type':
         return this.#packet.route(this.destination) === undefined ? 'local' : 'unicast';
+      case 'fib saddr type':
+        return this.#packet.route(this.#packet.source) === undefined ? 'local' : 'unicast';
     }
   }
 
