@@ -93,6 +93,13 @@ export interface Namespace {
   ): Promise<Duplex>;
   /** Holds a port of this namespace: a bound socket that drops what it gets. @throws CONFLICT with EADDRINUSE */
   holdPort(port: PortSpec): Promise<HeldPort>;
+  /**
+   * Holds a port and serves it: what comes there is handed on to a target that is reached from this namespace, with an
+   * address of this namespace as its sender's. Work of a thread of its own, where the process has one for it: should
+   * it end, the port stays held, and who comes meanwhile waits for the next one.
+   * @throws CONFLICT with EADDRINUSE; NOT_IMPLEMENTED for sctp
+   */
+  servePort(port: PortSpec, target: ProxyTarget): Promise<HeldPort>;
   /** One echo request (RFC 792, RFC 4443) and its answer: the round trip in milliseconds, `undefined` for none. */
   ping(address: string, options?: Waits & { readonly timeoutMs?: number }): Promise<number | undefined>;
   /**
@@ -266,6 +273,30 @@ export interface PortSpec {
   readonly address: string;
   /** 1 to 65535; 0 lets the kernel choose from its ephemeral range. */
   readonly port: number;
+}
+
+/** Where a served port leads. */
+export interface ProxyTarget {
+  readonly address: string;
+  readonly port: number;
+  /** Only senders on `::1` are served: all others have rules that lead them, or keep them out. Default false. */
+  readonly fromLoopback?: boolean | undefined;
+  readonly limits?: ProxyLimits | undefined;
+}
+
+/** How much a served port takes on. */
+export interface ProxyLimits {
+  /** Connections at a time: one more is closed at once. Default 4,096. */
+  readonly connections?: number | undefined;
+  /**
+   * How long a connection may be silent in both directions, in ms. Default 432,000,000, five days: as long as the
+   * kernel tracks one that address translation leads.
+   */
+  readonly idleMs?: number | undefined;
+  /** Senders of datagrams at a time: the one that was silent longest makes room. Default 1,024. */
+  readonly senders?: number | undefined;
+  /** How long a sender of datagrams is remembered after the last one either way, in ms. Default 90,000. */
+  readonly senderIdleMs?: number | undefined;
 }
 
 /** Tracked connections: those that everything named here is true of. */

@@ -2,8 +2,8 @@ import type { DriverEndpoint, Logger, PortBinding, PortRequest } from '../../dri
 import { LibnetworkError } from '../../errors.ts';
 import type { EndpointId } from '../../ids.ts';
 import type { Firewall } from '../../osl/firewall/firewall.ts';
-import type { Namespace } from '../../osl/osl.ts';
-import { type HoldRequest, holdPorts, type ProxyTarget } from '../../osl/portmap/index.ts';
+import type { Namespace, ProxyTarget } from '../../osl/osl.ts';
+import { type HoldRequest, holdPorts } from '../../osl/portmap/index.ts';
 import type { BridgeConfig } from './config.ts';
 import { flowsOfChange, flush } from './flows.ts';
 import { endpointIntent } from './intents.ts';

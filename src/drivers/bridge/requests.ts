@@ -2,7 +2,7 @@
 import type { DriverEndpoint, PortBinding, PortRequest } from '../../driverapi/driver.ts';
 import { invalid } from '../../errors.ts';
 import { FAMILIES, type Family, familyOf, formatAddress, parseAddress } from '../../ip.ts';
-import type { ProxyTarget } from '../../osl/portmap/index.ts';
+import type { ProxyTarget } from '../../osl/osl.ts';
 import type { BridgeConfig } from './config.ts';
 import { addressOf } from './intents.ts';
 

@@ -1,7 +1,7 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { LibnetworkError, throwIfAborted } from '../../errors.ts';
-import type { Family } from '../../ip.ts';
+import { type Family, familyOf } from '../../ip.ts';
 import { checkXfrm } from '../checks/xfrm.ts';
 import { kernelError } from '../errno.ts';
 import { createFirewall } from '../firewall/engine.ts';
@@ -19,6 +19,7 @@ import type {
   NamespaceEvent,
   Neighbour,
   PortSpec,
+  ProxyTarget,
   Route,
   SocketAddress,
   TcpListener,
@@ -27,6 +28,8 @@ import type {
   XfrmChange,
   XfrmPolicy,
 } from '../osl.ts';
+import { relayTcp } from '../relay/relay.ts';
+import { relayUdp } from '../relay/udp.ts';
 import { loseIpv6, regainIpv6 } from './addresses.ts';
 import { readBandwidth, setBandwidth } from './bandwidth.ts';
 import { type Request, requests } from './changes.ts';
@@ -184,6 +187,33 @@ export class FakeNamespace implements Namespace {
     return await this.#step(`holdPort ${port.protocol} ${port.address} ${port.port}`, () =>
       this.#sockets.holdPort(port),
     );
+  }
+
+  /** By this process: a fake has no threads. */
+  async servePort(port: PortSpec, target: ProxyTarget): Promise<HeldPort> {
+    const name = `servePort ${port.protocol} ${port.address} ${port.port}`;
+    if (port.protocol === 'sctp') throw kernelError(name, 'EOPNOTSUPP');
+    const sockets = this.#sockets;
+    if (port.protocol === 'udp') {
+      const front = await this.#step(name, () => sockets.bindUdp(port.address, port.port));
+      const any = familyOf(target.address) === 'ipv6' ? '::' : '0.0.0.0';
+      const relay = relayUdp(front, async () => sockets.bindUdp(any, 0), target);
+      return { protocol: 'udp', address: front.address, port: front.port, release: () => relay.close() };
+    }
+    let bound = { address: port.address, port: port.port };
+    const relay = await relayTcp(
+      {
+        listen: async (onConnection) => {
+          const listen = () => sockets.listenTcp(port.address, port.port, onConnection);
+          const listener = await this.#step(name, listen);
+          bound = { address: listener.address, port: listener.port };
+          return listener;
+        },
+        connect: async () => sockets.connectTcp(target.address, target.port),
+      },
+      target,
+    );
+    return { protocol: 'tcp', ...bound, release: () => relay.close() };
   }
 
   async ping(address: string, options: Waits = {}): Promise<number | undefined> {

@@ -53,3 +53,6 @@ export const NS_GET_NSTYPE = 0xb703;
 
 /** linux/magic.h: what `statfs` calls the file system that namespaces live in. */
 export const NSFS_MAGIC = 0x6e736673;
+
+/** linux/fcntl.h */
+export const F_DUPFD_CLOEXEC = 1030;

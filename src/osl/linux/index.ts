@@ -8,6 +8,7 @@ import { Handle } from './handle.ts';
 import { findNamespaces, makeNamespace, openNamespaceFile, removeNamespace } from './mounts.ts';
 import { LinuxNamespace } from './namespace.ts';
 import { encodeSetLink, RTM_SETLINK } from './netlink/link.ts';
+import { Relay } from './relay/index.ts';
 import { requirePath } from './values.ts';
 
 export { kernelAvailability } from './availability.ts';
@@ -43,10 +44,12 @@ class LinuxOsl implements Osl {
   readonly #handles = new WeakMap<Namespace, Handle>();
   readonly #open = new Set<Handle>();
   readonly #logger: Warner | undefined;
+  readonly #relay: Relay;
   #closed = false;
 
   constructor(logger: Warner | undefined) {
     this.#logger = logger;
+    this.#relay = new Relay(logger);
     this.#hostHandle = this.#newHandle('host', undefined);
     this.host = this.#namespace(this.#hostHandle, true);
   }
@@ -79,6 +82,7 @@ class LinuxOsl implements Osl {
 
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#relay.close();
     for (const handle of this.#open) handle.close();
     this.#open.clear();
   }
@@ -112,7 +116,7 @@ class LinuxOsl implements Osl {
 
   #namespace(handle: Handle, isHost: boolean): Namespace {
     const handleOf: HandleOf = (other, field) => this.#handleOf(other, field);
-    const namespace = new LinuxNamespace(handle, handleOf, isHost, this.#logger);
+    const namespace = new LinuxNamespace(handle, handleOf, isHost, this.#relay, this.#logger);
     this.#handles.set(namespace, handle);
     return namespace;
   }

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type { KoffiFunc } from 'koffi';
 import { LibnetworkError } from '../../errors.ts';
 import { errnoName, kernelError } from '../errno.ts';
+import { F_DUPFD_CLOEXEC } from './constants.ts';
 
 export type Koffi = typeof import('koffi');
 
@@ -33,6 +34,7 @@ export interface Libc {
   recvmmsg: KoffiFunc<(fd: number, messages: Buffer, count: number, flags: number, timeout: null) => number>;
   sendmmsg: KoffiFunc<(fd: number, messages: Buffer, count: number, flags: number) => number>;
   close: KoffiFunc<(fd: number) => number>;
+  fcntl: KoffiFunc<(fd: number, command: number, argument: number) => number>;
   ioctl: KoffiFunc<(fd: number, request: number) => number>;
   setns: KoffiFunc<(fd: number, kind: number) => number>;
   unshare: KoffiFunc<(kinds: number) => number>;
@@ -71,6 +73,7 @@ function load(): Libc {
     recvmmsg: library.func('int recvmmsg(int, void *, unsigned int, int, void *)'),
     sendmmsg: library.func('int sendmmsg(int, void *, unsigned int, int)'),
     close: library.func('int close(int)'),
+    fcntl: library.func('int fcntl(int, int, long)'),
     ioctl: library.func('int ioctl(int, unsigned long)'),
     setns: library.func('int setns(int, int)'),
     unshare: library.func('int unshare(int)'),
@@ -94,6 +97,11 @@ export function koffi(): Koffi {
 export function check(result: number, operation: string): number {
   if (result >= 0) return result;
   throw kernelError(operation, errnoName(libc().errno()));
+}
+
+/** A second descriptor of the same file, which no child inherits. */
+export function duplicate(fd: number): number {
+  return check(libc().fcntl(fd, F_DUPFD_CLOEXEC, 0), 'duplicate a descriptor');
 }
 
 /** Sets a socket option that is a C int. */

@@ -17,6 +17,7 @@ import type {
   NamespaceEvent,
   Neighbour,
   PortSpec,
+  ProxyTarget,
   Route,
   SocketAddress,
   TcpListener,
@@ -39,6 +40,7 @@ import { watchNamespace } from './monitor.ts';
 import type { BridgeOptions } from './netlink/bridge.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
+import type { Relay } from './relay/index.ts';
 import { addRule, deleteRule, type Rule, readRules } from './rules.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
@@ -52,10 +54,12 @@ export class LinuxNamespace implements Namespace {
   readonly #handleOf: HandleOf;
   readonly #deletes: DeleteQueue;
   readonly #isHost: boolean;
+  readonly #relay: Relay;
   readonly #logger: Warner | undefined;
 
-  constructor(handle: Handle, handleOf: HandleOf, isHost: boolean, logger?: Warner) {
+  constructor(handle: Handle, handleOf: HandleOf, isHost: boolean, relay: Relay, logger?: Warner) {
     this.#handle = handle;
+    this.#relay = relay;
     this.#handleOf = handleOf;
     this.#deletes = new DeleteQueue(handle, logger);
     this.#isHost = isHost;
@@ -166,6 +170,7 @@ export class LinuxNamespace implements Namespace {
   }
 
   async bindUdp(address: string, port: number): Promise<UdpSocket> {
+    await this.#relay.settled();
     return bindUdp(this.#handle.fd, address, port);
   }
 
@@ -174,6 +179,7 @@ export class LinuxNamespace implements Namespace {
     port: number,
     onConnection: (stream: Duplex, from?: SocketAddress) => void,
   ): Promise<TcpListener> {
+    await this.#relay.settled();
     return listenTcp(this.#handle.fd, address, port, onConnection);
   }
 
@@ -186,7 +192,13 @@ export class LinuxNamespace implements Namespace {
   }
 
   async holdPort(port: PortSpec): Promise<HeldPort> {
+    await this.#relay.settled();
     return holdPort(this.#handle.fd, port);
+  }
+
+  async servePort(port: PortSpec, target: ProxyTarget): Promise<HeldPort> {
+    await this.#relay.settled();
+    return this.#relay.serve(this.#handle.fd, port, target);
   }
 
   async ping(

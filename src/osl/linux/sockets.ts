@@ -39,6 +39,11 @@ export async function bindUdp(
   port: number,
 ): Promise<UdpSocket> {
   const { fd, local } = bound(namespaceFd, { protocol: 'udp', address, port }, () => 0, enlargeReceiveBuffer);
+  return udpSocket(fd, local);
+}
+
+/** A socket on a bound descriptor, which it owns from now on, also when it fails. */
+export async function udpSocket(fd: number, local: SocketAddress): Promise<UdpSocket> {
   try {
     return await datagrams(fd, local);
   } catch (error) {
@@ -53,9 +58,17 @@ export async function listenTcp(
   port: number,
   onConnection: (stream: Duplex, from?: SocketAddress) => void,
 ): Promise<TcpListener> {
-  const { fd, local } = bound(namespaceFd, { protocol: 'tcp', address, port }, (each) =>
-    libc().listen(each, BACKLOG),
-  );
+  const spec = { protocol: 'tcp', address, port } as const;
+  const { fd, local } = bound(namespaceFd, spec, (each) => libc().listen(each, BACKLOG));
+  return tcpListener(fd, local, onConnection);
+}
+
+/** Node's server on a listening descriptor, which it owns from now on. */
+export async function tcpListener(
+  fd: number,
+  local: SocketAddress,
+  onConnection: (stream: Duplex, from?: SocketAddress) => void,
+): Promise<TcpListener> {
   const connections = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (stream) => {
     connections.add(stream);
@@ -136,13 +149,24 @@ export function holdPort(namespaceFd: number | undefined, spec: PortSpec): HeldP
   };
 }
 
+/** A port that takes connections or datagrams, though nobody does anything with them yet. */
+export function openPort(namespaceFd: number | undefined, spec: PortSpec): BoundSocket {
+  const start = (fd: number) => (spec.protocol === 'udp' ? 0 : libc().listen(fd, BACKLOG));
+  return bound(namespaceFd, spec, start, spec.protocol === 'udp' ? enlargeReceiveBuffer : undefined);
+}
+
+export interface BoundSocket {
+  readonly fd: number;
+  readonly local: SocketAddress;
+}
+
 /** A bound socket. @throws CONFLICT with `errno` EADDRINUSE when the port is taken */
 function bound(
   namespaceFd: number | undefined,
   spec: PortSpec,
   start: (fd: number) => number,
   prepare: (fd: number) => void = () => undefined,
-): { readonly fd: number; readonly local: { readonly address: string; readonly port: number } } {
+): BoundSocket {
   const address = requireAddress(spec.address);
   requireRange(spec.port, 0, 65535, 'port');
   const operation = `bind ${showEndpoint(spec.address, spec.port)}/${spec.protocol}`;

@@ -1,7 +1,6 @@
 import { LibnetworkError } from '../../errors.ts';
-import type { HeldPort, Namespace, PortSpec, Protocol } from '../osl.ts';
+import type { HeldPort, Namespace, PortSpec, Protocol, ProxyTarget } from '../osl.ts';
 import { holderAt, note } from './holders.ts';
-import { type ProxyTarget, proxyPort } from './proxy.ts';
 
 /** A port to hold, on one or more addresses, in both families if need be. */
 export interface HoldRequest {
@@ -125,7 +124,7 @@ function release(hold: Hold | undefined): void {
 
 function occupy(host: Namespace, spec: PortSpec, { targets }: HoldRequest): Promise<HeldPort> {
   const target = targets?.get(spec.address);
-  return target === undefined ? host.holdPort(spec) : proxyPort(host, spec, target);
+  return target === undefined ? host.holdPort(spec) : host.servePort(spec, target);
 }
 
 async function holdUnlessTaken(

@@ -57,19 +57,20 @@ export const rooms: readonly Room[] = [
   {
     name: 'real kernel',
     holds: /^osl\/linux\//,
-    sees: [words, tools, contracts, errno, counters, /^osl\/(linux|firewall)\//],
+    sees: [words, tools, contracts, errno, counters, /^osl\/(linux|firewall|relay)\//],
     packages: ['koffi', 'netlink', 'dbus-next'],
   },
   {
     name: 'fake kernel',
     holds: /^osl\/fake\//,
-    sees: [words, tools, contracts, errno, /^osl\/(fake|firewall)\//, /^testing\/faults$/],
+    sees: [words, tools, contracts, errno, /^osl\/(fake|firewall|relay)\//, /^testing\/faults$/],
   },
   {
     name: 'firewall',
     holds: /^osl\/firewall\//,
     sees: [words, tools, contracts, errno, counters, /^osl\/firewall\//],
   },
+  { name: 'relay of served ports', holds: /^osl\/relay\//, sees: [words, contracts, /^osl\/relay\//] },
   {
     name: 'port mapping',
     holds: /^osl\/portmap\//,

@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { fakeOsl } from '../../../src/osl/fake/index.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
-import { MAX_UDP_SENDERS, proxyPort } from '../../../src/osl/portmap/proxy.ts';
+import { DEFAULT_LIMITS } from '../../../src/osl/relay/relay.ts';
 
 async function machine(): Promise<Namespace> {
   const { host } = fakeOsl();
@@ -25,7 +25,7 @@ describe('a proxy of connections', () => {
       });
       stream.on('end', () => stream.end(`you said ${said}`));
     });
-    await proxyPort(host, front, target);
+    await host.servePort(front, target);
     const client = await host.connectTcp('::1', 8080);
     client.end('hello');
     expect(await text(client)).toBe('you said hello');
@@ -33,7 +33,7 @@ describe('a proxy of connections', () => {
 
   it('ends the client where nobody listens behind it', async () => {
     const host = await machine();
-    await proxyPort(host, front, target);
+    await host.servePort(front, target);
     const client = await host.connectTcp('::1', 8080);
     expect(await text(client)).toBe('');
   });
@@ -45,7 +45,7 @@ describe('a proxy of connections', () => {
       stream.write('hello');
       ended.push(text(stream));
     });
-    const proxy = await proxyPort(host, front, target);
+    const proxy = await host.servePort(front, target);
     const client = await host.connectTcp('::1', 8080);
     await once(client, 'readable');
     proxy.release();
@@ -59,7 +59,7 @@ describe('a proxy of datagrams', () => {
   async function echoing(host: Namespace) {
     const server = await host.bindUdp('127.0.0.1', 80);
     server.onMessage((data, from) => server.send(data, from));
-    return proxyPort(host, { ...front, protocol: 'udp' }, target);
+    return host.servePort({ ...front, protocol: 'udp' }, target);
   }
 
   async function answer(host: Namespace, said: string): Promise<string> {
@@ -86,8 +86,8 @@ describe('a proxy of datagrams', () => {
     await host.apply([{ op: 'setLink', name: 'lo', up: true }]);
     const proxy = await echoing(host);
     const sockets = () => osl.kernel.dump().namespaces.host?.sockets.length;
-    for (let i = 0; i < MAX_UDP_SENDERS + 5; i++) await answer(host, String(i));
-    await expect.poll(sockets).toBe(MAX_UDP_SENDERS + 2);
+    for (let i = 0; i < DEFAULT_LIMITS.senders + 5; i++) await answer(host, String(i));
+    await expect.poll(sockets).toBe(DEFAULT_LIMITS.senders + 2);
     proxy.release();
     await expect.poll(sockets).toBe(1);
   });
