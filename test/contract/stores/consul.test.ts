@@ -14,7 +14,7 @@ async function open(prefix: string): Promise<Datastore> {
   const proxy = await TcpProxy.to(server.port);
   proxies.push(proxy);
   const endpoints = `http://127.0.0.1:${proxy.port}`;
-  const store = await consulStore({ endpoints, prefix, timeoutMs: 1_500 });
+  const store = await consulStore({ endpoints, prefix, timeoutMs: 5_000 });
   opened.set(store, { prefix, proxy });
   return store;
 }

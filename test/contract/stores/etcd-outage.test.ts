@@ -25,15 +25,15 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd going away (${etcdMissing})` : 
   it('refuses with UNAVAILABLE while it is dead, and goes on with what it had when it is back', async () => {
     const server = await start();
     const store = await connect(server, 1_000);
-    await store.put('a', 1);
+    await eventually(() => store.put('a', 1));
     const events = store.watch('')[Symbol.asyncIterator]();
-    expect((await store.list('')).length).toBe(1);
+    expect((await eventually(() => store.list(''))).length).toBe(1);
     await server.kill();
     const refused = await Promise.allSettled([store.get('a'), store.put('a', 2), store.lease?.(5_000)]);
     for (const outcome of refused) expect(outcome).toMatchObject({ reason: { code: 'UNAVAILABLE' } });
     server.run(0);
-    expect((await eventually(() => store.get('a')))?.value).toBe(1);
-    await store.put('b', 1);
+    expect([1, 2]).toContain((await eventually(() => store.get('a')))?.value);
+    await eventually(() => store.put('b', 1));
     expect((await events.next()).value).toMatchObject({ type: 'put', entry: { key: 'b' } });
   }, 120_000);
 
@@ -41,7 +41,7 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd going away (${etcdMissing})` : 
     const server = await start();
     const store = await connect(server, 500);
     const events = store.watch('')[Symbol.asyncIterator]();
-    await store.put('a', 1);
+    await eventually(() => store.put('a', 1));
     expect((await events.next()).value).toMatchObject({ entry: { key: 'a' } });
     server.pause();
     const refused = await Promise.allSettled([store.get('a'), store.put('a', 2), store.list('')]);
@@ -49,8 +49,8 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd going away (${etcdMissing})` : 
     for (const outcome of refused) expect(outcome).toMatchObject({ reason: { code: 'UNAVAILABLE' } });
     await eventually(() => store.put('b', 1));
     let event = (await events.next()).value;
-    // The write that was given up may have been done all the same.
-    if (event?.type === 'put' && event.entry.key === 'a') event = (await events.next()).value;
+    // The writes that were given up may have been done all the same.
+    while (event?.type === 'put' && event.entry.key === 'a') event = (await events.next()).value;
     expect(event).toMatchObject({ type: 'put', entry: { key: 'b' } });
   }, 120_000);
 
@@ -61,8 +61,7 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd going away (${etcdMissing})` : 
     const events = store.watch('')[Symbol.asyncIterator]();
     await expect(store.get('a')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     server.run(0);
-    await eventually(() => store.get('a'));
-    await store.put('a', 1);
+    await eventually(() => store.put('a', 1));
     expect((await events.next()).value).toMatchObject({ type: 'put', entry: { key: 'a' } });
   }, 120_000);
 

@@ -14,7 +14,7 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd (${etcdMissing})` : 'etcd', () 
     const proxy = await TcpProxy.to(server.port());
     proxies.push(proxy);
     const endpoints = [`http://127.0.0.1:${proxy.port}`];
-    const store = await etcdStore({ endpoints, prefix, timeoutMs: 1_500 });
+    const store = await etcdStore({ endpoints, prefix, timeoutMs: 5_000 });
     opened.set(store, { prefix, proxy });
     return store;
   }

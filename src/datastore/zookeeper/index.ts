@@ -1,0 +1,2 @@
+export type { ZookeeperStoreOptions } from './options.ts';
+export { zookeeperStore } from './store.ts';
