@@ -4,23 +4,30 @@ import { LibnetworkError } from '../errors.ts';
 
 const MAX_DEPTH = 64;
 
+type Fault = 'INTERNAL' | 'INVALID_ARGUMENT';
+
 /**
  * The first JSON value of a text; what follows it is not looked at, as Go's decoder does it.
- * @throws INTERNAL for text that begins with no JSON value, or one that is nested too deep
+ * @throws the code given, for text that begins with no JSON value, or one that is nested too deep
  */
-export function firstJson(text: string, what: string): unknown {
+export function firstJson(text: string, what: string, code: Fault = 'INTERNAL'): unknown {
   const start = text.search(/\S/);
-  if (start < 0) throw notJson(what, 'nothing');
-  const end = endOfValue(text, start, what);
+  if (start < 0) throw notJson(what, code, 'nothing');
+  const end = endOfValue(text, start);
+  if (end === undefined)
+    throw new LibnetworkError(code, `${what}: the body is JSON nested deeper than ${MAX_DEPTH}`, {
+      operation: what,
+      limit: `${MAX_DEPTH} levels of JSON`,
+    });
   try {
     return JSON.parse(text.slice(start, end));
   } catch (error) {
-    throw notJson(what, JSON.stringify(text.slice(start, start + 80)), error);
+    throw notJson(what, code, JSON.stringify(text.slice(start, start + 80)), error);
   }
 }
 
-/** Where the value that begins at `start` ends. A value that does not end goes to the end of the text. */
-function endOfValue(text: string, start: number, what: string): number {
+/** Where the value that begins at `start` ends, or the text; `undefined` for one that is nested too deep. */
+function endOfValue(text: string, start: number): number | undefined {
   const first = text[start];
   if (first === '"') return endOfString(text, start);
   if (first !== '{' && first !== '[') {
@@ -34,11 +41,7 @@ function endOfValue(text: string, start: number, what: string): number {
     const character = text[i];
     if (character === '"') i = endOfString(text, i) - 1;
     else if (character === '{' || character === '[') {
-      if (++depth > MAX_DEPTH)
-        throw new LibnetworkError('INTERNAL', `${what} answered with JSON nested deeper than ${MAX_DEPTH}`, {
-          operation: what,
-          limit: `${MAX_DEPTH} levels of JSON`,
-        });
+      if (++depth > MAX_DEPTH) return undefined;
     } else if ((character === '}' || character === ']') && --depth === 0) return i + 1;
   }
   return text.length;
@@ -52,8 +55,8 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-function notJson(what: string, got: string, cause?: unknown): LibnetworkError {
-  return new LibnetworkError('INTERNAL', `${what} answered with something that is not JSON: ${got}`, {
+function notJson(what: string, code: Fault, got: string, cause?: unknown): LibnetworkError {
+  return new LibnetworkError(code, `${what}: the body is not JSON: ${got}`, {
     operation: what,
     ...(cause === undefined ? {} : { cause }),
   });
@@ -105,7 +108,7 @@ export function read<const S extends v.GenericSchema>(
   schema: S,
   value: unknown,
   what: string,
-  code: 'INTERNAL' | 'INVALID_ARGUMENT',
+  code: Fault,
 ): v.InferOutput<S> {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;

@@ -51,12 +51,21 @@ export interface DriverSubject {
   /**
    * What is not as the suite expects. `single-network`: there can be one network at most. `no-ports`: nothing is
    * published. `no-mac`: its endpoints have no MAC address of their own. `no-faults`: the world can't be made to fail,
-   * so the tests of failures are left out.
+   * so the tests of failures are left out. `no-names`: it is not told what networks and endpoints are called.
+   * `no-repair`: it can't compare the kernel with the records. `all-families`: it publishes for all families of an
+   * endpoint, or for none.
    */
   readonly deviations?: readonly DriverDeviation[];
 }
 
-export type DriverDeviation = 'single-network' | 'no-ports' | 'no-mac' | 'no-faults';
+export type DriverDeviation =
+  | 'single-network'
+  | 'no-ports'
+  | 'no-mac'
+  | 'no-faults'
+  | 'no-names'
+  | 'no-repair'
+  | 'all-families';
 
 export const silent: Logger = {
   debug: () => undefined,

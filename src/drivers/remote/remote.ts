@@ -31,6 +31,8 @@ export interface RemoteDriverOptions {
    * as with Docker. Otherwise the refusal is thrown. @default true
    */
   readonly forgiving?: boolean | undefined;
+  /** Ends what was opened for this driver alone. @default nothing */
+  readonly onClose?: (() => Promise<void>) | undefined;
 }
 
 /** A node of a cluster, as network drivers are told of it. */
@@ -63,6 +65,7 @@ export class RemoteDriver implements Driver {
     resolvesNames: true,
     followsGateway: true,
   };
+  readonly #onClose: RemoteDriverOptions['onClose'];
   #checksGateways = false;
   /** What one endpoint is asked for is asked one after the other. */
   readonly #queues = new Queues();
@@ -70,11 +73,12 @@ export class RemoteDriver implements Driver {
   /** Whether joined endpoints are their sandboxes' gateway; of those that joined before our time it is not known. */
   readonly #gateways = new Map<EndpointId, boolean>();
 
-  constructor(name: string, { plugins, logger, forgiving = true }: RemoteDriverOptions) {
+  constructor(name: string, { plugins, logger, forgiving = true, onClose }: RemoteDriverOptions) {
     this.name = name;
     this.#plugins = plugins;
     this.#logger = logger;
     this.#forgiving = forgiving;
+    this.#onClose = onClose;
   }
 
   /** What the plugin said it can do; before it was asked, what most can. */
@@ -258,6 +262,10 @@ export class RemoteDriver implements Driver {
   async reconcile(): Promise<DriverReport> {
     // The protocol has no question for what a plugin holds.
     return { missing: [], orphaned: [] };
+  }
+
+  async close(): Promise<void> {
+    await this.#onClose?.();
   }
 
   #call<S extends v.GenericSchema>(
