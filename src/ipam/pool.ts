@@ -98,6 +98,23 @@ export class AddressPool {
     this.ledger.configure({ restMs, withheld: new Ranges([...this.#edges, ...this.#reserved]) });
   }
 
+  /** Whether the subnet as a whole, or the range, was asked for. */
+  has(range: Prefix | undefined): boolean {
+    return range ? this.ranges.has(formatPrefix(range)) : this.whole;
+  }
+
+  /** Notes that the subnet as a whole, or a range of it, was asked for, or is not any more. */
+  mark(range: Prefix | undefined, there: boolean): void {
+    if (!range) this.whole = there;
+    else if (there) this.ranges.set(formatPrefix(range), range);
+    else this.ranges.delete(formatPrefix(range));
+  }
+
+  /** Neither the subnet as a whole nor a range of it was asked for. */
+  get isEmpty(): boolean {
+    return !this.whole && this.ranges.size === 0;
+  }
+
   get subnet(): string {
     return formatPrefix(this.prefix);
   }

@@ -152,6 +152,11 @@ export class PoolStore {
     if (this.#shared) this.#generation = generation;
   }
 
+  /** Forgets a pool of a store of our own, as if it had never been asked for. */
+  async discard({ prefix, pages }: StoredPool): Promise<void> {
+    await this.#deleteAll([this.#poolKey(prefix), ...pages.map(({ key }) => key)]);
+  }
+
   async #deleteAll(keys: readonly string[]): Promise<void> {
     for (let i = 0; i < keys.length; i += TRANSACTION_KEYS)
       await this.#store.transaction(

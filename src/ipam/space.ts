@@ -160,7 +160,7 @@ export class AddressSpace {
   ): Promise<AllocatedPool> {
     const tree = this.#trees[subnet.family];
     const there = tree.get(subnet);
-    if (there && !this.#isTaken(there, range)) return this.#addTo(there, range);
+    if (there && !there.has(range)) return this.#addTo(there, range);
     const overlapping = there ?? tree.overlapping(subnet);
     if (overlapping) throw this.#overlap(range ?? subnet, overlapping);
     return this.#addNew(subnet, range, request);
@@ -168,29 +168,43 @@ export class AddressSpace {
 
   /** Takes a subnet as a whole, or a range of it, away; the pool goes with the last of them. Only within `change`. */
   async drop({ pool, range }: Found): Promise<void> {
-    mark(pool, range, false);
-    const last = !pool.whole && pool.ranges.size === 0;
+    pool.mark(range, false);
+    const last = pool.isEmpty;
     try {
-      if (last) await this.#store?.remove(pool);
-      else await this.#store?.save(pool);
+      await this.#write(pool);
     } catch (error) {
-      // A removal may be done although its answer was lost: a pool kept here alone would lose what is written to it.
-      const gone = last && !LibnetworkError.is(error, 'CONFLICT') && !(await this.#isStored(pool));
-      if (!gone) {
-        mark(pool, range, true);
-        throw error;
-      }
+      pool.mark(range, true);
+      throw error;
     }
     if (last) this.#trees[pool.prefix.family].delete(pool.prefix);
   }
 
-  /** Whether the store still has a pool; a store that can't be asked is taken to have it. */
-  async #isStored(pool: AddressPool): Promise<boolean> {
+  /**
+   * Brings the store in line with a pool. The answer of a write may be lost although it is done: what the store has
+   * counts, or what is written to the pool later would go with a pool that nobody knows of, or overlap it.
+   */
+  async #write(pool: AddressPool): Promise<void> {
     try {
-      return (await this.#store?.loadPool(pool.prefix)) !== undefined;
+      if (pool.isEmpty) await this.#store?.remove(pool);
+      else await this.#store?.save(pool);
     } catch (error) {
-      if (!LibnetworkError.is(error)) throw error;
+      if (LibnetworkError.is(error, 'CONFLICT') || !(await this.#isWritten(pool))) throw error;
+    }
+  }
+
+  async #isWritten(pool: AddressPool): Promise<boolean> {
+    try {
+      const stored = await this.#store?.loadPool(pool.prefix);
+      if (stored === undefined) return pool.isEmpty;
+      const ranges = new Set(stored.ranges.map(formatPrefix));
+      const same = [...pool.ranges.keys()].every((range) => ranges.has(range));
+      if (stored.whole !== pool.whole || ranges.size !== pool.ranges.size || !same) return false;
+      pool.version = stored.version;
       return true;
+    } catch (error) {
+      // The store can't be asked either: the caller hears of the first failure.
+      if (!LibnetworkError.is(error)) throw error;
+      return false;
     }
   }
 
@@ -201,7 +215,13 @@ export class AddressSpace {
     const there = new Set(stored.map(({ prefix }) => formatPrefix(prefix)));
     for (const pool of [...this.pools()])
       if (!there.has(pool.subnet)) this.#trees[pool.prefix.family].delete(pool.prefix);
-    for (const record of stored) await this.#store.setAside(this.#takeOver(record));
+    for (const record of inOrderOfUse(stored)) {
+      const tree = this.#trees[record.prefix.family];
+      // Of pools that overlap, one was stored for somebody who never heard of it: records bring back the other.
+      if (!this.members && !tree.get(record.prefix) && tree.overlapping(record.prefix))
+        await this.#store.discard(record);
+      else await this.#store.setAside(this.#takeOver(record));
+    }
   }
 
   async #refreshPool(prefix: Prefix): Promise<void> {
@@ -262,11 +282,11 @@ export class AddressSpace {
   }
 
   async #addTo(pool: AddressPool, range: Prefix | undefined): Promise<AllocatedPool> {
-    mark(pool, range, true);
+    pool.mark(range, true);
     try {
-      await this.#store?.save(pool);
+      await this.#write(pool);
     } catch (error) {
-      mark(pool, range, false);
+      pool.mark(range, false);
       throw error;
     }
     const id = formatPoolId({ space: this.name, subnet: pool.prefix, range });
@@ -326,12 +346,7 @@ export class AddressSpace {
 
   #find({ subnet, range }: PoolKey): Found | undefined {
     const pool = this.#trees[subnet.family].get(subnet);
-    return pool && this.#isTaken(pool, range) ? { pool, range } : undefined;
-  }
-
-  /** Whether the subnet as a whole, or the range, was asked for. */
-  #isTaken(pool: AddressPool, range: Prefix | undefined): boolean {
-    return range ? pool.ranges.has(formatPrefix(range)) : pool.whole;
+    return pool?.has(range) ? { pool, range } : undefined;
   }
 
   #parse(id: string): PoolKey {
@@ -372,10 +387,9 @@ export class AddressSpace {
   }
 }
 
-function mark(pool: AddressPool, range: Prefix | undefined, there: boolean): void {
-  if (!range) pool.whole = there;
-  else if (there) pool.ranges.set(formatPrefix(range), range);
-  else pool.ranges.delete(formatPrefix(range));
+/** Pools that addresses were given from come first. */
+function inOrderOfUse(pools: readonly StoredPool[]): readonly StoredPool[] {
+  return [...pools].sort((a, b) => Number(b.pages.length > 0) - Number(a.pages.length > 0));
 }
 
 function unknownPool(id: string): LibnetworkError {

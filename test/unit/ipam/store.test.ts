@@ -290,6 +290,35 @@ describe('when a write fails', () => {
     await pool(ipam, '10.0.0.0/25');
   });
 
+  it('a pool is given when only the answer of the store was lost', async () => {
+    const { store, ipam } = open();
+    const { put } = store;
+    vi.spyOn(store, 'put').mockImplementationOnce(async (...args) => {
+      await put.apply(store, args);
+      throw new LibnetworkError('UNAVAILABLE', 'the answer was lost');
+    });
+    const id = await pool(ipam, '10.0.0.0/24');
+    await fails('FORBIDDEN', pool(ipam, '10.0.0.0/25'));
+    await ipam.requestAddress({ poolId: id });
+  });
+
+  it.each([
+    ['10.0.0.0/24', '10.0.0.0/25'],
+    ['10.0.0.0/25', '10.0.0.0/24'],
+  ])(
+    'pools that overlap in the store do not keep it from being read: %s is used, %s is not',
+    async (used, unused) => {
+      const first = open();
+      const id = await pool(first.ipam, used);
+      await first.ipam.requestAddress({ poolId: id });
+      const key = `${ROOT}/pools/${unused.replace('/', '-')}`;
+      await first.store.put(key, { v: 1, subnet: unused, whole: true, ranges: [], options: {} });
+      const { ipam, backing } = open(first.backing);
+      expect((await ipam.requestAddress({ poolId: id })).address).toContain('10.0.0.2/');
+      expect(backing.get(key)).toBeUndefined();
+    },
+  );
+
   it('the first request after a failed load works', async () => {
     const store: Datastore = memoryStore();
     vi.spyOn(store, 'list').mockRejectedValueOnce(new Error('not now'));
