@@ -68,7 +68,17 @@ export const port = v.pipe(
 );
 export const priority = v.pipe(v.number('must be a number'), v.safeInteger('must be a whole number'));
 
-export const exposedPort = v.strictObject({ protocol: v.optional(protocol, 'tcp'), port });
+export const exposedPort = v.strictObject({
+  protocol: v.optional(protocol, 'tcp'),
+  port,
+  // One label, with the underscore that stands before it in a SRV record's name.
+  name: v.optional(
+    v.pipe(
+      v.string('must be text'),
+      v.regex(/^[a-zA-Z0-9_-]{1,62}$/, 'must be 1 to 62 letters, digits, "-" or "_"'),
+    ),
+  ),
+});
 
 export const portRequest = v.pipe(
   v.strictObject({

@@ -161,7 +161,7 @@ export interface EndpointOptions {
    * addresses resolve to in reverse.
    */
   readonly dnsNames?: readonly string[] | undefined;
-  /** Ports that the container listens at. Only noted. */
+  /** Ports that the container listens at. Those with a `name` are found by SRV questions: `_http._tcp.web`. */
   readonly exposedPorts?: readonly Partial<ExposedPort>[] | undefined;
   /** The endpoint with the highest one gives its sandbox's default route. @default 0 */
   readonly gatewayPriority?: number | undefined;

@@ -105,6 +105,8 @@ export interface EndpointRecord {
 export interface ExposedPort {
   readonly protocol: Protocol;
   readonly port: number;
+  /** The service there: `http` of `web` is found as `_http._tcp.web` (RFC 2782). */
+  readonly name?: string | undefined;
 }
 
 export interface JoinRecord {

@@ -17,6 +17,9 @@ export function showNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntr
     names: isGatewayEndpoint(entry) ? [] : namesOf(record, sandbox),
     ipv4: record.ipv4?.address,
     ipv6: record.ipv6?.address,
+    services: (record.exposedPorts ?? []).flatMap(({ name, protocol, port }) =>
+      name === undefined ? [] : [{ name, protocol, port }],
+    ),
   });
   showSight(core, sandbox);
 }

@@ -5,7 +5,7 @@ import { editInPlace, writeInPlace, writeResolvConf } from '../../../src/hostfil
 import { generate } from '../../../src/hostfiles/resolvconf.ts';
 import { startResolver } from '../../../src/resolver/resolver.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
-import { ask, connect, run } from './setting.ts';
+import { ask, connect, run, serve } from './setting.ts';
 import { engines, optionsFor as options, resolverSteps } from './steps.ts';
 
 describe.skipIf(!canUseKernel)(`the name server of a sandbox${whyNot && `: ${whyNot}`}`, () => {
@@ -67,6 +67,27 @@ describe.skipIf(!canUseKernel)(`the name server of a sandbox${whyNot && `: ${why
         }
         for (const resolver of [first, second]) await resolver.close();
       });
+    });
+  });
+
+  it('asks the next server at once where there is no way to the first', async () => {
+    await withTestHost(async (test) => {
+      const sandbox = await test.create('sandbox');
+      const server = await serve(sandbox, '127.0.0.20', '192.0.2.1');
+      const upstreams = () =>
+        ['198.51.100.1', '2001:db8::53', '127.0.0.20'].map(
+          (address) => ({ address, from: 'sandbox' }) as const,
+        );
+      // Longer than the test may take: who waits for a silent server fails it.
+      const limits = { retryMs: 60_000, timeoutMs: 60_000 };
+      const resolver = await startResolver({ ...options(test, sandbox, 'nftables'), upstreams, limits });
+      for (const transport of ['udp', 'tcp'] as const)
+        expect(await ask(sandbox, 'a.example', 'A', transport)).toMatchObject({
+          answers: [{ data: '192.0.2.1' }],
+        });
+      expect(resolver.counters.missed).toBe(4);
+      await resolver.close();
+      server.close();
     });
   });
 

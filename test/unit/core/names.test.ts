@@ -8,8 +8,8 @@ async function ask(
   { osl }: Setting,
   sandbox: Sandbox,
   name: string,
-  type: 'A' | 'PTR' = 'A',
-): Promise<string[]> {
+  type: 'A' | 'PTR' | 'SRV' = 'A',
+): Promise<unknown[]> {
   const inside = await osl.openNamespace(sandbox.namespacePath);
   const socket = await inside.bindUdp('127.0.0.1', 0);
   try {
@@ -22,7 +22,7 @@ async function ask(
       const question = packet.encode({ type: 'query', id: 1, questions: [{ type, name }] });
       socket.send(question, { address: '127.0.0.11', port: 53 });
     });
-    return (packet.decode(reply).answers ?? []).map((answer) => String('data' in answer ? answer.data : ''));
+    return (packet.decode(reply).answers ?? []).map((answer) => ('data' in answer ? answer.data : undefined));
   } finally {
     socket.close();
     await inside.close();
@@ -70,6 +70,16 @@ describe('the names of an endpoint', () => {
     for (const name of ['web', 'c1', 'host-c1']) expect(await ask(it, it.second, name)).toEqual([]);
     const reversed = `${it.address.split('.').reverse().join('.')}.in-addr.arpa`;
     expect(await ask(it, it.second, reversed, 'PTR')).toEqual(['test.n']);
+  });
+
+  it('have the services of its named ports below them', async () => {
+    const it = await pair({
+      exposedPorts: [{ port: 80, name: 'http' }, { port: 45_321, name: 'host_http' }, { port: 81 }],
+    });
+    const targets = (port: number) => [{ priority: 0, weight: 0, port, target: 'web.n' }];
+    expect(await ask(it, it.second, '_http._tcp.web.n', 'SRV')).toEqual(targets(80));
+    expect(await ask(it, it.second, '_Host_HTTP._tcp.later', 'SRV')).toEqual(targets(45_321));
+    expect(await ask(it, it.second, '_http._udp.web', 'SRV')).toEqual([]);
   });
 
   it('go when it leaves, change when its sandbox is renamed, and come back after a restart', async () => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NameTable } from '../../../src/resolver/names.ts';
 import type { ResolverOptions, Upstream } from '../../../src/resolver/options.ts';
 import { type Resolver, startResolver } from '../../../src/resolver/resolver.ts';
-import { ask, askTcp } from './ask.ts';
+import { ask, askTcp, query } from './ask.ts';
 import { Net, serve } from './net.ts';
 
 const sandbox = { address: '10.0.0.1', from: 'sandbox' } as const;
@@ -221,6 +221,41 @@ describe('forwarding', () => {
     expect((await ask(net, 'a.example')).answers).toHaveLength(1);
     expect(await ask(net, 'b.example')).toMatchObject({ rcode: 'SERVFAIL' });
     expect([first.asked.length, other.asked.length]).toEqual([2, 2]);
+  });
+
+  it.each([
+    ['FORMERR', 1],
+    ['NOTIMP', 4],
+    ['YXDOMAIN', 6],
+    ['NOERROR', 0],
+  ])('passes %s without records on, and asks nobody else', async (name, rcode) => {
+    await serve(net, '10.0.0.1', () => ({ rcode }));
+    const other = await serve(net, '10.0.0.2', () => ({ answers: [record('a.example')] }));
+    upstreams = [sandbox, second];
+    await start();
+    for (const reply of [await ask(net, 'a.example'), ...(await askTcp(net, ['a.example']))])
+      expect(reply).toMatchObject({ rcode: name, answers: [] });
+    expect(other.asked).toEqual([]);
+  });
+
+  it('asks other servers for the rest: other types of unknown names, unknown reverse names, other classes', async () => {
+    const { asked } = await serve(net, '10.0.0.1', () => ({}));
+    upstreams = [sandbox];
+    await start();
+    for (const type of ['MX', 'TXT', 'SRV']) await ask(net, 'a.example', type);
+    await ask(net, '9.9.9.9.in-addr.arpa', 'PTR');
+    await ask(net, '_icmp.web', 'SRV');
+    const chaos = query('web', 'A');
+    chaos.writeUInt16BE(3, chaos.length - 2);
+    await ask(net, chaos);
+    expect(asked).toEqual([
+      'udp MX a.example',
+      'udp TXT a.example',
+      'udp SRV a.example',
+      'udp PTR 9.9.9.9.in-addr.arpa',
+      'udp SRV _icmp.web',
+      'udp A web',
+    ]);
   });
 
   it('passes NXDOMAIN on with the zone that says so, and asks nobody else', async () => {
