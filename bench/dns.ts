@@ -14,10 +14,11 @@ import { NameTable } from '../src/resolver/names.ts';
 import { RESOLVER_ADDRESS, startResolver } from '../src/resolver/resolver.ts';
 import { type Load, Programs, rowsOf, type Target } from './dnsclient.ts';
 import { dnsPeersBench } from './dnspeers.ts';
-import type { Row } from './row.ts';
+import { type Row, row } from './row.ts';
 
 const ROUNDS = 5;
 const ENDPOINTS = 10_000;
+const LOOK_UPS = 100_000;
 const ECHO_ADDRESS = '127.0.0.12';
 const SERVER_ADDRESS = '127.0.0.13';
 
@@ -31,7 +32,7 @@ export async function dnsBench(): Promise<readonly Row[]> {
     const programs = Programs.compile(directory);
     if (programs === undefined) return [];
     const rows = await besideFloor(await osl.createNamespace(path), programs);
-    return [...rows, ...(await dnsPeersBench(programs))];
+    return [lookUps(), ...rows, ...(await dnsPeersBench(programs))];
   } finally {
     await osl.deleteNamespace(path);
     await osl.close();
@@ -46,7 +47,7 @@ async function besideFloor(client: Namespace, programs: Programs): Promise<reado
   const resolver = await startResolver({
     namespace: client,
     sandboxId: 'bench',
-    names: manyNames(),
+    names: manyNames(ENDPOINTS),
     upstreams: () => [{ address: SERVER_ADDRESS, from: 'sandbox' }],
     firewallTable: 'libnetwork-bench',
   });
@@ -97,10 +98,23 @@ function echoed(message: Buffer): Buffer {
   return reply;
 }
 
-function manyNames(): NameTable {
+/** What a look-up costs in a large network, beside a small one. */
+function lookUps(): Row {
+  const tables = { ours: manyNames(ENDPOINTS), floor: manyNames(10) };
+  const times = { ours: [] as number[], floor: [] as number[] };
+  for (let round = 0; round < ROUNDS; round++)
+    for (const which of ['ours', 'floor'] as const) {
+      const start = performance.now();
+      for (let i = 0; i < LOOK_UPS; i++) tables[which].lookup('bench', `web${i % 10}.front`, 'ipv4');
+      times[which].push(((performance.now() - start) * 1000) / LOOK_UPS);
+    }
+  return row(`dns look-up among ${ENDPOINTS} endpoints, beside among 10`, 'us', times);
+}
+
+function manyNames(count: number): NameTable {
   const names = new NameTable();
   names.setSandbox({ id: 'bench', networks: ['front'] });
-  for (let i = 0; i < ENDPOINTS; i++) {
+  for (let i = 0; i < count; i++) {
     const ipv4 = `10.9.${i >> 8}.${i & 255}`;
     names.setEndpoint({ id: `e${i}`, networkId: 'front', networkName: 'front', names: [`web${i}`], ipv4 });
   }

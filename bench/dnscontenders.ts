@@ -1,7 +1,15 @@
 /** Name servers of containers, each as its own program runs it, in namespaces made for it. */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NetworkController, type Sandbox } from 'libnetwork';
@@ -13,6 +21,16 @@ export interface Contender {
   readonly name: string;
   readonly client: Namespace;
   readonly address: string;
+  /** Processor time that it has taken until now, in microseconds, with what the kernel does on its account. */
+  cpu(): number;
+}
+
+/** Of a process and all its threads; 0 for one that is not there. */
+function cpuOf(pid: number | undefined): number {
+  if (pid === undefined || !existsSync(`/proc/${pid}/task`)) return 0;
+  return readdirSync(`/proc/${pid}/task`)
+    .map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1000)
+    .reduce((sum, each) => sum + each, 0);
 }
 
 /** Where contenders are made, and how they are taken away: last first, past failures. */
@@ -148,7 +166,7 @@ export async function ours(yard: Yard, name: string, inThread: boolean): Promise
   const add = async (container: string): Promise<Contender> => {
     const client = await kernel.openNamespace((await box(container)).namespacePath);
     yard.atEnd(() => client.close());
-    return { name, client, address: '127.0.0.11' };
+    return { name, client, address: '127.0.0.11', cpu: () => cpuOf(process.pid) };
   };
   await box('web');
   yard.upstream(host, '10.78.0.1');
@@ -177,7 +195,7 @@ export async function docker(yard: Yard): Promise<Contender | undefined> {
     '--cgroup-parent',
     group,
   );
-  yard.daemon(host, 'unshare', ['--mount', '--propagation', 'private', 'dockerd', ...words]);
+  const daemon = yard.daemon(host, 'unshare', ['--mount', '--propagation', 'private', 'dockerd', ...words]);
   const environment = { ...process.env, DOCKER_CONFIG: place('client') };
   const run = (...args: string[]) =>
     execFileSync('docker', ['--host', socket, ...args], {
@@ -204,7 +222,8 @@ export async function docker(yard: Yard): Promise<Contender | undefined> {
   const client = await yard.kernel.openNamespace(`/proc/${pid}/ns/net`);
   yard.atEnd(() => client.close());
   yard.upstream(host, '10.77.0.1');
-  return yard.ready({ name: 'docker', client, address: '127.0.0.11' }, NAMES);
+  const cpu = () => cpuOf(daemon.pid);
+  return yard.ready({ name: 'docker', client, address: '127.0.0.11', cpu }, NAMES);
 }
 
 /** Podman's name server: one on the host's end of a network, for all its containers. */
@@ -227,7 +246,8 @@ export async function aardvark(yard: Yard): Promise<Contender | undefined> {
   // It goes into the background, and leaves a note of its number.
   const note = join(config, 'aardvark.pid');
   yard.atEnd(() => existsSync(note) && process.kill(Number(readFileSync(note, 'utf8'))));
-  return yard.ready({ name: 'aardvark-dns', client, address: '10.79.0.1' }, NAMES);
+  const cpu = () => cpuOf(Number(readFileSync(note, 'utf8')));
+  return yard.ready({ name: 'aardvark-dns', client, address: '10.79.0.1', cpu }, NAMES);
 }
 
 /** A name server in C on the host's end of a network: no name server of containers, but a fast one. */
@@ -235,13 +255,14 @@ export async function dnsmasq(yard: Yard): Promise<Contender | undefined> {
   if (!isInstalled('dnsmasq')) return undefined;
   const { host, client } = await cabled(yard, 'dnsmasq', '10.80.0');
   yard.upstream(host, '127.0.0.1', 5353);
-  yard.daemon(host, 'dnsmasq', [
+  const daemon = yard.daemon(host, 'dnsmasq', [
     ...DNSMASQ,
     '--listen-address=10.80.0.1',
     '--host-record=web,10.80.0.6',
     '--server=127.0.0.1#5353',
   ]);
-  return yard.ready({ name: 'dnsmasq', client, address: '10.80.0.1' }, NAMES);
+  const cpu = () => cpuOf(daemon.pid);
+  return yard.ready({ name: 'dnsmasq', client, address: '10.80.0.1', cpu }, NAMES);
 }
 
 /** Two namespaces with a cable between: `.1` is the host's end, `.5` the client's. */

@@ -11,10 +11,13 @@ import { isInstalled, type Load, output, type Programs, rowsOf } from './dnsclie
 import { aardvark, type Contender, dnsmasq, docker, type Ours, ours, Yard } from './dnscontenders.ts';
 import { type Row, row } from './row.ts';
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const ROUNDS = 5;
 const MANY = 1_000_000;
 const SANDBOXES = 100;
 const BLOCKED_MS = 500;
+const FLOODS = 10;
+const FLOOD_IN_FLIGHT = 256;
 
 interface Course {
   readonly id: 'known1' | 'known32' | 'forwarded';
@@ -53,6 +56,9 @@ const PEERS: readonly Peer[] = [
 export async function dnsPeersBench(programs: Programs): Promise<readonly Row[]> {
   const kernel = linuxOsl();
   const yard = new Yard(kernel, programs);
+  // Engines, containers and name servers of others must not outlive the bench.
+  const stop = () => void yard.clear().finally(() => process.exit(130));
+  for (const signal of SIGNALS) process.once(signal, stop);
   try {
     const mine = await ours(yard, 'ours', false);
     const inThread = await ours(yard, 'the same in a thread', true);
@@ -64,12 +70,14 @@ export async function dnsPeersBench(programs: Programs): Promise<readonly Row[]>
       else others.push(made);
     }
     for (const course of COURSES) rows.push(...(await compare(programs, course, mine, others)));
-    if (isInstalled('dnsperf')) rows.push(...(await compareByDnsperf(programs, mine, others)));
+    if (isInstalled('dnsperf'))
+      for (const questions of QUESTIONS) rows.push(...(await byDnsperf(programs, questions, mine, others)));
     rows.push(await blocked(programs, inThread, mine));
     const many = await programs.load({ ...mine, name: 'web' }, 256, MANY);
     rows.push(...rowsOf('dns 1,000,000 questions, 256 in flight', [many]));
     return [...rows, ...(await crowd(programs, mine))];
   } finally {
+    for (const signal of SIGNALS) process.off(signal, stop);
     await yard.clear();
     await kernel.close();
   }
@@ -115,24 +123,40 @@ async function compare(
   const { inFlight, count, question } = course;
   const all = [mine, ...others];
   const loads = new Map<Contender, Load[]>(all.map((it) => [it, []]));
+  const times = new Map<Contender, number[]>(all.map((it) => [it, []]));
   // The first run warms up, and does not count.
   for (const each of all) await programs.load({ ...each, ...question }, inFlight, count / 5);
   for (let round = 0; round < ROUNDS; round++)
-    for (const each of all)
+    for (const each of all) {
+      const before = each.cpu();
       loads.get(each)?.push(await programs.load({ ...each, ...question }, inFlight, count));
-  return others.flatMap((other) =>
-    rowsOf(`${titleOf(course)}, beside ${other.name}`, loads.get(mine) ?? [], loads.get(other)),
-  );
+      times.get(each)?.push((each.cpu() - before) / count);
+    }
+  return others.flatMap((other) => {
+    const name = `${titleOf(course)}, beside ${other.name}`;
+    const perQuestion = { ours: times.get(mine) ?? [], floor: times.get(other) };
+    return [
+      ...rowsOf(name, loads.get(mine) ?? [], loads.get(other)),
+      row(`${name}, processor time`, 'us/question', perQuestion),
+    ];
+  });
 }
 
+/** What `dnsperf` asks, line by line. */
+const QUESTIONS = [
+  { title: 'known name', lines: ['web A'] },
+  { title: 'forwarded', lines: Array.from({ length: 50_000 }, (_, i) => `p${i}.example A`) },
+] as const;
+
 /** The same with the client that name servers are usually measured with. */
-async function compareByDnsperf(
+async function byDnsperf(
   programs: Programs,
+  { title, lines }: (typeof QUESTIONS)[number],
   mine: Contender,
   others: readonly Contender[],
 ): Promise<readonly Row[]> {
   const questions = join(programs.directory, 'questions');
-  writeFileSync(questions, 'web A\n');
+  writeFileSync(questions, `${lines.join('\n')}\n`);
   const found = new Map<Contender, Dnsperf[]>([mine, ...others].map((it) => [it, []]));
   for (let round = 0; round < ROUNDS; round++)
     for (const [each, list] of found) list.push(await dnsperf(each, questions));
@@ -141,7 +165,7 @@ async function compareByDnsperf(
       ours: found.get(mine)?.map(take) ?? [],
       floor: found.get(other)?.map(take),
     });
-    const name = `dns by dnsperf, 32 in flight, beside ${other.name}`;
+    const name = `dns ${title} by dnsperf, 32 in flight, beside ${other.name}`;
     return [
       row(
         name,
@@ -181,5 +205,26 @@ async function crowd(programs: Programs, mine: Ours): Promise<readonly Row[]> {
     row(name, 'questions/s', { ours: [sum((it) => it.answered) / seconds] }),
     row(`${name}, p99 of the slowest`, 'us', { ours: [Math.max(...loads.map((it) => it.p99))] }),
     row(`${name}, lost or wrong`, 'questions', { ours: [sum((it) => it.lost + it.bad)] }),
+    await besideFloods(programs, boxes),
   ];
+}
+
+/** The slowest answers of one that asks one question at a time, while others ask as much as they can. */
+async function besideFloods(programs: Programs, [quiet, ...boxes]: readonly Contender[]): Promise<Row> {
+  if (quiet === undefined) throw new Error('no sandbox');
+  const p99 = async () => (await programs.load({ ...quiet, name: 'web' }, 1, 2000)).p99;
+  const slowest = { ours: [] as number[], floor: [] as number[] };
+  for (let round = 0; round < ROUNDS; round++) {
+    slowest.floor.push(await p99());
+    const floods = boxes
+      .slice(0, FLOODS)
+      .map((box) => programs.load({ ...box, name: 'web' }, FLOOD_IN_FLIGHT, 20_000));
+    slowest.ours.push(await p99());
+    await Promise.all(floods);
+  }
+  return row(
+    `dns p99 of one sandbox while ${FLOODS} keep ${FLOOD_IN_FLIGHT} in flight each, beside alone`,
+    'us',
+    slowest,
+  );
 }
