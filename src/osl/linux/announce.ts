@@ -4,13 +4,13 @@ import { type Address, parseAddress, toBytes } from '../../ip.ts';
 import { errnoName, kernelError } from '../errno.ts';
 import type { Link } from '../osl.ts';
 import * as abi from './constants.ts';
+import type { Handle } from './handle.ts';
 import { check, libc, setOption } from './libc.ts';
+import { AF_PACKET } from './packets.ts';
 import { encodeSocketAddress } from './sockaddr.ts';
 import { openSocket } from './sockets.ts';
-import { inNamespace } from './window.ts';
 
-/** linux/socket.h, linux/if_ether.h, linux/if_arp.h, linux/in6.h */
-const AF_PACKET = 17;
+/** linux/if_ether.h, linux/if_arp.h, linux/in6.h */
 const ETH_P_ARP = 0x0806;
 const ETH_P_IP = 0x0800;
 const ARPHRD_ETHER = 1;
@@ -24,13 +24,13 @@ const TARGET_LINK_LAYER_ADDRESS = 2;
 const ALL_NODES = 'ff02::1';
 
 /** See `Namespace.announce`. */
-export function announce(namespaceFd: number | undefined, link: Link, text: string): void {
+export function announce(handle: Handle, link: Pick<Link, 'index' | 'macAddress'>, text: string): void {
   const address = parseAddress(text);
   if (!address) throw invalid('address', text, 'must be an IP address');
   if (link.macAddress === undefined) return;
   const mac = Buffer.from(link.macAddress.replaceAll(':', ''), 'hex');
-  if (address.family === 'ipv4') announceIpv4(namespaceFd, link.index, mac, address);
-  else announceIpv6(namespaceFd, link.index, mac, address);
+  if (address.family === 'ipv4') announceIpv4(handle.packets, link.index, mac, address);
+  else announceIpv6(handle.fd, link.index, mac, address);
 }
 
 /** An ARP request whose sender and target are the address itself. */
@@ -59,21 +59,14 @@ export function unsolicitedAdvertisement(mac: Buffer, address: Address): Buffer 
   return message;
 }
 
-function announceIpv4(namespaceFd: number | undefined, index: number, mac: Buffer, address: Address): void {
-  const flags = abi.SOCK_DGRAM | abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
-  // Protocol 0: it sends, and nothing is queued for it.
-  const fd = inNamespace(namespaceFd, () => check(libc().socket(AF_PACKET, flags, 0), 'socket'));
-  try {
-    const to = Buffer.alloc(20);
-    to.writeUInt16LE(AF_PACKET, 0);
-    to.writeUInt16BE(ETH_P_ARP, 2);
-    to.writeInt32LE(index, 4);
-    to.writeUInt8(6, 11);
-    to.fill(0xff, 12, 18);
-    send(fd, gratuitousArp(mac, address), to, 'send a gratuitous ARP request');
-  } finally {
-    libc().close(fd);
-  }
+function announceIpv4(fd: number, index: number, mac: Buffer, address: Address): void {
+  const to = Buffer.alloc(20);
+  to.writeUInt16LE(AF_PACKET, 0);
+  to.writeUInt16BE(ETH_P_ARP, 2);
+  to.writeInt32LE(index, 4);
+  to.writeUInt8(6, 11);
+  to.fill(0xff, 12, 18);
+  send(fd, gratuitousArp(mac, address), to, 'send a gratuitous ARP request');
 }
 
 function announceIpv6(namespaceFd: number | undefined, index: number, mac: Buffer, address: Address): void {

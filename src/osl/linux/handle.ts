@@ -1,7 +1,9 @@
 import { closeSync } from 'node:fs';
 import { LibnetworkError } from '../../errors.ts';
+import { closeLater } from './closings.ts';
 import { NETLINK_ROUTE } from './netlink/message.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
+import { openPacketSocket } from './packets.ts';
 import { hostNamespaceFd } from './window.ts';
 
 /** How long the index of a new link is believed without asking. */
@@ -17,6 +19,7 @@ export class Handle {
   readonly #fd: number | undefined;
   readonly #born = new Map<string, { readonly index: number; readonly until: number }>();
   #socket: NetlinkSocket | undefined;
+  #packets: number | undefined;
   #holders = 0;
   readonly #onClose: () => void;
   #closed = false;
@@ -43,6 +46,13 @@ export class Handle {
     this.#assertOpen();
     this.#socket ??= NetlinkSocket.open(NETLINK_ROUTE, this.#fd);
     return this.#socket;
+  }
+
+  /** A packet socket that sends from here. Kept, since closing one waits for the kernel. */
+  get packets(): number {
+    this.#assertOpen();
+    this.#packets ??= openPacketSocket(this.#fd);
+    return this.#packets;
   }
 
   /** Notes the index of a link that was just born here, for whoever configures it next. */
@@ -72,6 +82,7 @@ export class Handle {
     if (this.#closed) return;
     this.#closed = true;
     this.#socket?.close();
+    if (this.#packets !== undefined) closeLater(this.#packets);
     this.#free();
     this.#onClose();
   }

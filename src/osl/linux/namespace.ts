@@ -218,7 +218,7 @@ export class LinuxNamespace implements Namespace {
 
   async announce(link: string, address: string): Promise<void> {
     const found = await readLink(this.#handle.socket, link);
-    if (found) return announce(this.#handle.fd, found, address);
+    if (found) return announce(this.#handle, found, address);
     throw kernelError(`announce ${address} on ${link}`, 'ENODEV');
   }
 
