@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomFillSync } from 'node:crypto';
 
 declare const brand: unique symbol;
 type Id<Kind extends string> = string & { readonly [brand]: Kind };
@@ -10,7 +10,20 @@ export type SandboxId = Id<'sandbox'>;
 
 /** A new random object id: 64 hex digits. */
 export function newId<T extends NetworkId | EndpointId | SandboxId>(): T {
-  return randomBytes(32).toString('hex') as T;
+  return randomHex(32) as T;
+}
+
+const randomness = Buffer.allocUnsafeSlow(4096);
+let used = randomness.length;
+
+/** Random bytes as hex digits. The system is asked for many at a time: a few cost it as much as a page. */
+export function randomHex(bytes: number): string {
+  if (used + bytes > randomness.length) {
+    randomFillSync(randomness);
+    used = 0;
+  }
+  used += bytes;
+  return randomness.toString('hex', used - bytes, used);
 }
 
 /** The host end of an endpoint's veth: `v` and 11 hex digits of the endpoint's id (design rule 2). */
@@ -36,9 +49,10 @@ export function parseStamp(alias: string | undefined): { instance: string; id: s
 
 /** A random MAC address: unicast, locally administered (IEEE 802, 8.4). */
 export function newMacAddress(): string {
-  const bytes = randomBytes(6);
-  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
-  return bytes.toString('hex').replace(/(..)(?=.)/g, '$1:');
+  const digits = randomHex(6);
+  // Of the second digit's four bits the lower two say: unicast, locally administered.
+  const second = '26ae'.charAt(Number.parseInt(digits.charAt(1), 16) >> 2);
+  return `${digits.charAt(0)}${second}${digits.slice(2)}`.replace(/(..)(?=.)/g, '$1:');
 }
 
 /** A hash of any text as lower-case hex digits, for names that must be short and stable. */

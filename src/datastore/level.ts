@@ -290,8 +290,10 @@ class LevelStore implements Datastore {
     }
   }
 
-  /** The version that is stored, 0 for none. Where no condition asks for it, 1 stands for any. */
-  readonly #versionOf = (key: string, { ifVersion }: WriteCondition): number => {
+  /** The version that is stored, 0 for none. Where no condition asks for it, 1 stands for any, a write's for both. */
+  readonly #versionOf = (key: string, { ifVersion, json }: Encoded): number => {
+    // Whoever writes over whatever is there needs no reading of it; who deletes wants to know whether it was there.
+    if (ifVersion === undefined && json !== undefined) return 1;
     const stored = this.#read(key);
     if (stored === undefined) return 0;
     // What is damaged can still be written over.
@@ -345,11 +347,11 @@ class LevelStore implements Datastore {
 /** A batch under construction. Later writes see the versions of earlier ones in it. */
 class Batch {
   readonly writes: JournalWrite[] = [];
-  readonly #stored: (key: string, condition: WriteCondition) => number;
+  readonly #stored: (key: string, operation: Encoded) => number;
   readonly #next: () => number;
   readonly #versions = new Map<string, number>();
 
-  constructor(stored: (key: string, condition: WriteCondition) => number, next: () => number) {
+  constructor(stored: (key: string, operation: Encoded) => number, next: () => number) {
     this.#stored = stored;
     this.#next = next;
   }

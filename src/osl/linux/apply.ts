@@ -4,7 +4,7 @@ import type { Change, Namespace, Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type KnownLink, type Message, type Plan, plan, type Resolved } from './changes.ts';
 import type { Handle } from './handle.ts';
-import { decodeLink, encodeDeleteLink, encodeGetLink, RTM_DELLINK, RTM_GETLINK } from './netlink/link.ts';
+import { decodePlace, encodeDeleteLink, encodeGetLink, RTM_DELLINK, RTM_GETLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
 import type { NetlinkSocket, Reply, RequestOptions } from './netlink/socket.ts';
 
@@ -29,12 +29,47 @@ export async function applyChanges(
   };
   const mode = plans.some(({ slow }) => slow) ? ('async' as const) : undefined;
   try {
-    await new Application(handle, plans, places, { ...options, mode }).run();
+    const bridge = believedBridge(handle, plans);
+    const run = (believed?: Bridge) =>
+      new Application(handle, plans, places, { ...options, mode }).run(believed);
+    if (bridge === undefined) await run();
+    else await run(bridge).catch((error: unknown) => againUnless(error, handle, bridge, run));
   } finally {
     // A caller who gave up leaves messages under way, and these name descriptors.
     if (options.signal?.aborted) void handle.socket.idle().then(releaseAll, releaseAll);
     else releaseAll();
   }
+}
+
+interface Bridge {
+  readonly name: string;
+  readonly index: number;
+}
+
+/**
+ * The bridge that a new veth becomes a port of, where its index is known from the veth before. Only where nothing
+ * else is changed, so that all can be tried again with the bridge looked up.
+ */
+function believedBridge(handle: Handle, [first, ...others]: readonly Plan[]): Bridge | undefined {
+  const change = first?.change;
+  if (change?.op !== 'createLink' || change.link.kind !== 'veth') return undefined;
+  const { name: own, master: name, namespace } = change;
+  if (name === undefined || namespace || others.some(({ needs }) => needs.some((need) => need !== own)))
+    return undefined;
+  const index = handle.bridges.get(name);
+  return index === undefined ? undefined : { name, index };
+}
+
+/** Tries again what was refused, with the bridge looked up, unless it was refused for the veth's own name. */
+async function againUnless(
+  error: unknown,
+  handle: Handle,
+  bridge: Bridge,
+  run: () => Promise<void>,
+): Promise<void> {
+  handle.bridges.delete(bridge.name);
+  if (!LibnetworkError.is(error) || error.errno === undefined || error.errno === 'EEXIST') throw error;
+  await run();
 }
 
 /** The namespaces that a change names, beside the one that it is applied to. */
@@ -76,11 +111,17 @@ class Application {
     this.#options = options;
   }
 
-  async run(): Promise<void> {
+  async run(bridge: Bridge | undefined): Promise<void> {
+    if (bridge) this.#links.set(bridge.name, { index: bridge.index, master: undefined });
     this.#takeExpected();
     for (const [index, each] of this.#plans.entries()) {
       if (each.needs.some((name) => !this.#links.has(name))) await this.#send(this.#unknownFrom(index));
-      await this.#gather(index, each);
+      const place = this.#places[index]?.own;
+      const birthplace =
+        each.needsAtBirthplace !== undefined && place
+          ? await this.#lookUpAt(place, each.needsAtBirthplace)
+          : undefined;
+      this.#gather(index, each, birthplace);
       for (const name of each.touches) this.#links.delete(name);
       if (each.afterBirth) await this.#complete(index, each.afterBirth);
       if (each.proof && each.change.op === 'createLink')
@@ -107,16 +148,21 @@ class Application {
   #tellExpected(): void {
     for (const [at, { change, indexes }] of this.#plans.entries()) {
       const places = this.#places[at];
-      if (change.op === 'createLink' || change.op === 'setLink') places?.own?.takeExpected(change.name);
-      if (change.op !== 'createLink' || change.link.kind !== 'veth' || !places?.peer) continue;
-      if (indexes && !this.#failures.has(at)) places.peer.expect(change.link.peer.name, indexes.peer);
+      if (change.op !== 'createLink' && change.op !== 'setLink') continue;
+      places?.own?.born.delete(change.name);
+      (places?.own ?? this.#handle).bridges.delete(change.name);
+      if (change.op !== 'createLink' || change.link.kind !== 'veth') continue;
+      const bridge = change.master === undefined || places?.own ? undefined : this.#links.get(change.master);
+      if (bridge && !(bridge instanceof LibnetworkError) && !this.#failures.has(at))
+        this.#handle.bridges.set(change.master ?? '', bridge.index);
+      if (indexes && places?.peer && !this.#failures.has(at))
+        places.peer.born.set(change.link.peer.name, indexes.peer);
     }
   }
 
-  async #gather(index: number, each: Plan): Promise<void> {
+  #gather(index: number, each: Plan, birthplace: KnownLink | LibnetworkError | undefined): void {
     const places = this.#places[index];
     try {
-      const birthplace = await this.#birthplaceLink(each, places?.own);
       const resolved: Resolved = {
         link: (name) => known(this.#links.get(name), name),
         birthplaceLink: (name) => known(birthplace, name),
@@ -154,8 +200,7 @@ class Application {
     await socket.request([{ ...remove, operation: `delete ${name} again` }], { mode: 'async' });
   }
 
-  async #birthplaceLink({ needsAtBirthplace: name }: Plan, place: Handle | undefined) {
-    if (name === undefined || !place) return undefined;
+  async #lookUpAt(place: Handle, name: string): Promise<KnownLink | LibnetworkError | undefined> {
     const [reply] = await place.socket.request([lookup(name)], this.#options);
     return linkOf(reply);
   }
@@ -194,7 +239,7 @@ function lookup(name: string): NetlinkRequest {
 
 function linkOf(reply: Reply | undefined): KnownLink | LibnetworkError | undefined {
   const payload = reply?.payloads[0];
-  return reply?.error ?? (payload && decodeLink(payload));
+  return reply?.error ?? (payload && decodePlace(payload));
 }
 
 function known(found: KnownLink | LibnetworkError | undefined, name: string): KnownLink {

@@ -6,8 +6,26 @@ import { NetlinkSocket } from './netlink/socket.ts';
 import { openPacketSocket } from './packets.ts';
 import { hostNamespaceFd } from './window.ts';
 
-/** How long the index of a new link is believed without asking. */
-const BORN_MS = 1000;
+/** How long the index of a link is believed without asking again. */
+const BELIEVED_MS = 1000;
+
+/** The indexes of links by name, each believed for a while. */
+class Indexes {
+  readonly #known = new Map<string, { readonly index: number; readonly until: number }>();
+
+  set(name: string, index: number): void {
+    this.#known.set(name, { index, until: performance.now() + BELIEVED_MS });
+  }
+
+  get(name: string): number | undefined {
+    const known = this.#known.get(name);
+    return known && performance.now() < known.until ? known.index : undefined;
+  }
+
+  delete(name: string): void {
+    if (this.#known.size > 0) this.#known.delete(name);
+  }
+}
 
 /**
  * What an open namespace consists of: its descriptor and one rtnetlink socket, both made when first needed.
@@ -17,7 +35,13 @@ const BORN_MS = 1000;
 export class Handle {
   readonly path: string;
   readonly #fd: number | undefined;
-  readonly #born = new Map<string, { readonly index: number; readonly until: number }>();
+  /** Links that were just born here, for whoever configures them next. */
+  readonly born = new Indexes();
+  /**
+   * Bridges that were just given ports. The kernel gives no index twice before it has given two thousand million
+   * others, so that one that is out of date makes it refuse.
+   */
+  readonly bridges = new Indexes();
   #socket: NetlinkSocket | undefined;
   #packets: number | undefined;
   #holders = 0;
@@ -55,17 +79,11 @@ export class Handle {
     return this.#packets;
   }
 
-  /** Notes the index of a link that was just born here, for whoever configures it next. */
-  expect(name: string, index: number): void {
-    this.#born.set(name, { index, until: performance.now() + BORN_MS });
-  }
-
   /** The index of a link that was just born here: told once, as later it may be another's. */
   takeExpected(name: string): number | undefined {
-    if (this.#born.size === 0) return undefined;
-    const born = this.#born.get(name);
-    this.#born.delete(name);
-    return born && performance.now() < born.until ? born.index : undefined;
+    const index = this.born.get(name);
+    this.born.delete(name);
+    return index;
   }
 
   /** Keeps the descriptor open until the function it returns is called. */

@@ -73,12 +73,13 @@ describe('messages', () => {
 });
 
 describe('answers', () => {
-  it('belong to requests by their number, in any order and however they are packed', () => {
+  it('belong to requests by their number, however they are packed, and end with the last one', () => {
     const collected = answers(3);
-    collected.accept(Buffer.concat([data(102, Buffer.from('late')), ack(102)]));
-    collected.accept(ack(100));
+    collected.accept(Buffer.concat([ack(100), ack(101, 17, 'File exists by that name')]));
     expect(collected.done).toBe(false);
-    collected.accept(ack(101, 17, 'File exists by that name'));
+    collected.accept(data(102, Buffer.from('late')));
+    expect(collected.done).toBe(false);
+    collected.accept(ack(102));
     expect(collected.done).toBe(true);
     expect(collected.replies[2]?.payloads.map(String)).toEqual(['late']);
     expect(collected.replies.map(({ error }) => error?.errno)).toEqual([undefined, 'EEXIST', undefined]);

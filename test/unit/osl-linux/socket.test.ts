@@ -172,8 +172,15 @@ describe.each(['sync', 'async'] as const)('many requests, %s', (mode) => {
     expect(reply?.payloads.map(String)).toEqual(['right']);
   });
 
-  it('end with an error when the kernel leaves one unanswered', async () => {
-    kernel.answer = (to) => (to.payload.readUInt32LE() === 1 ? [] : [ack(to)]);
+  it('ask for one acknowledgement, of the last, which says that the others have ended', async () => {
+    kernel.answer = (to) => (to.flags & NLM_F_ACK ? [ack(to)] : []);
+    const replies = await open().request(numbered(3), { mode });
+    expect(replies.map(({ error }) => error)).toEqual([undefined, undefined, undefined]);
+    expect(kernel.sent[0]?.messages.map(({ flags }) => flags & NLM_F_ACK)).toEqual([0, 0, NLM_F_ACK]);
+  });
+
+  it('end with an error when the kernel leaves the last one unanswered', async () => {
+    kernel.answer = (to) => (to.payload.readUInt32LE() === 2 ? [] : [ack(to)]);
     await expect(open().request(numbered(3), { mode })).rejects.toMatchObject({ code: 'INTERNAL' });
   });
 });

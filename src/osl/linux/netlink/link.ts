@@ -118,6 +118,16 @@ export interface RawLink extends Omit<Link, 'master'> {
   readonly master: number | undefined;
 }
 
+/** Only where a link is: its index, and the bridge it is a port of. @throws INTERNAL for what is no link message */
+export function decodePlace(data: Buffer): Pick<RawLink, 'index' | 'master'> {
+  requireLength(data, HEADER);
+  let master: number | undefined;
+  eachAttribute(data, HEADER, data.length, (type, start, end) => {
+    if (type === IFLA_MASTER) master = readNumber(data, start, end);
+  });
+  return { index: data.readInt32LE(4), master };
+}
+
 /** Decodes RTM_NEWLINK. @throws INTERNAL for what is no link message */
 export function decodeLink(data: Buffer): RawLink {
   requireLength(data, HEADER);

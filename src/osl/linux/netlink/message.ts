@@ -67,22 +67,34 @@ export function encodeMessages(
   return out;
 }
 
-/** The messages of one datagram; their payloads share its memory. @throws INTERNAL for a length that can't be */
-export function parseMessages(datagram: Buffer): NetlinkMessage[] {
-  const messages: NetlinkMessage[] = [];
+/** Where a message's payload is in its datagram. */
+type VisitMessage = (type: number, flags: number, sequence: number, start: number, end: number) => void;
+
+/** Visits the messages of one datagram, without copying. @throws INTERNAL for a length that can't be */
+export function eachMessage(datagram: Buffer, visit: VisitMessage): void {
   let at = 0;
   while (at < datagram.length) {
     const length = at + HEADER_LENGTH <= datagram.length ? datagram.readUInt32LE(at) : 0;
     if (length < HEADER_LENGTH || at + length > datagram.length) throw malformed(at);
-    messages.push({
-      type: datagram.readUInt16LE(at + 4),
-      flags: datagram.readUInt16LE(at + 6),
-      sequence: datagram.readUInt32LE(at + 8),
-      payload: datagram.subarray(at + HEADER_LENGTH, at + length),
-    });
+    const type = datagram.readUInt16LE(at + 4);
+    const flags = datagram.readUInt16LE(at + 6);
+    visit(type, flags, datagram.readUInt32LE(at + 8), at + HEADER_LENGTH, at + length);
     at += align(length);
   }
+}
+
+/** The messages of one datagram; their payloads share its memory. @throws INTERNAL for a length that can't be */
+export function parseMessages(datagram: Buffer): NetlinkMessage[] {
+  const messages: NetlinkMessage[] = [];
+  eachMessage(datagram, (type, flags, sequence, start, end) => {
+    messages.push({ type, flags, sequence, payload: datagram.subarray(start, end) });
+  });
   return messages;
+}
+
+/** Asks for an acknowledgement of the last of many encoded messages, which starts at `at`. */
+export function askForAck(bytes: Buffer, at: number): void {
+  bytes.writeUInt16LE(bytes.readUInt16LE(at + 6) | NLM_F_ACK, at + 6);
 }
 
 /**

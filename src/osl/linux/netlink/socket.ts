@@ -11,11 +11,13 @@ export type { Reply } from './answers.ts';
 
 import { Answers, type Reply } from './answers.ts';
 import {
+  align,
+  askForAck,
   encodeMessages,
+  HEADER_LENGTH,
   NETLINK_ROUTE,
   type NetlinkMessage,
   type NetlinkRequest,
-  NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_REQUEST,
   parseMessages,
@@ -91,7 +93,8 @@ export class NetlinkSocket {
     return this.#transaction(options, async (async) => {
       const replies: Reply[] = [];
       for (const chunk of chunks(requests, this.#inFlight)) {
-        const answers = this.#number(chunk, NLM_F_REQUEST | NLM_F_ACK);
+        const answers = this.#number(chunk, NLM_F_REQUEST);
+        askForAck(answers.bytes, lastMessage(answers.bytes, chunk));
         if (async) await this.#sendAsync(answers.bytes);
         else this.#send(answers.bytes);
         this.#receive(answers);
@@ -327,6 +330,11 @@ function* chunks(requests: readonly NetlinkRequest[], most: number): Generator<r
     bytes += request.payload.length + 20;
   }
   if (start < requests.length) yield start === 0 ? requests : requests.slice(start);
+}
+
+/** Where the last of the encoded messages starts. */
+function lastMessage(bytes: Buffer, requests: readonly NetlinkRequest[]): number {
+  return bytes.length - HEADER_LENGTH - align(requests.at(-1)?.payload.length ?? 0);
 }
 
 function unanswered(requests: readonly NetlinkRequest[]): LibnetworkError {
