@@ -5,6 +5,7 @@ import {
   NETLINK_NETFILTER,
   type NetlinkMessage,
   type NetlinkRequest,
+  NLM_F_ACK,
   NLM_F_DUMP_INTR,
   NLMSG_DONE,
   NLMSG_ERROR,
