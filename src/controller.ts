@@ -1,9 +1,11 @@
 import { Core, type CoreParts, driverNetwork } from './core.ts';
 import type { NamedAddress } from './driverapi/driver.ts';
+import type { DeleteEndpointOptions, Endpoint } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EventName, Listener } from './events.ts';
+import { deleteUnknown } from './forceddeletion.ts';
 import { followHostServers } from './hostservers.ts';
-import type { NetworkId, SandboxId } from './ids.ts';
+import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { NetworkOptions, SandboxOptions, Waits } from './options.ts';
@@ -82,7 +84,7 @@ export class NetworkController implements AsyncDisposable {
    * CONFLICT (a subnet or a bridge that overlaps another one)
    */
   createNetwork(options: NetworkOptions, waits: Waits = {}): Promise<Network> {
-    return this.#core.operate('createNetwork', () => createNetwork(this.#core, options, waits.signal));
+    return this.#core.operate('createNetwork', () => createNetwork(this.#core, options, waits.signal), waits);
   }
 
   /**
@@ -90,7 +92,7 @@ export class NetworkController implements AsyncDisposable {
    * @throws INVALID_ARGUMENT naming the field, ALREADY_EXISTS (container), FORBIDDEN (privileges)
    */
   createSandbox(options: SandboxOptions, waits: Waits = {}): Promise<Sandbox> {
-    return this.#core.operate('createSandbox', () => createSandbox(this.#core, options, waits.signal));
+    return this.#core.operate('createSandbox', () => createSandbox(this.#core, options, waits.signal), waits);
   }
 
   /** All networks, in the order they were made; also those whose deletion failed, so that it can be tried again. */
@@ -104,6 +106,23 @@ export class NetworkController implements AsyncDisposable {
     const { networks, networksByName } = this.#core;
     const entry = networks.get(idOrName as NetworkId) ?? networksByName.get(idOrName);
     return entry?.record.state === 'creating' ? undefined : entry?.handle;
+  }
+
+  /** An endpoint by id, of whichever network. */
+  endpoint(id: string): Endpoint | undefined {
+    const entry = this.#core.endpoints.get(id as EndpointId);
+    return entry?.record.state === 'creating' ? undefined : entry?.handle;
+  }
+
+  /**
+   * Deletes an endpoint by its id. With `force` whatever there is of it goes, also where its record, its sandbox's
+   * namespace or its link is missing, or all of them.
+   * @throws NOT_FOUND without `force`, for an id that no endpoint has; FORBIDDEN while joined, unless `force`
+   */
+  deleteEndpoint(id: string, options: DeleteEndpointOptions = {}): Promise<void> {
+    const known = this.#core.endpoints.get(id as EndpointId);
+    if (known) return known.handle.delete(options);
+    return this.#core.operate('deleteEndpoint', () => deleteUnknown(this.#core, id, options), options);
   }
 
   /** All sandboxes, in the order they were made. */
@@ -125,7 +144,7 @@ export class NetworkController implements AsyncDisposable {
    */
   reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
     if (this.#core.closed) return this.#core.operate('reconcile', () => reconcile(this.#core, options));
-    const alone = () => this.#core.gate.alone(() => reconcile(this.#core, options));
+    const alone = () => this.#core.gate.alone(() => reconcile(this.#core, options), options.signal);
     return this.#core.telemetry.measure('reconcile', alone);
   }
 

@@ -16,6 +16,7 @@ import { type EndpointId, type NetworkId, type SandboxId, shortHash } from './id
 import type { Ipam } from './ipam/ipam.ts';
 import { Gate, Locks } from './locks.ts';
 import type { NetworkEntry } from './network.ts';
+import type { Waits } from './options.ts';
 import type { Firewall } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord, type StoredRecord } from './records.ts';
@@ -110,9 +111,9 @@ export class Core {
   }
 
   /** Runs one operation of the public surface. @throws UNAVAILABLE after close */
-  operate<T>(name: string, act: () => Promise<T>): Promise<T> {
+  operate<T>(name: string, act: () => Promise<T>, waits?: Waits): Promise<T> {
     if (this.#closed) return Promise.reject(new LibnetworkError('UNAVAILABLE', 'the controller is closed'));
-    return this.telemetry.measure(name, () => this.gate.shared(act));
+    return this.telemetry.measure(name, () => this.gate.shared(act, waits?.signal));
   }
 
   get closed(): boolean {

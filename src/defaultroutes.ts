@@ -122,5 +122,7 @@ export async function republish(
     if (was.ipv4 === is.ipv4 && was.ipv6 === is.ipv6) continue;
     const bindings = await publish(driver, other, is, prefer?.get(record.id));
     await core.save(other, { ...record, join: { ...record.join, bindings } });
+    const { networkId, id: endpointId, name } = record;
+    core.events.emit('endpoint:update', { networkId, endpointId, name });
   }
 }

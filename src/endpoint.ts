@@ -87,7 +87,7 @@ export class Endpoint {
    * @throws INVALID_ARGUMENT for a sandbox of another controller; FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
    */
   join(sandbox: Sandbox, options: JoinOptions = {}): Promise<void> {
-    return this.#operate('join', async () =>
+    return this.#operate('join', options, async () =>
       joinSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), options),
     );
   }
@@ -99,12 +99,12 @@ export class Endpoint {
 
   /** Changes its published ports, its limits and its labels in place; what stays is not touched. See `updateEndpoint`. */
   update(changes: EndpointChanges): Promise<void> {
-    return this.#operate('updateEndpoint', () => updateEndpoint(this.#core, this.#entry, changes));
+    return this.#operate('updateEndpoint', changes, () => updateEndpoint(this.#core, this.#entry, changes));
   }
 
   /** Takes the endpoint out of its sandbox; its addresses stay its own. @throws FORBIDDEN when not joined to it */
   leave(sandbox: Sandbox, waits: Waits = {}): Promise<void> {
-    return this.#operate('leave', async () =>
+    return this.#operate('leave', waits, async () =>
       leaveSandbox(this.#core, this.#entry, idOf(this.#core, sandbox), waits.signal),
     );
   }
@@ -114,18 +114,19 @@ export class Endpoint {
    * @throws FORBIDDEN while joined, unless `force`; NOT_FOUND when it is gone
    */
   delete(options: DeleteEndpointOptions = {}): Promise<void> {
-    return this.#operate('deleteEndpoint', () => deleteEndpoint(this.#core, this.#entry, options));
+    return this.#operate('deleteEndpoint', options, () => deleteEndpoint(this.#core, this.#entry, options));
   }
 
   /** What another host has is shown here, and changed there. */
-  #operate<T>(name: string, act: () => Promise<T>): Promise<T> {
-    return this.#core.operate(name, async () => {
+  #operate<T>(name: string, waits: Waits, act: () => Promise<T>): Promise<T> {
+    const check = async () => {
       const { host, record } = this.#entry;
       if (host === undefined) return act();
       throw new LibnetworkError('FORBIDDEN', `endpoint ${record.name} is on host ${host}: change it there`, {
         holder: `host ${host}`,
       });
-    });
+    };
+    return this.#core.operate(name, check, waits);
   }
 }
 

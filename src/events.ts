@@ -39,6 +39,8 @@ export interface ControllerEvents {
     readonly name: string;
   };
   'sandbox:create': { readonly sandboxId: SandboxId; readonly containerId: string };
+  /** Its names, hosts or DNS were set anew, or its key. */
+  'sandbox:update': { readonly sandboxId: SandboxId; readonly containerId: string };
   'sandbox:delete': { readonly sandboxId: SandboxId; readonly containerId: string };
   reconcile: { readonly missing: number; readonly orphaned: number; readonly repaired: number };
 }

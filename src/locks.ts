@@ -84,8 +84,9 @@ export class Gate {
   #closed: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
 
-  async shared<T>(act: () => Promise<T>): Promise<T> {
-    while (this.#closed) await this.#closed;
+  /** @throws ABORTED when the signal fires while it waits */
+  async shared<T>(act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    while (this.#closed) await abortable(this.#closed, signal);
     this.#inside++;
     try {
       return await act();
@@ -95,21 +96,23 @@ export class Gate {
     }
   }
 
-  async alone<T>(act: () => Promise<T>): Promise<T> {
-    while (this.#closed) await this.#closed;
+  /** @throws ABORTED when the signal fires while it waits */
+  async alone<T>(act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    while (this.#closed) await abortable(this.#closed, signal);
     let open: () => void = () => undefined;
     this.#closed = new Promise((resolve) => {
       open = resolve;
     });
     try {
       if (this.#inside > 0) {
-        await new Promise<void>((resolve) => {
+        const empty = new Promise<void>((resolve) => {
           this.#onEmpty = resolve;
         });
-        this.#onEmpty = undefined;
+        await abortable(empty, signal);
       }
       return await act();
     } finally {
+      this.#onEmpty = undefined;
       this.#closed = undefined;
       open();
     }

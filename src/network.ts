@@ -100,9 +100,7 @@ export class Network {
    * @throws INVALID_ARGUMENT, ALREADY_EXISTS (name), FORBIDDEN (address in use), UNAVAILABLE (no free address)
    */
   createEndpoint(options: EndpointOptions, waits: Waits = {}): Promise<Endpoint> {
-    return this.#core.operate('createEndpoint', () =>
-      createEndpoint(this.#core, this.#entry, options, waits.signal),
-    );
+    return this.#do('createEndpoint', waits, (...at) => createEndpoint(...at, options, waits.signal));
   }
 
   /** How full its pools are; none where its IPAM driver can't tell. @throws NOT_FOUND when it is gone */
@@ -136,12 +134,12 @@ export class Network {
    * @throws as `update`; NOT_IMPLEMENTED for a driver without a firewall
    */
   preview(changes: NetworkChanges): Promise<string> {
-    return this.#core.operate('previewNetwork', () => previewNetwork(this.#core, this.#entry, changes));
+    return this.#do('previewNetwork', changes, (...at) => previewNetwork(...at, changes));
   }
 
   /** Changes its labels, policy and options in place, as far as its driver can. See `updateNetwork`. */
   update(changes: NetworkChanges): Promise<void> {
-    return this.#core.operate('updateNetwork', () => updateNetwork(this.#core, this.#entry, changes));
+    return this.#do('updateNetwork', changes, (...at) => updateNetwork(...at, changes));
   }
 
   /**
@@ -149,7 +147,11 @@ export class Network {
    * @throws FORBIDDEN while it has endpoints, naming them; NOT_FOUND when it is gone
    */
   delete(waits: Waits = {}): Promise<void> {
-    return this.#core.operate('deleteNetwork', () => deleteNetwork(this.#core, this.#entry, waits.signal));
+    return this.#do('deleteNetwork', waits, (...at) => deleteNetwork(...at, waits.signal));
+  }
+
+  #do<T>(name: string, waits: Waits, act: (core: Core, entry: NetworkEntry) => Promise<T>): Promise<T> {
+    return this.#core.operate(name, () => act(this.#core, this.#entry), waits);
   }
 }
 

@@ -90,8 +90,10 @@ export class Sandbox {
    * @throws INVALID_ARGUMENT naming the field
    */
   refresh(options: RefreshOptions = {}, waits: Waits = {}): Promise<void> {
-    return this.#core.operate('refreshSandbox', () =>
-      refreshSandbox(this.#core, this.#entry, options, waits.signal),
+    return this.#core.operate(
+      'refreshSandbox',
+      () => refreshSandbox(this.#core, this.#entry, options, waits.signal),
+      waits,
     );
   }
 
@@ -100,8 +102,10 @@ export class Sandbox {
    * @throws ALREADY_EXISTS when another endpoint of one of its networks has the name
    */
   rename(name: string, waits: Waits = {}): Promise<void> {
-    return this.#core.operate('renameSandbox', () =>
-      renameSandbox(this.#core, this.#entry, name, waits.signal),
+    return this.#core.operate(
+      'renameSandbox',
+      () => renameSandbox(this.#core, this.#entry, name, waits.signal),
+      waits,
     );
   }
 
@@ -110,7 +114,7 @@ export class Sandbox {
    * @throws NOT_FOUND, INVALID_ARGUMENT for a path that is no namespace: another one may be tried
    */
   setKey(path: string, waits: Waits = {}): Promise<void> {
-    return this.#core.operate('setKey', () => setKey(this.#core, this.#entry, path, waits.signal));
+    return this.#core.operate('setKey', () => setKey(this.#core, this.#entry, path, waits.signal), waits);
   }
 
   /** What its name server has done since it started; `undefined` on the host's own namespace, which has none. */
@@ -123,7 +127,11 @@ export class Sandbox {
    * @throws NOT_FOUND when it is gone; what could not be removed, all of it
    */
   delete(waits: Waits = {}): Promise<void> {
-    return this.#core.operate('deleteSandbox', () => deleteSandbox(this.#core, this.#entry, waits.signal));
+    return this.#core.operate(
+      'deleteSandbox',
+      () => deleteSandbox(this.#core, this.#entry, waits.signal),
+      waits,
+    );
   }
 
   #namespace(): Namespace {

@@ -35,7 +35,13 @@ export async function refreshSandbox(
       await apply(core, entry);
       throwIfAborted(signal);
     });
+    tellUpdate(core, entry);
   });
+}
+
+/** Tells that a sandbox is not as it was. */
+export function tellUpdate(core: Core, { record: { id: sandboxId, containerId } }: SandboxEntry): void {
+  core.events.emit('sandbox:update', { sandboxId, containerId });
 }
 
 async function apply(core: Core, entry: SandboxEntry): Promise<void> {

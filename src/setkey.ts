@@ -5,6 +5,7 @@ import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { attach, detachToPending } from './join.ts';
 import { parseOptions } from './options.ts';
 import { closeNames, openGiven, type SandboxEntry, startNames } from './sandbox.ts';
+import { tellUpdate } from './sandboxchange.ts';
 import { resolvConfOf } from './sandboxfiles.ts';
 import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
@@ -44,6 +45,7 @@ export async function setKey(
       // Recorded last: a key that was set only in part is none, and `unbind` takes back what was made.
       await core.save(entry, { ...record, namespace: { kind: 'external', path } });
     });
+    tellUpdate(core, entry);
   });
 }
 

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { type EndpointId, newId, vethName } from '../../../src/ids.ts';
 import type { Network } from '../../../src/index.ts';
+import { fakeOsl } from '../../../src/osl/fake/index.ts';
 import {
   everything,
   expectNothingToRepair,
@@ -302,7 +304,7 @@ describe('deleting an endpoint', () => {
   const subsets = Array.from({ length: 8 }, (_, bits) => things.filter((_, i) => bits & (1 << i)));
 
   it.each(subsets.map((missing) => [missing.join(', ') || 'nothing', missing] as const))(
-    'works by force where this is missing: %s',
+    'works by force and by the id alone where this is missing: %s',
     async (_, missing) => {
       const setting = await withFront();
       const sandbox = await box(setting);
@@ -312,7 +314,7 @@ describe('deleting an endpoint', () => {
       });
       await web.join(sandbox);
       await setting.world.vandalise({ endpointId: web.id, sandbox, missing });
-      await web.delete({ force: true });
+      await setting.controller.deleteEndpoint(web.id, { force: true });
       expect(setting.front.endpoints()).toEqual([]);
       expect((await setting.world.keys()).filter((key) => key.includes(web.id))).toEqual([]);
       expect(JSON.stringify(setting.world.dump())).not.toContain(web.id);
@@ -321,4 +323,21 @@ describe('deleting an endpoint', () => {
       await expectNothingToRepair(setting);
     },
   );
+
+  it('works by force also in a process that never knew it, whatever is left of it', async () => {
+    const setting = await withFront();
+    const web = await setting.front.createEndpoint({ name: 'web' });
+    const { controller } = await restart(setting);
+    expect(controller.endpoint(web.id)?.name).toBe('web');
+    const stranger = newId<EndpointId>();
+    expect(controller.endpoint(stranger)).toBeUndefined();
+    expect(await refusal(controller.deleteEndpoint(stranger))).toMatchObject({ code: 'NOT_FOUND' });
+    const osl = fakeOsl({ kernel: setting.world.kernel });
+    const alias = `libnetwork:${controller.instance}:${stranger}`;
+    await osl.host.apply([{ op: 'createLink', name: vethName(stranger), link: { kind: 'dummy' }, alias }]);
+    await controller.deleteEndpoint(stranger, { force: true });
+    await controller.deleteEndpoint(stranger, { force: true });
+    expect(await osl.host.link(vethName(stranger))).toBeUndefined();
+    await osl.close();
+  });
 });

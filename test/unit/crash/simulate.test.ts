@@ -17,7 +17,7 @@ describe('a machine struck at random steps of a random workload', () => {
   });
 
   it.runIf(SEED === undefined)('keeps its invariants', { timeout: (SECONDS + 60) * 1000 }, async () => {
-    const first = FIRST_SEED;
+    const first = Number(process.env.LIBNETWORK_FIRST_SEED ?? FIRST_SEED);
     const end = performance.now() + SECONDS * 1000;
     let strikes = 0;
     let seed = first;
@@ -25,7 +25,9 @@ describe('a machine struck at random steps of a random workload', () => {
       try {
         strikes += (await simulate(seed)).strikes;
       } catch (error) {
-        throw new Error(`seed ${seed} fails; replay it with LIBNETWORK_SEED=${seed}`, { cause: error });
+        throw new Error(`seed ${seed} fails; replay it with: npm run simulate -- --seed ${seed}`, {
+          cause: error,
+        });
       }
     }
     console.log(`struck ${strikes} times, with seeds ${first} to ${seed - 1}`);
