@@ -1,8 +1,9 @@
 /**
- * One controller as a process of its own. Its global store is with its parent, who hears of every address that it
- * gets, and of every one before it gives it back.
+ * One controller as a process of its own. Its global store is with its parent, or in etcd where endpoints are given;
+ * the parent hears of every address that it gets, and of every one before it gives it back.
  */
 import type { Datastore, Lease } from '../../src/datastore/datastore.ts';
+import { etcdStore } from '../../src/datastore/etcd/index.ts';
 import { LibnetworkError } from '../../src/errors.ts';
 import { createIpam } from '../../src/ipam/index.ts';
 
@@ -39,7 +40,7 @@ async function call<T>(method: Call['method'], ...args: readonly unknown[]): Pro
   return answer.value as T;
 }
 
-const store: Datastore = {
+const parentStore: Datastore = {
   scope: 'global',
   get: (key) => call('get', key),
   put: (key, value, options) => call('put', key, value, { ifVersion: options?.ifVersion }),
@@ -60,8 +61,8 @@ const store: Datastore = {
   close: async () => undefined,
 };
 
-async function work(host: string, poolId: string): Promise<void> {
-  const ipam = createIpam({ globalStore: store, hostId: host, leaseMs: 300, reuseDelayMs: 5 });
+async function work(host: string, poolId: string, store: Datastore, leaseMs: number): Promise<void> {
+  const ipam = createIpam({ globalStore: store, hostId: host, leaseMs, reuseDelayMs: 5 });
   const held: string[] = [];
   for (;;) {
     try {
@@ -86,5 +87,6 @@ process.on('message', (answer: Answer) => {
   waiting.delete(answer.id);
 });
 process.on('disconnect', () => process.exit());
-const [host = '', poolId = ''] = process.argv.slice(2);
-await work(host, poolId);
+const [host = '', poolId = '', leaseMs = '300', endpoints] = process.argv.slice(2);
+const store = endpoints === undefined ? parentStore : await etcdStore({ endpoints: endpoints.split(',') });
+await work(host, poolId, store, Number(leaseMs));
