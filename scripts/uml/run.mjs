@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url';
 
 /** What the machine inside has, in bytes. */
 const MEMORY = 1 << 30;
-const LIMIT_MS = 300_000;
+const LIMIT_MS = 480_000;
 const MODULES = '/usr/lib/uml/modules';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const project = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');

@@ -1,8 +1,16 @@
 import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
-import type { RulesetBackend } from './backend.ts';
+import { type FoundTable, found as foundOf, type RulesetBackend } from './backend.ts';
+import { intentsAfter } from './changed.ts';
 import { diff } from './diff.ts';
-import type { FirewallChange, FirewallEngine, FirewallOptions, FirewallReport, Intent } from './firewall.ts';
+import type {
+  FirewallChange,
+  FirewallEngine,
+  FirewallOptions,
+  FirewallPlan,
+  FirewallReport,
+  Intent,
+} from './firewall.ts';
 import type { GuardedFirewall } from './guarded.ts';
 import { partsOf } from './part.ts';
 import { renderTransaction } from './render.ts';
@@ -86,11 +94,19 @@ class RulesetFirewall implements GuardedFirewall {
     return this.#ruleset.intents();
   }
 
-  preview(changes: readonly FirewallChange[]): Promise<string> {
+  async preview(changes: readonly FirewallChange[]): Promise<string> {
+    return (await this.plan(changes)).text;
+  }
+
+  plan(changes: readonly FirewallChange[]): Promise<FirewallPlan> {
     return this.#turns.run(async () => {
       const repair = !this.#known;
-      if (repair) await this.#look();
-      return renderTransaction(this.#ruleset.stage(changes, repair).transaction);
+      const table = this.#ruleset.table();
+      const before = repair ? await this.#look() : table && foundOf(table);
+      const { transaction } = this.#ruleset.stage(changes, repair);
+      const after = Ruleset.of(this.#table, intentsAfter(this.#ruleset.intents(), changes)).table();
+      const { missing, orphaned } = report(before, after, transaction);
+      return { added: missing, removed: orphaned, text: renderTransaction(transaction) };
     });
   }
 
@@ -130,8 +146,10 @@ class RulesetFirewall implements GuardedFirewall {
     this.#known = true;
   }
 
-  async #look(): Promise<void> {
-    this.#ruleset.believe(partsOf(await this.#backend.read(this.#table)));
+  async #look(): Promise<FoundTable | undefined> {
+    const found = await this.#backend.read(this.#table);
+    this.#ruleset.believe(partsOf(found));
+    return found;
   }
 
   async #commit(transaction: Transaction): Promise<void> {

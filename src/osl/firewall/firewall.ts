@@ -38,6 +38,8 @@ export interface Firewall {
   intents(): readonly Intent[];
   /** What a change would do, as text that `nft -f` (or `iptables-restore`) accepts. Applies nothing. */
   preview(changes: readonly FirewallChange[]): Promise<string>;
+  /** The same as data: what would come, and what would go. */
+  plan(changes: readonly FirewallChange[]): Promise<FirewallPlan>;
   /** Removes our table and everything in it, nothing else. No table: nothing happens. */
   destroy(): Promise<void>;
   /** Ends this handle; rules stay. */
@@ -50,6 +52,14 @@ export type FirewallChange = { readonly set: Intent } | { readonly remove: Owner
 export interface Owner {
   readonly kind: Intent['kind'];
   readonly id: string;
+}
+
+/** What a change would do; names are as in `FirewallReport`. */
+export interface FirewallPlan {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** What `nft -f` or `iptables-restore` does the same by. */
+  readonly text: string;
 }
 
 export interface FirewallReport {

@@ -3,6 +3,7 @@ import type { Waits } from '../osl.ts';
 import {
   type FirewallChange,
   type FirewallEngine,
+  type FirewallPlan,
   type FirewallReport,
   type Intent,
   POLICY_KINDS,
@@ -64,11 +65,19 @@ class LayeredFirewall implements GuardedFirewall {
   }
 
   async preview(changes: readonly FirewallChange[]): Promise<string> {
+    return (await this.plan(changes)).text;
+  }
+
+  async plan(changes: readonly FirewallChange[]): Promise<FirewallPlan> {
     const [policy, rest] = divide(changes, kindOf);
-    const texts: string[] = [];
-    if (policy.length > 0) texts.push(await this.#orExplain(this.#policies.preview(policy)));
-    if (rest.length > 0 || policy.length === 0) texts.push(await this.#main.preview(rest));
-    return texts.join('\n');
+    const plans: FirewallPlan[] = [];
+    if (policy.length > 0) plans.push(await this.#orExplain(this.#policies.plan(policy)));
+    if (rest.length > 0 || policy.length === 0) plans.push(await this.#main.plan(rest));
+    return {
+      added: plans.flatMap(({ added }) => added),
+      removed: plans.flatMap(({ removed }) => removed),
+      text: plans.map(({ text }) => text).join('\n'),
+    };
   }
 
   async destroy(): Promise<void> {

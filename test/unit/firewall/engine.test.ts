@@ -249,6 +249,32 @@ describe('a firewall', () => {
     expect(commits).toHaveLength(1);
   });
 
+  it('tells what a change would add and remove as data, and does just that', async () => {
+    const { firewall, backend, commits } = harness();
+    await firewall.apply([{ set: network() }, web(2)]);
+    const before = await backend.read(table);
+    const changes = [{ set: network({ icc: false }) }, { remove: { kind: 'endpoint', id: 'e2' } }] as const;
+    const plan = await firewall.plan(changes);
+    expect(plan).toEqual({
+      added: ['rule "containers of the network may not talk to each other" in chain in-a'],
+      removed: [
+        'element open4 10.9.0.2 . tcp . 80',
+        'element publish4-any tcp . 8002',
+        'rule "between containers of the network" in chain in-a',
+      ],
+      text: await firewall.preview(changes),
+    });
+    expect(await backend.read(table)).toEqual(before);
+    expect(commits).toHaveLength(1);
+    const successor = harness(backend);
+    expect(await successor.firewall.plan([{ set: network() }, web(2)])).toMatchObject({
+      added: [],
+      removed: [],
+    });
+    await firewall.apply(changes);
+    expect(await firewall.plan(changes)).toEqual({ added: [], removed: [], text: '' });
+  });
+
   it('destroys its table, and again, and starts anew afterwards', async () => {
     const { firewall, backend } = harness();
     await firewall.apply([{ set: network() }]);

@@ -132,9 +132,12 @@ describe('rules of iptables', () => {
     for (const each of [firewall, twin.firewall]) await each.apply([{ set: network() }, web(2)]);
     const changes = [web(3), removed('endpoint', 'e2'), { set: network({ icc: false }) }];
     const before = await saved(memory);
-    const text = await firewall.preview(changes);
+    const plan = await firewall.plan(changes);
+    expect(plan.text).toBe(await firewall.preview(changes));
+    expect(plan.added.some((each) => each.includes('8003'))).toBe(true);
+    expect(plan.removed.some((each) => each.includes('8002'))).toBe(true);
     expect(await saved(memory)).toBe(before);
-    for (const each of memory.families) await memory.restore(each, text);
+    for (const each of memory.families) await memory.restore(each, plan.text);
     await twin.firewall.apply(changes);
     expect(await saved(memory)).toBe(await saved(twin.memory));
   });

@@ -73,6 +73,7 @@ export class Net implements ServerNamespace {
       engine: 'nftables',
       apply: unused,
       preview: unused,
+      plan: unused,
       sync: async (intents) => {
         this.intents.splice(0, Infinity, ...intents);
         return { missing: [], orphaned: [] };

@@ -1,7 +1,8 @@
 import { invalid, LibnetworkError, throwIfAborted } from '../../../errors.ts';
 import type { Family } from '../../../ip.ts';
 import type { Waits } from '../../osl.ts';
-import type { FirewallChange, FirewallOptions, FirewallReport, Intent } from '../firewall.ts';
+import { intentsAfter } from '../changed.ts';
+import type { FirewallChange, FirewallOptions, FirewallPlan, FirewallReport, Intent } from '../firewall.ts';
 import type { GuardedFirewall } from '../guarded.ts';
 import { Repairs } from '../repairs.ts';
 import { Ruleset } from '../ruleset.ts';
@@ -88,10 +89,16 @@ class IptablesFirewall implements GuardedFirewall {
     return this.#ruleset.intents();
   }
 
-  preview(changes: readonly FirewallChange[]): Promise<string> {
+  async preview(changes: readonly FirewallChange[]): Promise<string> {
+    return (await this.plan(changes)).text;
+  }
+
+  plan(changes: readonly FirewallChange[]): Promise<FirewallPlan> {
     return this.#turns.run(async () => {
       this.#ruleset.stage(changes);
-      return renderBoth(this.#planChange(this.#held ?? (await this.#read()), changes));
+      const plans = this.#planChange(this.#held ?? (await this.#read()), changes);
+      const { missing, orphaned } = reportOf(plans);
+      return { added: missing, removed: orphaned, text: renderBoth(plans) };
     });
   }
 
@@ -228,16 +235,6 @@ class IptablesFirewall implements GuardedFirewall {
       await this.#backend.restore(family, `*filter\n${jump}\n-X ${chain}\nCOMMIT\n`);
     }
   }
-}
-
-/** The intents that hold after changes, one after the other. */
-function intentsAfter(intents: readonly Intent[], changes: readonly FirewallChange[]): Intent[] {
-  const owners = new Map(intents.map((intent) => [`${intent.kind} ${intent.id}`, intent]));
-  for (const change of changes) {
-    if ('set' in change) owners.set(`${change.set.kind} ${change.set.id}`, change.set);
-    else owners.delete(`${change.remove.kind} ${change.remove.id}`);
-  }
-  return [...owners.values()];
 }
 
 function textsOf(chains: Wanted): ReadonlySet<string> {

@@ -2,6 +2,7 @@ import type {
   Firewall,
   FirewallChange,
   FirewallEngine,
+  FirewallPlan,
   FirewallReport,
   Intent,
 } from '../../firewall/firewall.ts';
@@ -51,13 +52,21 @@ export class ZonedFirewall implements Firewall {
     return this.#firewall.intents();
   }
 
-  /** With what changes in the zone, as comments. */
   async preview(changes: readonly FirewallChange[]): Promise<string> {
-    const text = await this.#firewall.preview(changes);
+    return (await this.plan(changes)).text;
+  }
+
+  /** With who joins the zone; in the text as comments. */
+  async plan(changes: readonly FirewallChange[]): Promise<FirewallPlan> {
+    const { added, removed, text } = await this.#firewall.plan(changes);
     const now = bridgesOf(this.intents());
     const set = bridgesOf(changes.flatMap((change) => ('set' in change ? [change.set] : [])));
     const joining = [...set].filter((bridge) => !now.has(bridge));
-    return joining.map((bridge) => `# firewalld: ${bridge} joins the zone ${ZONE}\n`).join('') + text;
+    return {
+      added: [...joining.map((bridge) => `interface ${bridge} in the zone ${ZONE} of firewalld`), ...added],
+      removed,
+      text: joining.map((bridge) => `# firewalld: ${bridge} joins the zone ${ZONE}\n`).join('') + text,
+    };
   }
 
   async destroy(): Promise<void> {
