@@ -23,12 +23,14 @@ export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 
 /** netinet/in.h */
+export const IPPROTO_IP = 0;
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_IPV6 = 41;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_SCTP = 132;
+export const IPPROTO_RAW = 255;
 export const IPV6_V6ONLY = 26;
 
 /** linux/icmpv6.h: a socket option of level IPPROTO_ICMPV6. */

@@ -6,6 +6,7 @@ import type { IptablesBackend } from '../../firewall/iptables/backend.ts';
 import { createIptablesFirewall } from '../../firewall/iptables/engine.ts';
 import { NFPROTO } from '../nftables/constants.ts';
 import { RulesetWatch } from '../nftables/watch.ts';
+import { LegacyWatch } from './legacy.ts';
 import { detectIptables, type IptablesVariant, run } from './programs.ts';
 
 /** Longest wait for another program that holds the lock of iptables, in s. */
@@ -31,16 +32,21 @@ export async function openIptables(
 ): Promise<GuardedFirewall> {
   // Opened before the first wait: the caller's descriptor may be closed meanwhile.
   const fd = namespaceFd === undefined ? undefined : openSync(`/proc/self/fd/${namespaceFd}`, 'r');
-  let watch: RulesetWatch | undefined;
+  const watches: { close(): void }[] = [];
   const release = () => {
-    watch?.close();
+    for (const watch of watches) watch.close();
     if (fd !== undefined) closeSync(fd);
   };
   try {
     const variant = options.variant ?? (await detectIptables()).variant;
     const backend = programBackend(fd, options.variant, release);
-    if (variant === 'legacy') return createIptablesFirewall(backend, options);
-    watch = new RulesetWatch(fd);
+    const watch = new RulesetWatch(fd);
+    watches.push(watch);
+    if (variant === 'legacy') {
+      const legacy = new LegacyWatch(fd, backend.families);
+      watches.push(legacy);
+      return createIptablesFirewall(lookedAt(backend, legacy, watch), options);
+    }
     return createIptablesFirewall(watched(backend, watch), options);
   } catch (error) {
     release();
@@ -82,6 +88,22 @@ function watched(backend: ReturnType<typeof programBackend>, watch: RulesetWatch
         ({ process }) => backend.isOwn(process),
         onRemoval,
       ),
+    forget: (matches) => watch.forget(matches),
+  };
+}
+
+/** The old tables tell of no change: they are looked at. */
+function lookedAt(backend: IptablesBackend, legacy: LegacyWatch, watch: RulesetWatch): IptablesBackend {
+  return {
+    ...backend,
+    restore: async (family, text) => {
+      try {
+        await backend.restore(family, text);
+      } finally {
+        legacy.expect();
+      }
+    },
+    watch: (onChange) => legacy.start(onChange),
     forget: (matches) => watch.forget(matches),
   };
 }
