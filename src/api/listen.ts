@@ -1,8 +1,8 @@
 /** The server under the application: its limits, and where it listens. */
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { createConnection, type ListenOptions } from 'node:net';
+import { createConnection, type ListenOptions, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { FastifyServerFactory } from 'fastify';
 import { LibnetworkError } from '../index.ts';
@@ -42,8 +42,26 @@ export function serverFactory(limits: ApiLimits, tls?: TlsFiles): FastifyServerF
             handler,
           );
     server.maxConnections = limits.connections;
+    hangUpOnSilence(server, tls === undefined ? 'connection' : 'secureConnection', limits.headersMs);
     return server;
   };
+}
+
+/** Node waits without an end for who connects and says nothing at all. */
+function hangUpOnSilence(server: Server, event: 'connection' | 'secureConnection', ms: number): void {
+  const silent = new Map<Socket, NodeJS.Timeout>();
+  const forget = (socket: Socket): void => {
+    clearTimeout(silent.get(socket));
+    silent.delete(socket);
+  };
+  server.on(event, (socket: Socket) => {
+    silent.set(
+      socket,
+      setTimeout(() => socket.destroy(), ms),
+    );
+    socket.once('close', () => forget(socket));
+  });
+  server.on('request', ({ socket }: IncomingMessage) => forget(socket));
 }
 
 export interface SocketRights {

@@ -2,15 +2,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
 import { linuxOsl } from '../../src/osl/linux/index.ts';
 import type { Namespace } from '../../src/osl/osl.ts';
+
+// Programs start and end in these tests, on machines that have other work too.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 export const program = fileURLToPath(new URL('../../dist/cmd/dnet.js', import.meta.url));
 /** The daemon runs as it is installed, so it must have been built. */
@@ -82,6 +86,8 @@ export interface DaemonOptions {
   readonly real?: boolean;
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** What stands in its file of settings. */
+  readonly settings?: object;
 }
 
 /** Runs a test with a daemon, and ends it and all that it made, also when the test fails. */
@@ -138,10 +144,14 @@ class TestDaemon implements Daemon {
   }
 
   async start(): Promise<void> {
-    const { flags = [], env = {} } = this.#options;
+    const { flags = [], env = {}, settings = {} } = this.#options;
+    const file = join(this.directory, 'dnet.json');
+    await writeFile(file, JSON.stringify(settings));
     const args = [
       program,
       'daemon',
+      '--config',
+      file,
       '--host',
       this.host,
       '--data-dir',
