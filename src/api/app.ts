@@ -9,7 +9,7 @@ import type { About, ApiContext } from './context.ts';
 import { dockerRoutes } from './docker/routes.ts';
 import { Journal } from './journal.ts';
 import { type ApiLimits, apiLimits } from './limits.ts';
-import { makeRegistry, metricsRoutes } from './metrics.ts';
+import { Metrics, metricsRoutes } from './metrics.ts';
 import { nativeRoutes } from './native/routes.ts';
 import { openApiRoutes } from './openapi.ts';
 import { Streams } from './streams.ts';
@@ -44,7 +44,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     streams,
     journal: new Journal(controller, limits.events),
   };
-  const context: ApiContext = { ...parts, metrics: makeRegistry(parts) };
+  const context: ApiContext = { ...parts, metrics: new Metrics(parts) };
   const app = newApp(context, options.serverFactory);
   measure(app, context);
   await addRoutes(app, context);

@@ -3,7 +3,7 @@ import type { Endpoint, Logger, Network, NetworkController, Sandbox } from '../i
 import { LibnetworkError } from '../index.ts';
 import type { Journal } from './journal.ts';
 import type { ApiLimits } from './limits.ts';
-import type { Metrics } from './registry.ts';
+import type { Metrics } from './metrics.ts';
 import type { Streams } from './streams.ts';
 
 /** What the routes work with. */

@@ -11,9 +11,8 @@ import {
 } from '../index.ts';
 import type { ApiContext } from './context.ts';
 
-export interface Metrics {
+export interface LoadedMetrics {
   readonly registry: Registry;
-  /** @param api `docker`, `libnetwork` or `dnet` */
   request(api: string, status: number, seconds: number): void;
   close(): void;
 }
@@ -21,9 +20,9 @@ export interface Metrics {
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 
 /** All that the metrics ask. */
-type Asked = Pick<ApiContext, 'controller' | 'about' | 'streams'>;
+export type Asked = Pick<ApiContext, 'controller' | 'about' | 'streams'>;
 
-export function makeRegistry(context: Asked): Metrics {
+export function makeRegistry(context: Asked): LoadedMetrics {
   const registry = new Registry();
   const registers = [registry];
   ownProcess(registers);
@@ -40,7 +39,7 @@ export function makeRegistry(context: Asked): Metrics {
   kernelWork(registers);
   const requests = new Histogram({
     name: 'dnet_http_request_duration_seconds',
-    help: 'From the request to the end of its answer; streams left out',
+    help: 'From a request to the end of its answer, since metrics were first asked for; streams left out',
     labelNames: ['api', 'status'],
     buckets: SECONDS,
     registers,
@@ -229,11 +228,26 @@ function kernelWork(registers: Registers): void {
   }
 }
 
-/** From the channel that the library publishes on. */
+/** How many since the start; how long they take from the channel that the library publishes on. */
 function operations({ controller }: Asked, registers: Registers): () => void {
+  const told = new Map<string, number>();
+  new Counter({
+    name: 'libnetwork_operations_total',
+    help: 'Operations of the controller that have ended, by name and outcome',
+    labelNames: ['operation', 'outcome'],
+    registers,
+    collect() {
+      for (const [operation, { succeeded, failed }] of Object.entries(controller.counters))
+        for (const [outcome, value] of Object.entries({ succeeded, failed })) {
+          const key = `${operation} ${outcome}`;
+          this.inc({ operation, outcome }, value - (told.get(key) ?? 0));
+          told.set(key, value);
+        }
+    },
+  });
   const durations = new Histogram({
     name: 'libnetwork_operation_duration_seconds',
-    help: 'Operations of the controller, by name and outcome',
+    help: 'How long operations of the controller take, by name and outcome, since metrics were first asked for',
     labelNames: ['operation', 'outcome'],
     buckets: SECONDS,
     registers,

@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import type { GlobalOptions } from '../session.ts';
 
@@ -24,8 +23,8 @@ export function daemonCommand(program: Command): void {
     .option('--log-level <level>', 'debug, info, warn, error or silent')
     .option('--socket-mode <octal>', 'rights of the unix socket');
   command.action(async () => {
-    stayYoung();
     const flags = command.optsWithGlobals<Flags>();
+    (await import('../daemon/memory.ts')).keepSmall();
     const [{ readConfig }, { runDaemon }] = await Promise.all([
       import('../daemon/config.ts'),
       import('../daemon/run.ts'),
@@ -41,12 +40,4 @@ export function daemonCommand(program: Command): void {
     };
     await runDaemon(readConfig(settings, process.env, config));
   });
-}
-
-/**
- * The young generation of the heap stays at its first size, 1 MB, instead of growing to 16 MB and more while the program
- * is loaded: a daemon that rests most of the time would hold that for ever (docs/decisions.md has the figures).
- */
-function stayYoung(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
 }

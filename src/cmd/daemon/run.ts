@@ -16,6 +16,7 @@ import { type Host, isLoopback, parseHost } from '../../client/host.ts';
 import { LibnetworkError, type Logger, NetworkController } from '../../index.ts';
 import { packageVersion } from '../version.ts';
 import type { DaemonConfig } from './config.ts';
+import { giveBack } from './memory.ts';
 import { handedSocket, type ServiceManager, serviceManager } from './servicemanager.ts';
 
 /** How long requests under way may take after the signal to stop. */
@@ -49,6 +50,7 @@ export async function runDaemon(config: DaemonConfig): Promise<void> {
     await stop(started);
     throw error;
   }
+  await giveBack();
   manager.tell('READY=1');
   logger.info('ready', { host: config.host, instance: controller.instance, web: config.web });
   const signal = await asked();
