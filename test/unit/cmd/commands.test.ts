@@ -1,0 +1,179 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseHost } from '../../../src/client/host.ts';
+import { completionScript } from '../../../src/cmd/completion.ts';
+import { readConfig } from '../../../src/cmd/daemon/config.ts';
+import { handedSocket } from '../../../src/cmd/daemon/servicemanager.ts';
+import { outputTo } from '../../../src/cmd/output.ts';
+import { poolsOf } from '../../../src/cmd/pools.ts';
+import { makeProgram } from '../../../src/cmd/program.ts';
+import { pairs, readPort, readTime, splitService } from '../../../src/cmd/values.ts';
+
+const nowhere = { out: { write: () => true }, err: { write: () => true } };
+
+describe('values of flags', () => {
+  it.each([
+    ['80', { protocol: 'tcp', container: 80 }],
+    ['8080:80', { protocol: 'tcp', container: 80, host: 8080 }],
+    ['8080-8090:80/udp', { protocol: 'udp', container: 80, host: 8080, hostEnd: 8090 }],
+    ['127.0.0.1:8080:80', { protocol: 'tcp', container: 80, host: 8080, hostAddress: '127.0.0.1' }],
+    ['[::1]:8080:80/sctp', { protocol: 'sctp', container: 80, host: 8080, hostAddress: '::1' }],
+    ['127.0.0.1::80', { protocol: 'tcp', container: 80, hostAddress: '127.0.0.1' }],
+  ])('a port: %s', (text, port) => {
+    expect(readPort(text)).toEqual(port);
+  });
+
+  it.each(['', 'http', '80/icmp', ':', '1:2:3:4', '80-'])('no port: %s', (text) => {
+    expect(() => readPort(text)).toThrow(/^publish: /);
+  });
+
+  it('pairs, alone and in one list', () => {
+    expect(pairs(['a=b', 'c', 'd=e=f', 'g=1,h=2', 'i=1,2'])).toEqual({
+      a: 'b',
+      c: '',
+      d: 'e=f',
+      g: '1',
+      h: '2',
+      i: '1,2',
+    });
+  });
+
+  it('times and services', () => {
+    expect(readTime('10m', 1_000_000)).toBe(400_000);
+    expect(readTime('5', 0)).toBe(5000);
+    expect(readTime('1970-01-01T00:00:01Z', 0)).toBe(1000);
+    expect(() => readTime('soon', 0)).toThrow(/^since: /);
+    expect(splitService('web.v2.front')).toEqual({ service: 'web.v2', network: 'front' });
+    expect(splitService('web')).toEqual({ service: 'web', network: 'bridge' });
+  });
+
+  it('ranges, gateways and auxiliary addresses go to the subnet that holds them', () => {
+    const pools = poolsOf({
+      subnets: ['10.9.0.0/24', 'fd09::/64'],
+      ranges: ['10.9.0.128/25'],
+      gateways: ['fd09::1', '10.9.0.1'],
+      aux: [['router', '10.9.0.2']],
+    });
+    expect(pools).toEqual([
+      {
+        subnet: '10.9.0.0/24',
+        ipRange: '10.9.0.128/25',
+        gateway: '10.9.0.1',
+        auxAddresses: { router: '10.9.0.2' },
+      },
+      { subnet: 'fd09::/64', ipRange: undefined, gateway: 'fd09::1', auxAddresses: {} },
+    ]);
+    const none = { subnets: ['10.9.0.0/24'], ranges: [], gateways: ['10.8.0.1'], aux: [] };
+    expect(() => poolsOf(none)).toThrow('gateway: no matching --subnet for 10.8.0.1');
+    expect(() => poolsOf({ ...none, gateways: ['10.9.0.1', '10.9.0.3'] })).toThrow(/two in the subnet/);
+  });
+
+  it.each([
+    'unix://relative',
+    'unix:///',
+    'http://x',
+    'tcp://x',
+    'tcp://x:99999',
+    `unix:///${'x'.repeat(200)}`,
+  ])('no host: %s', (text) => {
+    expect(() => parseHost(text)).toThrow(/^host: /);
+  });
+});
+
+describe('settings of the daemon', () => {
+  const file = (name: string) => new URL(`./${name}`, import.meta.url).pathname;
+
+  it('come from the file, the environment and flags, the later ones winning', () => {
+    const environment = { DNET_INSTANCE: 'two', DNET_HOST: 'unix:///run/env.sock', DNET_FAKE: '1' };
+    const config = readConfig({ host: 'unix:///run/flag.sock' }, environment, file('settings.json'));
+    expect(config).toMatchObject({
+      host: 'unix:///run/flag.sock',
+      instance: 'two',
+      firewall: 'none',
+      fake: true,
+      dataDir: '/var/lib/libnetwork',
+    });
+  });
+
+  it('are refused by name', () => {
+    expect(() => readConfig({ firewall: 'pf' }, {}, file('settings.json'))).toThrow(/^firewall: /);
+    expect(() => readConfig({}, {}, file('commands.test.ts'))).toThrow(/are no JSON/);
+    expect(() => readConfig({}, {}, '/nonexistent/dnet.json')).toThrow(/can't be read/);
+    expect(() => readConfig({}, { DNET_DATA_DIR: 'here' }, file('settings.json'))).toThrow(
+      /^dataDir: must be an absolute path/,
+    );
+  });
+
+  it('a socket of systemd is taken only by the process that it is for', () => {
+    expect(handedSocket({ LISTEN_PID: '7', LISTEN_FDS: '1' }, 7)).toBe(3);
+    expect(handedSocket({ LISTEN_PID: '7', LISTEN_FDS: '1' }, 8)).toBeUndefined();
+    expect(handedSocket({}, 7)).toBeUndefined();
+    expect(() => handedSocket({ LISTEN_PID: '7', LISTEN_FDS: '2' }, 7)).toThrow(/2 sockets/);
+  });
+});
+
+describe('what is printed', () => {
+  const printed = (act: (output: ReturnType<typeof outputTo>) => void): string => {
+    let text = '';
+    act(
+      outputTo({
+        out: {
+          write: (part) => {
+            text += part;
+          },
+        },
+        err: nowhere.err,
+      }),
+    );
+    return text;
+  };
+  const rows = [
+    { name: 'a', driver: 'bridge' },
+    { name: 'longer', driver: 'x\u001b[31m' },
+  ];
+  const columns = [
+    { title: 'NAME', of: (row: { name: string }) => row.name },
+    { title: 'DRIVER', of: (row: { driver: string }) => row.driver },
+  ];
+
+  it('tables are aligned, and steer no terminal', () => {
+    expect(printed((output) => output.list(rows, columns, undefined))).toBe(
+      'NAME     DRIVER\na        bridge\nlonger   x?[31m\n',
+    );
+  });
+
+  it('JSON and templates hold what is there', () => {
+    expect(JSON.parse(printed((output) => output.list(rows, columns, 'json')))).toEqual(rows);
+    expect(printed((output) => output.list(rows, columns, '{{.Name}}'))).toBe('a\nlonger\n');
+    expect(printed((output) => output.list(rows.slice(0, 1), columns, 'table {{.Name}}\\t{{.Driver}}'))).toBe(
+      'a   bridge\n',
+    );
+  });
+
+  it('completion scripts know every command', () => {
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const script = completionScript(makeProgram(nowhere), shell);
+      for (const word of ['network', 'connect', 'firewall', 'explain', 'dry-run'])
+        expect(script).toContain(word);
+    }
+    expect(() => completionScript(makeProgram(nowhere), 'tcsh')).toThrow(/tcsh/);
+  });
+
+  it('the page of commands is as the commands are', () => {
+    const page = readFileSync(new URL('../../../docs/dnet.md', import.meta.url), 'utf8');
+    const program = makeProgram(nowhere);
+    const leaves = (command: typeof program, path: string[]): string[] => {
+      const name = [...path, command.name()];
+      const own = command.commands.length === 0 || path.length === 0;
+      command.configureHelp({ helpWidth: 100, showGlobalOptions: false });
+      const help = own
+        ? [`### ${name.join(' ')}\n\n\`\`\`\n${command.helpInformation().trimEnd()}\n\`\`\`\n`]
+        : [];
+      return [...help, ...command.commands.flatMap((each) => leaves(each as typeof program, name))];
+    };
+    const wanted = leaves(program, []);
+    expect(wanted.length).toBeGreaterThan(30);
+    // `node scripts/cli-reference.mjs` writes it anew.
+    for (const help of wanted) expect(page).toContain(help);
+  });
+});
