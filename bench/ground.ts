@@ -28,9 +28,9 @@ export interface Attached {
 
 const INSTANCE = 'bench';
 
-/** Where the ground's sandboxes keep their namespaces. */
-export function namespacesIn(directory: string): string {
-  return join(directory, 'run', INSTANCE, 'netns');
+/** Where the sandboxes of a controller, by default the ground's, keep their namespaces. */
+export function namespacesIn(directory: string, instance = INSTANCE): string {
+  return join(directory, 'run', instance, 'netns');
 }
 
 /** Opens the ground in a directory of the caller's, works on it, and closes it. */

@@ -11,12 +11,14 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { kernelAvailability, linuxOsl } from 'libnetwork';
 import { attachBench } from './attach.ts';
+import { manyNetworksBench } from './core.ts';
 import { dnsBench } from './dns.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, namespacesIn, onGround } from './ground.ts';
 import { ipamBench } from './ipam.ts';
 import { kernelBench } from './kernel.ts';
 import { portBench } from './port.ts';
+import { RESTORED, restoreBench } from './restore.ts';
 import { type Row, table } from './row.ts';
 import { sandboxBench } from './sandbox.ts';
 
@@ -27,14 +29,19 @@ const onKernel: Readonly<Record<string, (ground: Ground) => Promise<readonly Row
   port: portBench,
   getlink: getlinkBench,
   kernel: kernelBench,
+  core: restoreBench,
 };
-const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = { ipam: ipamBench, dns: dnsBench };
+const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+  ipam: ipamBench,
+  dns: dnsBench,
+  core: manyNetworksBench,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false }, inside: { type: 'string' } },
 });
-const known = [...Object.keys(onKernel), ...Object.keys(anywhere)];
+const known = [...new Set([...Object.keys(onKernel), ...Object.keys(anywhere)])];
 const unknown = positionals.find((group) => !known.includes(group));
 const isWanted = (group: string) => positionals.length === 0 || positionals.includes(group);
 const needsKernel = Object.keys(onKernel).some(isWanted);
@@ -66,6 +73,7 @@ async function inScratchNamespace(): Promise<number> {
     for (const left of [
       path,
       ...(await osl.listNamespaces(namespacesIn(directory))),
+      ...(await osl.listNamespaces(namespacesIn(directory, RESTORED))),
       ...(await osl.listNamespaces(directory)),
     ])
       await osl.deleteNamespace(left);

@@ -25,7 +25,7 @@ const settings = {
   ...(values.first === undefined ? {} : { LIBNETWORK_FIRST_SEED: values.first }),
 };
 const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
-const args = [vitest, 'run', 'test/unit/crash/simulate.test.ts'];
+const args = [vitest, 'run', 'test/unit/crash/simulate'];
 const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, ...settings } });
 child.once('exit', (code) => {
   process.exitCode = code ?? 1;

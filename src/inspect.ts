@@ -2,6 +2,7 @@
 import type { Core } from './core.ts';
 import { deepFreeze } from './frozen.ts';
 import type { EndpointRecord, NetworkRecord, SandboxRecord } from './records.ts';
+import type { EndpointNames } from './resolver/names.ts';
 import type { OperationCounters } from './telemetry.ts';
 
 export interface Inspection {
@@ -16,6 +17,8 @@ export interface Inspection {
   readonly networks: readonly NetworkRecord[];
   readonly endpoints: readonly EndpointRecord[];
   readonly sandboxes: readonly (SandboxRecord & { readonly open: SandboxOpen })[];
+  /** Which endpoints answer to which names now. */
+  readonly names: readonly Pick<EndpointNames, 'id' | 'sandboxId' | 'names' | 'ipv4' | 'ipv6'>[];
   readonly operations: Readonly<Record<string, OperationCounters>>;
 }
 
@@ -45,6 +48,13 @@ export function inspect(core: Core): Inspection {
         nameServer: resolver !== undefined,
         endpoints: [...endpoints.keys()],
       },
+    })),
+    names: [...core.names.endpoints].map(({ id, sandboxId, names, ipv4, ipv6 }) => ({
+      id,
+      sandboxId,
+      names: [...names],
+      ipv4,
+      ipv6,
     })),
     operations: core.telemetry.counters,
   });

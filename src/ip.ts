@@ -52,10 +52,19 @@ export function parseCidr(text: string): InterfaceAddress | undefined {
   return { address, prefix: prefixOf(address, length) };
 }
 
+/** Prefixes by text: a machine has the same few thousand routes and pools, and each new network asks for all of them. */
+const parsed = new Map<string, Prefix>();
+const MOST_PARSED = 4096;
+
 /** Parses a prefix; `undefined` when it is none or has host bits set. */
 export function parsePrefix(text: string): Prefix | undefined {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
   const cidr = parseCidr(text);
-  return cidr && cidr.address.value === cidr.prefix.value ? cidr.prefix : undefined;
+  if (cidr === undefined || cidr.address.value !== cidr.prefix.value) return undefined;
+  if (parsed.size >= MOST_PARSED) parsed.clear();
+  parsed.set(text, Object.freeze(cidr.prefix));
+  return cidr.prefix;
 }
 
 /** The prefix of the given length that holds the address. */

@@ -1,5 +1,5 @@
 /** Start: records become objects again, half-done operations are finished or undone, the dead are cleaned up. */
-import { type Core, driverNetwork, joinedAt, placeOf } from './core.ts';
+import { type Core, driverEndpoint, driverNetwork, joinedAt } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
 import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
@@ -69,12 +69,14 @@ export function driverState(core: Core, driver: string, active?: ReadonlySet<str
   const networks = [...core.networks.values()].filter(
     ({ record }) => record.driver === driver && !record.configOnly && isHere(core, record),
   );
+  const seen = networks.map((entry) => ({ entry, network: driverNetwork(entry.record) }));
   return {
     ...(core.globals && { peers: core.globals.peers() }),
-    networks: networks.map((entry) => driverNetwork(entry.record)),
-    endpoints: networks.flatMap((network) =>
-      [...network.endpoints.values()].map((entry) => ({
-        ...placeOf(entry),
+    networks: seen.map(({ network }) => network),
+    endpoints: seen.flatMap(({ entry: { endpoints }, network }) =>
+      [...endpoints.values()].map((entry) => ({
+        network,
+        endpoint: driverEndpoint(entry.record),
         joined: staysJoined(core, entry, active),
         at: joinedAt(core, entry.record),
       })),

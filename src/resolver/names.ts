@@ -96,6 +96,11 @@ export class NameTable implements NameSource {
     this.#tell({ op: 'setEndpoint', value: endpoint });
   }
 
+  /** All endpoints that have names. */
+  get endpoints(): Iterable<EndpointNames> {
+    return this.#endpoints.values();
+  }
+
   /** Forgets an endpoint. None of this id: nothing happens. */
   removeEndpoint(id: string): void {
     if (this.#forget(id)) this.#tell({ op: 'removeEndpoint', value: id });

@@ -46,7 +46,7 @@ async function stray({ osl, host, directory }: TestHost): Promise<unknown> {
 
 describe.skipIf(!canUseKernel || !isBuilt)(`a controller killed at random moments ${reason}`, () => {
   it(`leaves nothing behind after ${KILLS} times kill -9 under load (seed ${SEED})`, {
-    timeout: 300_000,
+    timeout: 60_000 + KILLS * 5_000,
   }, async () => {
     await withTestHost(async (test) => {
       const { host, directory, osl } = test;

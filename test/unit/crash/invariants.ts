@@ -10,10 +10,12 @@ interface Expected {
   readonly namespaces: readonly string[];
   readonly insides: Readonly<Record<string, { links: readonly string[]; addresses: readonly string[] }>>;
   readonly keys: readonly string[];
+  /** Endpoint, its addresses, and the names it answers to. */
+  readonly names: readonly string[];
 }
 
 /**
- * Records, links, namespaces, addresses, ports and rules are exactly what the records say, and no operation is half
+ * Records, links, namespaces, addresses, ports, names and rules are exactly what the records say, and no operation is half
  * done. Nothing may be under way.
  */
 export async function checkInvariants(
@@ -70,12 +72,29 @@ function expectedOf(state: Inspection): Expected {
         return [path, { links, addresses }];
       }),
     ),
+    names: live.map((record) => namesOf(record, state)).sort(),
     keys: [
       ...state.networks.map(({ id }) => `network/${id}/`),
       ...state.sandboxes.map(({ id }) => `sandbox/${id}/`),
       ...state.endpoints.map(({ id, networkId }) => `endpoint/${networkId}/${id}/`),
     ].sort(),
   };
+}
+
+/** What an endpoint's record and its sandbox's say it is called. */
+function namesOf({ id, name, aliases, join, ipv4, ipv6, networkId }: Recorded, state: Inspection): string {
+  const box = state.sandboxes.find((sandbox) => sandbox.id === join?.sandboxId);
+  const network = state.networks.find((each) => each.id === networkId);
+  const own = [name, ...aliases, ...(join?.aliases ?? []), box?.containerId.slice(0, 12), box?.hostname];
+  // The way out that is made by itself has no names.
+  const names = network?.name === 'docker_gwbridge' ? [] : own.filter((each) => each !== undefined);
+  return told(id, ipv4?.address, ipv6?.address, names);
+}
+
+type Recorded = Inspection['endpoints'][number];
+
+function told(id: string, ipv4: string | undefined, ipv6: string | undefined, names: readonly string[]) {
+  return `${id} ${ipv4} ${ipv6} ${[...new Set(names)].sort().join(',')}`;
 }
 
 async function actualOf(world: World, state: Inspection): Promise<Expected> {
@@ -98,6 +117,7 @@ async function actualOf(world: World, state: Inspection): Promise<Expected> {
         { links: named(links), addresses: addresses.filter((line) => !line.startsWith('lo ')).sort() },
       ]),
     ),
+    names: state.names.map(({ id, ipv4, ipv6, names }) => told(id, ipv4, ipv6, names)).sort(),
     keys: (await world.keys())
       .filter((key) => !key.includes('/ipam/'))
       .map((key) => key.replace('docker/network/v1.0/', ''))

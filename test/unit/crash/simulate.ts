@@ -54,7 +54,8 @@ async function live(
   context: string,
 ): Promise<boolean> {
   const mode = random.pick(['crash-before', 'crash-after', 'fail'] as const);
-  const at = 1 + random.below(60);
+  // The first steps of a life are those of its start: as often there as in what comes after.
+  const at = 1 + random.below(random.pick([12, 60]));
   const faults = new PausingFaults({ at, mode });
   const where = () => `${context}: ${mode} at step ${at} (${faults.trace[at - 1]})`;
   let controller: NetworkController;
