@@ -28,15 +28,18 @@ export async function dnsBench(): Promise<readonly Row[]> {
   const directory = await mkdtemp(join(tmpdir(), `libnetwork-bench-dns-${process.pid}-`));
   const osl = linuxOsl();
   const path = join(directory, 'sandbox');
+  const clean = async () => {
+    await osl.deleteNamespace(path);
+    await osl.close();
+    await rm(directory, { recursive: true, force: true });
+  };
   try {
     const programs = Programs.compile(directory);
     if (programs === undefined) return [];
     const rows = await besideFloor(await osl.createNamespace(path), programs);
-    return [lookUps(), ...rows, ...(await dnsPeersBench(programs))];
+    return [lookUps(), ...rows, ...(await dnsPeersBench(programs, clean))];
   } finally {
-    await osl.deleteNamespace(path);
-    await osl.close();
-    await rm(directory, { recursive: true, force: true });
+    await clean();
   }
 }
 
