@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { errnoName, kernelError } from '../errno.ts';
 import type { SocketAddress, UdpSocket } from '../osl.ts';
 import { libc } from './libc.ts';
-import { inbox, type Outbox, takeOutbox } from './mailbox.ts';
+import { BATCH, inbox, type Outbox, takeOutbox } from './mailbox.ts';
 import { showEndpoint } from './sockaddr.ts';
 
 type Listener = Parameters<UdpSocket['onMessage']>[0];
@@ -43,6 +43,8 @@ class Datagrams implements UdpSocket {
   #isReading = false;
   /** How many came alone since there was last one behind another. */
   #alone = 0;
+  /** How many were taken behind others in this turn of the event loop. The other sockets have their turn too. */
+  #taken = 0;
   #isScheduled = false;
   #isOpen = true;
 
@@ -71,9 +73,7 @@ class Datagrams implements UdpSocket {
       // Longer than any datagram, or to an address that only Node can read: it names a link.
       if (!this.#outbox.add(data, to)) this.#sendSlowly(data, to);
     }
-    if (this.#isReading || this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(this.#flushLater);
+    if (!this.#isReading) this.#schedule();
   }
 
   close(): void {
@@ -83,8 +83,15 @@ class Datagrams implements UdpSocket {
     this.#socket.close();
   }
 
-  readonly #flushLater = (): void => {
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#endTurn);
+  }
+
+  readonly #endTurn = (): void => {
     this.#isScheduled = false;
+    this.#taken = 0;
     this.#flush();
   };
 
@@ -92,11 +99,13 @@ class Datagrams implements UdpSocket {
     this.#isReading = true;
     try {
       this.#tell(first, sender);
-      if (this.#isOpen && (this.#alone < SELDOM || this.#alone % SELDOM === 0)) this.#receiveMore();
-      else this.#alone++;
+      const isDue = this.#alone < SELDOM || this.#alone % SELDOM === 0;
+      if (!isDue) this.#alone++;
+      else if (this.#isOpen && this.#taken < BATCH) this.#receiveMore();
     } finally {
       this.#isReading = false;
-      this.#flush();
+      // libuv brings up to 31 more in this turn, each by itself: what they are answered goes out at its end.
+      if (this.#taken < BATCH) this.#flush();
     }
   }
 
@@ -104,6 +113,8 @@ class Datagrams implements UdpSocket {
     const box = inbox();
     const count = box.receive(this.#fd);
     this.#alone = count === 0 ? this.#alone + 1 : 0;
+    this.#taken += count;
+    if (count > 0) this.#schedule();
     for (let i = 0; i < count && this.#isOpen; i++) {
       const sender = box.sender(i);
       if (sender !== undefined) this.#tell(box.copy(i), sender);

@@ -57,6 +57,27 @@ describe.skipIf(!canUseKernel)(`sockets in namespaces ${whyNot}`, () => {
     });
   });
 
+  it.each(pairs)(
+    'take turns: a flood over $family at one keeps another waiting for a part of it only',
+    async ({ loopback }) => {
+      await withTestHost(async ({ host }) => {
+        const [loud, quiet, client] = await Promise.all(
+          [0, 0, 0].map((port) => host.bindUdp(loopback, port)),
+        );
+        if (loud === undefined || quiet === undefined || client === undefined)
+          throw new Error('all were bound');
+        let flood = 0;
+        loud.onMessage(() => flood++);
+        const before = new Promise<number>((resolve) => quiet.onMessage(() => resolve(flood)));
+        for (let i = 0; i < 1000; i++) client.send(Buffer.from('loud'), loud);
+        client.send(Buffer.from('quiet'), quiet);
+        // One call's worth, what was behind the last call, and the up to 32 that libuv brings in a turn.
+        expect(await before).toBeLessThanOrEqual(64 + 63 + 32);
+        for (const socket of [loud, quiet, client]) socket.close();
+      });
+    },
+  );
+
   it('end open connections when a listener closes', async () => {
     await withTestHost(async ({ host }) => {
       const listener = await host.listenTcp('127.0.0.1', 0, (stream) => stream.write('welcome'));
