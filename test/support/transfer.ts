@@ -11,19 +11,21 @@ export async function steady(expected: number, ...way: Parameters<typeof measure
 
 /** Bits a second from one namespace to another, over about two seconds. */
 async function measure(from: Namespace, to: Namespace, address: string, port: number): Promise<number> {
+  let told: (rate: number) => void = () => undefined;
   const received = new Promise<number>((resolve) => {
+    told = resolve;
+  });
+  const listener = await to.listenTcp('0.0.0.0', port, (stream) => {
     let bytes = 0;
     let first = 0;
-    void to.listenTcp('0.0.0.0', port, (stream) => {
-      stream.on('error', () => stream.destroy());
-      stream.on('data', (chunk: Buffer) => {
-        first ||= performance.now();
-        bytes += chunk.length;
-        const seconds = (performance.now() - first) / 1000;
-        if (seconds < 2) return;
-        stream.destroy();
-        resolve((bytes * 8) / seconds);
-      });
+    stream.on('error', () => stream.destroy());
+    stream.on('data', (chunk: Buffer) => {
+      first ||= performance.now();
+      bytes += chunk.length;
+      const seconds = (performance.now() - first) / 1000;
+      if (seconds < 2) return;
+      stream.destroy();
+      told((bytes * 8) / seconds);
     });
   });
   const stream = await from.connectTcp(address, port);
@@ -34,5 +36,7 @@ async function measure(from: Namespace, to: Namespace, address: string, port: nu
   };
   stream.on('drain', pump);
   pump();
-  return received;
+  const rate = await received;
+  listener.close();
+  return rate;
 }
