@@ -150,9 +150,11 @@ describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
         await send('10.9.0.77', 'forged');
         await world.setPolicy([]);
         // By the same way, so that what was sent before would be there by now.
-        await expect
-          .poll(async () => (await send(ADDRESSES.guest.ipv4, 'known'), heard.at(-1)), { timeout: 10_000 })
-          .toBe('known');
+        const next = async () => {
+          await send(ADDRESSES.guest.ipv4, 'known');
+          return heard.at(-1);
+        };
+        await expect.poll(next, { timeout: 10_000 }).toBe('known');
         expect(heard).not.toContain('forged');
         await world.firewall.close();
       });
