@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { kernelAvailability, linuxOsl } from 'libnetwork';
 import { attachBench } from './attach.ts';
+import { dockerdBench } from './besidedockerd.ts';
 import { manyNetworksBench } from './core.ts';
 import { dnsBench } from './dns.ts';
 import { getlinkBench } from './getlink.ts';
@@ -36,15 +37,18 @@ const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   dns: dnsBench,
   core: manyNetworksBench,
 };
+/** Groups that run only when they are named. */
+const onRequest: typeof onKernel = { dockerd: dockerdBench };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'boolean', default: false }, inside: { type: 'string' } },
 });
-const known = [...new Set([...Object.keys(onKernel), ...Object.keys(anywhere)])];
+const known = [...new Set([...Object.keys(onKernel), ...Object.keys(onRequest), ...Object.keys(anywhere)])];
 const unknown = positionals.find((group) => !known.includes(group));
 const isWanted = (group: string) => positionals.length === 0 || positionals.includes(group);
-const needsKernel = Object.keys(onKernel).some(isWanted);
+const isAskedFor = (group: string) => positionals.includes(group);
+const needsKernel = Object.keys(onKernel).some(isWanted) || Object.keys(onRequest).some(isAskedFor);
 const { available: canUseKernel, reason: whyNot } = kernelAvailability();
 
 if (unknown !== undefined) {
@@ -90,6 +94,8 @@ async function measure(): Promise<void> {
       if (ground.floors.missing !== undefined) notes.push(ground.floors.missing);
       for (const [name, bench] of Object.entries(onKernel))
         if (isWanted(name)) rows.push(...(await bench(ground)));
+      for (const [name, bench] of Object.entries(onRequest))
+        if (isAskedFor(name)) rows.push(...(await bench(ground)));
     });
   } else if (needsKernel) {
     notes.push(`skipped ${Object.keys(onKernel).filter(isWanted).join(', ')}: ${whyNot}`);
