@@ -11,10 +11,12 @@ import {
   type Parts,
   partsOf,
   same,
+  USER_CHAIN,
 } from './part.ts';
 import type { Operation, SetDeclaration, Transaction } from './transaction.ts';
 
 const NOTHING: Parts<FoundPart> = new Map();
+const NOTHING_WANTED: Parts = new Map();
 
 /**
  * The operations that make `to` of `from`. Chains whose rules differ are emptied and filled again, in the same
@@ -27,6 +29,22 @@ export function diff(name: string, from: FoundTable | undefined, to: Table | und
   if (to !== undefined && !compatible(before, after))
     return { table: name, operations: [{ op: 'deleteTable' }, ...operations(NOTHING, after)] };
   return { table: name, operations: operations(before, after) };
+}
+
+/**
+ * The transaction with the user's chain spared: where it would end a table whose user has rules in it, it ends all
+ * the rest of the table instead.
+ */
+export function spareUser(transaction: Transaction, found: FoundTable | undefined): Transaction {
+  const [only, ...others] = transaction.operations;
+  if (only?.op !== 'deleteTable' || others.length > 0 || found === undefined || !hasUserRules(found))
+    return transaction;
+  const rest = [...partsOf(found)].filter(([path]) => path !== 'table' && path !== `chain ${USER_CHAIN}`);
+  return { ...transaction, operations: operations(new Map(rest), NOTHING_WANTED) };
+}
+
+function hasUserRules(found: FoundTable | undefined): boolean {
+  return found?.chains.some(({ name, rules }) => name === USER_CHAIN && rules.length > 0) ?? false;
 }
 
 /** Elements that end by themselves may be an earlier process's: they stay as long as their set does. */

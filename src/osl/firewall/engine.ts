@@ -2,7 +2,7 @@ import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import { type FoundTable, found as foundOf, type RulesetBackend } from './backend.ts';
 import { intentsAfter } from './changed.ts';
-import { diff } from './diff.ts';
+import { diff, spareUser } from './diff.ts';
 import type {
   FirewallChange,
   FirewallEngine,
@@ -75,7 +75,7 @@ class RulesetFirewall implements GuardedFirewall {
       throwIfAborted(signal);
       const found = await this.#backend.read(this.#table);
       const table = wanted.table();
-      const transaction = diff(this.#table, found, table);
+      const transaction = spareUser(diff(this.#table, found, table), found);
       const outcome = report(found, table, transaction);
       if (dryRun) return outcome;
       await this.#commit(transaction);
@@ -114,7 +114,7 @@ class RulesetFirewall implements GuardedFirewall {
     return this.#turns.run(async () => {
       this.#known = false;
       try {
-        await this.#commit({ table: this.#table, operations: [{ op: 'deleteTable' }] });
+        await this.#commit(await this.#sparing({ table: this.#table, operations: [{ op: 'deleteTable' }] }));
       } catch (error) {
         if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
       }
@@ -132,7 +132,7 @@ class RulesetFirewall implements GuardedFirewall {
     if (this.#known) {
       const staged = this.#ruleset.stage(changes);
       try {
-        await this.#commit(staged.transaction);
+        await this.#commit(await this.#sparing(staged.transaction));
         return this.#ruleset.accept(staged);
       } catch (error) {
         if (!LibnetworkError.is(error) || !SURPRISES.includes(error.errno)) throw error;
@@ -141,7 +141,7 @@ class RulesetFirewall implements GuardedFirewall {
     }
     await this.#look();
     const staged = this.#ruleset.stage(changes, true);
-    await this.#commit(staged.transaction);
+    await this.#commit(await this.#sparing(staged.transaction));
     this.#ruleset.accept(staged);
     this.#known = true;
   }
@@ -150,6 +150,12 @@ class RulesetFirewall implements GuardedFirewall {
     const found = await this.#backend.read(this.#table);
     this.#ruleset.believe(partsOf(found));
     return found;
+  }
+
+  /** What ends the table leaves what the user has put in it, which has to be looked up. */
+  async #sparing(transaction: Transaction): Promise<Transaction> {
+    const ends = transaction.operations.length === 1 && transaction.operations[0]?.op === 'deleteTable';
+    return ends ? spareUser(transaction, await this.#backend.read(this.#table)) : transaction;
   }
 
   async #commit(transaction: Transaction): Promise<void> {

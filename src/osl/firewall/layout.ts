@@ -4,6 +4,7 @@
  */
 import { FAMILIES, type Family } from '../../ip.ts';
 import type { Action, Chain, Field, Hook, KeyType, Match, Rule } from './model.ts';
+import { USER_CHAIN } from './part.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 /** A family's words in fields and names. */
@@ -102,7 +103,9 @@ export const BRIDGE_LAYOUT: Layout = {
       rule('leaving a network', [], { kind: 'vmap', fields: ['iifname'], map: SETS.nat }),
       rule('back into the same network', [], { kind: 'vmap', fields: ['oifname'], map: SETS.nat }),
     ]),
+    { name: USER_CHAIN, rules: [] },
     base('forward', { type: 'filter', hook: 'forward', priority: 0 }, [
+      rule('what the user says goes', [], { kind: 'jump', chain: USER_CHAIN }),
       rule('from our bridges', [], { kind: 'vmap', fields: ['iifname'], map: SETS.fromBridge }),
       rule('to our bridges', [], { kind: 'vmap', fields: ['oifname'], map: SETS.toBridge }),
     ]),

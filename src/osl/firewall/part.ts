@@ -13,6 +13,12 @@ export type Part<C extends Chain | FoundChain = Chain> =
   | { readonly kind: 'set'; readonly set: SetDeclaration }
   | { readonly kind: 'element'; readonly set: SetDeclaration; readonly element: Element };
 
+/**
+ * The chain of a table that is the user's to fill, called before the rules of networks: made with them, and neither
+ * compared nor changed nor removed with rules in it.
+ */
+export const USER_CHAIN = 'user';
+
 export type FoundPart = Part<FoundChain>;
 /** Parts by path. */
 export type Parts<P extends Part<Chain | FoundChain> = Part> = ReadonlyMap<string, P>;
@@ -66,7 +72,8 @@ export function declaration(part: Part<Chain | FoundChain>): string {
 
 function content(part: FoundPart): string {
   if (part.kind === 'element') return valueText(part.element.value);
-  return part.kind === 'chain' ? part.chain.rules.map((rule) => rule.mark).join() : '';
+  if (part.kind !== 'chain' || part.chain.name === USER_CHAIN) return '';
+  return part.chain.rules.map((rule) => rule.mark).join();
 }
 
 /** The parts of a table; none of no table. */

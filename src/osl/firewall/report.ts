@@ -3,6 +3,7 @@ import { type FoundTable, foundChain } from './backend.ts';
 import type { FirewallReport } from './firewall.ts';
 import { keyText } from './mark.ts';
 import type { Table } from './model.ts';
+import { USER_CHAIN } from './part.ts';
 import type { Operation, Transaction } from './transaction.ts';
 
 /** @param transaction the difference from what was found to what is wanted */
@@ -56,7 +57,7 @@ function compareRules(found: FoundTable | undefined, wanted: Table | undefined):
   const held = new Map(found?.chains.map((chain) => [chain.name, chain.rules]));
   for (const { name, rules } of wanted?.chains.map(foundChain) ?? []) {
     const before = held.get(name);
-    if (before === undefined) continue;
+    if (before === undefined || name === USER_CHAIN) continue;
     const describe = (rule: { readonly comment: string }) =>
       `rule ${JSON.stringify(rule.comment)} in chain ${name}`;
     const lacking = rules.filter(({ mark }) => !before.some((rule) => rule.mark === mark)).map(describe);

@@ -149,7 +149,7 @@ iptables. This page is made of the files in \`test/golden/firewall\`; \`npx vite
 | a change | one transaction | one process for each family that changes; each table is a transaction, and a failure undoes the others |
 | cost of a change | that of what changes | grows with the number of rules |
 | somebody removes rules | they are back at once, by the kernel's notifications, and connections that slipped in meanwhile are ended | the same with the variant nft; with legacy, of which the kernel tells nothing, they are back with the next \`sync\`, or change that meets the damage |
-| the user's word | a chain of a lower priority | \`DOCKER-USER\`: made if missing, called first, never changed |
+| the user's word | the chain \`user\` of our table, called first, and a chain of a lower priority in a table of yours: \`nft add rule inet libnetwork-default user ip saddr 203.0.113.0/24 drop\`. Its rules are never changed, and stay when the last network goes; \`accept\` there lets pass what the networks' rules would refuse (but no policy) | \`DOCKER-USER\`: made if missing, called first, never changed |
 
 Take \`iptables\` where the policy of the host or its tools demand it; two engines must not be used at once for the same
 networks. Policies and chains of others are never changed by either. A host whose \`FORWARD\` policy is \`DROP\` and that
