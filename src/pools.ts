@@ -1,9 +1,23 @@
 /** A network's address pools: asking IPAM for them, and giving them back. */
 import type { Core } from './core.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
-import { FAMILIES, type Family, familyOf, formatCidr, parseAddress, parseCidr, parsePrefix } from './ip.ts';
+import { readHostResolvConf } from './hostfiles/files.ts';
+import { parseResolvConf } from './hostfiles/resolvconf.ts';
+import {
+  bits,
+  FAMILIES,
+  type Family,
+  familyOf,
+  formatCidr,
+  formatPrefix,
+  parseAddress,
+  parseCidr,
+  parsePrefix,
+  prefixOf,
+} from './ip.ts';
 import type { Excluded, Ipam, PoolUsage } from './ipam/ipam.ts';
 import type { PoolRecord, RequestedPool } from './records.ts';
+import { hostPaths } from './sandboxfiles.ts';
 import type { Undo } from './undo.ts';
 
 /** The label by which a driver or IPAM names a gateway (upstream's netlabel). */
@@ -159,15 +173,22 @@ export function heldAddresses(
   ];
 }
 
-/** The host's routes: what a pool of our choosing must not cover. */
+/** The host's routes and name servers: what a pool of our choosing must not cover. */
 async function hostPrefixes(core: Core): Promise<Excluded[]> {
-  const routes = await core.osl.host.routes();
-  return routes
+  const routes = (await core.osl.host.routes())
     .filter((route) => route.destination !== 'default' && parseCidr(route.destination)?.prefix.length !== 0)
     .map((route) => ({
       prefix: route.destination,
       reason: `route ${route.destination}${route.link === undefined ? '' : ` of ${route.link}`}`,
     }));
+  const { path, content } = await readHostResolvConf(hostPaths(core));
+  const servers = parseResolvConf(content).servers.flatMap((server) => {
+    const address = parseAddress(server);
+    if (address === undefined) return [];
+    const prefix = formatPrefix(prefixOf(address, bits(address.family)));
+    return [{ prefix, reason: `name server ${server} of ${path}` }];
+  });
+  return [...routes, ...servers];
 }
 
 /** The address of a CIDR form. */
