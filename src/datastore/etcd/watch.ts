@@ -85,8 +85,9 @@ export class EtcdWatch {
   /** Reads until the stream breaks (throws), nobody wants it any more, or its place is compacted away (true). */
   #read(stream: WatchStream): Promise<boolean> {
     const { keys, watch, signal } = this.#parts;
+    let end = (): void => undefined;
     return new Promise<boolean>((resolve, reject) => {
-      const end = (): void => resolve(false);
+      end = () => resolve(false);
       signal.addEventListener('abort', end, { once: true });
       stream.on('data', (response) => {
         try {
@@ -101,7 +102,10 @@ export class EtcdWatch {
         create_request: { ...keys.range(watch.prefix), start_revision: this.#next, progress_notify: true },
       };
       stream.write(request);
-    }).finally(() => stream.cancel());
+    }).finally(() => {
+      signal.removeEventListener('abort', end);
+      stream.cancel();
+    });
   }
 
   /** True when etcd no longer has what comes next. */
