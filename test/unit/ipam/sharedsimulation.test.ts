@@ -18,5 +18,6 @@ it(
     expect(outcome.takenOver).toBeGreaterThan(0);
     expect(outcome.done).toBeGreaterThan(OPERATIONS / 20);
   },
-  Math.max(120_000, OPERATIONS),
+  // Ten milliseconds each, for machines that are busy with other work.
+  Math.max(120_000, OPERATIONS * 10),
 );
