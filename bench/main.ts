@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { kernelAvailability, linuxOsl } from 'libnetwork';
+import { apiBench } from './api.ts';
 import { attachBench } from './attach.ts';
 import { dockerdBench } from './besidedockerd.ts';
 import { manyNetworksBench } from './core.ts';
@@ -33,6 +34,7 @@ const onKernel: Readonly<Record<string, (ground: Ground) => Promise<readonly Row
   core: restoreBench,
 };
 const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+  api: apiBench,
   ipam: ipamBench,
   dns: dnsBench,
   core: manyNetworksBench,
