@@ -7,7 +7,7 @@ import { simulate } from './simulate.ts';
 const STRIKES = Number(process.env.LIBNETWORK_CRASH_POINTS ?? 1_000);
 /** How long a run goes on that has not struck as often by then, in seconds. */
 export const SECONDS = Number(
-  process.env.LIBNETWORK_SIMULATE_SECONDS ?? (process.env.LIBNETWORK_CRASH_POINTS ? 240 : 30),
+  process.env.LIBNETWORK_SIMULATE_SECONDS ?? (process.env.LIBNETWORK_CRASH_POINTS ? 180 : 30),
 );
 /** Each test file is a process of its own, with seeds of its own. */
 export const FILES = 2;
