@@ -26,7 +26,8 @@ export function joinBridge(link: LinkState, bridge: LinkState): void {
 
 /** True when a link lies on another, by whatever is between. */
 function isAbove(link: LinkState, other: LinkState): boolean {
-  const above = [...other.uppers, ...(other.master === undefined ? [] : [other.master])];
+  const tunnels = [...other.home.tunnels].filter((tunnel) => tunnel.lower === other);
+  const above = [...other.uppers, ...tunnels, ...(other.master === undefined ? [] : [other.master])];
   return above.some((upper) => upper === link || isAbove(link, upper));
 }
 
@@ -46,7 +47,9 @@ export function leaveBridge(link: LinkState): void {
   link.master = undefined;
   link.hairpin = false;
   link.vlans = undefined;
-  bridge.home.neighbours = bridge.home.neighbours.filter((n) => !(n.family === 'bridge' && n.link === link));
+  bridge.home.neighbours = bridge.home.neighbours.filter(
+    (n) => !(n.family === 'bridge' && n.link === link && !n.own),
+  );
   takeFromPorts(bridge);
   refreshBridge(bridge);
 }

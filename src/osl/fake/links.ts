@@ -70,9 +70,9 @@ export function createLink(netns: NetnsState, request: LinkRequest): void {
 const HEADROOM = { ipv4: 50, ipv6: 70 } as const;
 
 function firstMtu({ spec, mtu }: LinkRequest, parent?: LinkState, lower?: LinkState): number {
-  if (spec.kind !== 'vxlan') return mtu ?? parent?.mtu ?? DEFAULT_MTU;
-  const room = (lower?.mtu ?? 65535) - HEADROOM[underlayFamily(spec)];
-  return mtu === undefined && lower === undefined ? DEFAULT_MTU : Math.min(mtu ?? room, room);
+  if (spec.kind !== 'vxlan' || lower === undefined) return mtu ?? parent?.mtu ?? DEFAULT_MTU;
+  const room = lower.mtu - HEADROOM[underlayFamily(spec)];
+  return Math.min(mtu ?? room, room);
 }
 
 /** A macvlan on a macvlan is a sibling of it. */

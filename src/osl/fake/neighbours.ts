@@ -40,7 +40,10 @@ function readNeighbour(netns: NetnsState, spec: NeighbourSpec): NeighbourState {
     throw new Refusal('EINVAL', `not an address: ${spec.address}`);
   if (spec.fdb && link.kind === 'loopback')
     throw new Refusal('EINVAL', 'FDB only supported for Ethernet devices');
-  if (spec.fdb) return { link, family: 'bridge', address, mac };
+  // Only a vxlan keeps the remote; it makes any other's entry one of its own table all the same (ndo_dflt_fdb_add).
+  const own = address !== undefined;
+  if (spec.fdb && link.kind !== 'vxlan') return { link, family: 'bridge', address: undefined, mac, own };
+  if (spec.fdb) return { link, family: 'bridge', address, mac, own };
   if (address === undefined) throw new Refusal('EINVAL', 'a neighbour has an address');
   return { link, family: address.family, address, mac };
 }
@@ -50,7 +53,6 @@ function checkTable(link: LinkState, remote: boolean): void {
   if (link.kind === 'macvlan') throw new Refusal('EOPNOTSUPP');
   const needed = link.kind === 'vxlan' && link.master === undefined;
   if (needed && !remote) throw new Refusal('EINVAL', 'an entry of a vxlan has a remote');
-  if (remote && link.kind !== 'vxlan') throw new Refusal('EINVAL', 'only an entry of a vxlan has a remote');
 }
 
 /**
@@ -64,8 +66,8 @@ function isSame(a: NeighbourState, b: NeighbourState): boolean {
   return tableOf(a) === tableOf(b) && a.mac === b.mac && sameRemote;
 }
 
-function tableOf({ link, address }: NeighbourState): LinkState {
-  return address === undefined ? (link.master ?? link) : link;
+function tableOf({ link, own }: NeighbourState): LinkState {
+  return own ? link : (link.master ?? link);
 }
 
 /** Permanent ones go too: with the link's state, with IPv6 on it, and when its MAC changes (neigh_changeaddr). */

@@ -78,6 +78,8 @@ export interface NeighbourState {
   readonly family: Family | 'bridge';
   readonly address: Address | undefined;
   readonly mac: string;
+  /** Of the link's own forwarding table, though it is a port of a bridge. */
+  readonly own?: boolean | undefined;
 }
 
 /** A bound socket. What it does with what arrives is its owner's. */

@@ -22,6 +22,10 @@ class Indexes {
     return known && performance.now() < known.until ? known.index : undefined;
   }
 
+  clear(): void {
+    this.#known.clear();
+  }
+
   delete(name: string): void {
     if (this.#known.size > 0) this.#known.delete(name);
   }
@@ -84,6 +88,11 @@ export class Handle {
     const index = this.born.get(name);
     this.born.delete(name);
     return index;
+  }
+
+  /** A link is going here, and perhaps its far end: no index is believed any more. */
+  forgetExpected(): void {
+    this.born.clear();
   }
 
   /** Keeps the descriptor open until the function it returns is called. */

@@ -150,6 +150,7 @@ export class LinuxNamespace implements Namespace {
   }
 
   deleteLink(name: string, options?: Waits): Promise<boolean> {
+    this.#handle.forgetExpected();
     return this.#deletes.delete(name, options);
   }
 

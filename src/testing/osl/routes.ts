@@ -232,6 +232,17 @@ function forwardingPromises(it: Promised): void {
     });
   });
 
+  it('of another link hold no remote, and are its own all the same', async ({ host }) => {
+    await host.apply([bridge('br0'), veth('v1', 'v2', undefined, { master: 'br0' })]);
+    const entry = { link: 'v1', macAddress: '02:00:00:00:00:09', address: '192.0.2.1', fdb: true };
+    await host.apply([{ op: 'setNeighbour', ...entry }]);
+    expect(await of(host, 'v1', entry.macAddress)).toMatchObject([{ link: 'v1', address: undefined }]);
+    await host.apply([{ op: 'setLink', name: 'v1', master: null }]);
+    expect(await of(host, 'v1', entry.macAddress)).toHaveLength(1);
+    await host.apply([{ op: 'deleteNeighbour', ...entry }]);
+    expect(await of(host, 'v1', entry.macAddress)).toEqual([]);
+  });
+
   it('of a vxlan hold remotes, one for each MAC and many for all others', async ({ host }) => {
     const any = '00:00:00:00:00:00';
     const [mac, first, second] = ['02:00:00:00:00:09', '192.0.2.1', '192.0.2.2'];

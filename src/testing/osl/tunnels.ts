@@ -98,6 +98,12 @@ export function tunnelPromises(suite: OslSuite): void {
       expect(await third).toMatchObject({ errno: 'EEXIST' });
     });
 
+    it('without a link below has the MTU that it is given, however large', async ({ host }) => {
+      const link = { kind: 'vxlan', id: 9, port: 4789 } as const;
+      await host.apply([{ op: 'createLink', name: 'vx', link, mtu: 65_535 }]);
+      expect(await host.link('vx')).toMatchObject({ mtu: 65_535 });
+    });
+
     it('fits the link that its packets leave by, and goes with it', async ({ host }) => {
       await host.apply([
         veth('eth0', 'far', undefined, { mtu: 1400 }),

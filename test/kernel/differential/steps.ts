@@ -158,7 +158,15 @@ export class Steps {
     return this.#plain({
       op: 'createLink',
       name: random.pick(LINKS),
-      link: { kind: 'vxlan', id: random.pick([5, 6]), port: 4789, learning: false },
+      link: {
+        kind: 'vxlan',
+        id: random.pick([5, 6]),
+        port: random.pick([4789, 4790]),
+        learning: false,
+        group: random.maybe(0.2, ['::', '0.0.0.0']),
+        parent: random.maybe(0.2, NAMES),
+      },
+      mtu: random.maybe(0.2, MTUS),
       macAddress: this.#mac(),
       master: random.maybe(0.3, BRIDGES),
       up: random.maybe(0.5, [true]),
@@ -230,6 +238,14 @@ export class Steps {
     const random = this.#random;
     const macAddress = random.pick(['02:00:00:ff:00:01', '02:00:00:ff:00:02']);
     const link = random.pick(NAMES);
+    if (random.chance(0.2))
+      return this.#plain({
+        op,
+        link,
+        macAddress,
+        fdb: true,
+        address: random.pick(['192.0.2.1', '192.0.2.2']),
+      });
     return random.chance(0.3)
       ? this.#plain({ op, link, macAddress, fdb: true })
       : this.#plain({ op, link, macAddress, address: random.pick(NEIGHBOURS) });

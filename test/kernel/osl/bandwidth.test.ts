@@ -1,4 +1,8 @@
+import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL } from '../../../src/osl/linux/netlink/message.ts';
+import * as tc from '../../../src/osl/linux/netlink/qdisc.ts';
+import { NetlinkSocket, throwRefusal } from '../../../src/osl/linux/netlink/socket.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
 import { steady } from '../../support/transfer.ts';
@@ -52,6 +56,38 @@ describe.skipIf(!canUseKernel)(`the bandwidth of a link ${whyNot}`, () => {
       await host.setBandwidth('v0', {});
       await host.setBandwidth('v0', {});
       expect(await host.bandwidth('v0')).toEqual({ send: undefined, receiveBy: undefined });
+    });
+  });
+
+  it('can be shared among classes, which the kernel gives back as they were asked for', async () => {
+    await withTestHost(async ({ host, create }) => {
+      await pair(host, await create('inside'));
+      const index = (await host.link('v0'))?.index ?? 0;
+      const fd = openSync(host.path, 'r');
+      const socket = NetlinkSocket.open(NETLINK_ROUTE, fd);
+      const make = NLM_F_CREATE | NLM_F_EXCL;
+      const shares = [
+        { id: 10, rate: 1_000_000, ceiling: 2_000_000 },
+        { id: 20, rate: 3_000_000, ceiling: 6_000_000_000 },
+      ];
+      throwRefusal(
+        await socket.request([
+          { type: tc.RTM_NEWQDISC, flags: make, payload: tc.encodeShares(index, 10), operation: 'share' },
+          ...shares.map((share) => ({
+            type: tc.RTM_NEWTCLASS,
+            flags: make,
+            payload: tc.encodeShare(index, { ...share, burst: 65_536 }),
+            operation: `share ${share.id}`,
+          })),
+        ]),
+      );
+      const all = { type: tc.RTM_GETTCLASS, flags: 0, payload: tc.encodeGetShares(index), operation: 'list' };
+      const found = (await socket.dump(all)).map(tc.decodeShare);
+      expect(found.sort((a, b) => (a?.id ?? 0) - (b?.id ?? 0))).toEqual(shares);
+      // What is shared still passes.
+      expect(await host.ping('10.9.0.2')).toBeGreaterThan(0);
+      socket.close();
+      closeSync(fd);
     });
   });
 

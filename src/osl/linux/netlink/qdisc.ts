@@ -5,6 +5,8 @@ import { attributeMap, requireLength, Writer } from './attributes.ts';
 export const RTM_NEWQDISC = MessageType.NEWQDISC;
 export const RTM_DELQDISC = MessageType.DELQDISC;
 export const RTM_GETQDISC = MessageType.GETQDISC;
+export const RTM_NEWTCLASS = MessageType.NEWTCLASS;
+export const RTM_GETTCLASS = MessageType.GETTCLASS;
 export const RTM_NEWTFILTER = MessageType.NEWTFILTER;
 export const RTM_GETTFILTER = MessageType.GETTFILTER;
 /** linux/netlink.h: without it, what RTM_GETQDISC finds is told to those alone who listen to all changes. */
@@ -18,6 +20,15 @@ const TCA_OPTIONS = 2;
 const TCA_TBF_PARMS = 1;
 const TCA_TBF_RATE64 = 4;
 const TCA_TBF_BURST = 6;
+const TCA_HTB_PARMS = 1;
+const TCA_HTB_INIT = 2;
+const TCA_HTB_RATE64 = 6;
+const TCA_HTB_CEIL64 = 7;
+const HTB_VERSION = 3;
+/** A class may send one-tenth of its rate's bytes in one turn, unless told otherwise (tc-htb(8), r2q). */
+const RATE_TO_QUANTUM = 10;
+/** net/sch_generic.h: the kernel's own unit of time, in ns (PSCHED_SHIFT). */
+const TICK_NS = 64;
 const TC_LINKLAYER_ETHERNET = 1;
 const TCA_U32_SEL = 5;
 const TCA_U32_ACT = 7;
@@ -54,6 +65,65 @@ export function encodeBucket(index: number, { rate, burst, limit }: Bucket): Buf
     w.attrU32(TCA_TBF_BURST, burst);
   });
   return writer.finish();
+}
+
+/** A class of a tree of token buckets, in bytes a second: its own share, and what it may borrow up to. */
+export interface Share {
+  /** From 1 to 65535; its handle is `1:` and this number. */
+  readonly id: number;
+  readonly rate: number;
+  /** At least `rate`. */
+  readonly ceiling: number;
+  /** What may go at once at the rate, and at the ceiling, in bytes. */
+  readonly burst: number;
+}
+
+/** RTM_NEWQDISC: what leaves by a link is shared among classes (net/sched/sch_htb.c), the rest goes to one of them. */
+export function encodeShares(index: number, defaultId: number): Buffer {
+  const writer = start(index, BUCKET_HANDLE, TC_H_ROOT).attrString(TCA_KIND, 'htb');
+  // struct tc_htb_glob: version, rate2quantum, defcls, debug, direct_pkts.
+  const init = new Writer(20).u32(HTB_VERSION).u32(RATE_TO_QUANTUM).u32(defaultId).u32(0).u32(0);
+  return writer.nest(TCA_OPTIONS, (w) => w.attrBytes(TCA_HTB_INIT, init.finish())).finish();
+}
+
+/** RTM_NEWTCLASS: a class of `encodeShares`' tree. */
+export function encodeShare(index: number, { id, rate, ceiling, burst }: Share): Buffer {
+  const writer = start(index, BUCKET_HANDLE | id, BUCKET_HANDLE).attrString(TCA_KIND, 'htb');
+  // struct tc_htb_opt: two rates, two buffers in ticks, quantum, level, priority.
+  const parms = new Writer(44);
+  for (const each of [rate, ceiling])
+    parms.u8(0).u8(TC_LINKLAYER_ETHERNET).u16(0).u16(0).u16(0).u32(Math.min(each, MAX_U32));
+  for (const each of [rate, ceiling])
+    parms.u32(Math.min(Math.ceil((burst / each) * (1e9 / TICK_NS)), MAX_U32));
+  parms.u32(0).u32(0).u32(0);
+  return writer
+    .nest(TCA_OPTIONS, (w) => {
+      w.attrBytes(TCA_HTB_PARMS, parms.finish());
+      if (rate > MAX_U32) w.attrBytes(TCA_HTB_RATE64, u64(rate));
+      if (ceiling > MAX_U32) w.attrBytes(TCA_HTB_CEIL64, u64(ceiling));
+    })
+    .finish();
+}
+
+/** RTM_GETTCLASS, a dump: the classes of a link. */
+export function encodeGetShares(index: number): Buffer {
+  return start(index, 0, 0).finish();
+}
+
+/** A class as the kernel tells it, its burst in ticks left away; `undefined` for one of another discipline. @throws INTERNAL */
+export function decodeShare(data: Buffer): Omit<Share, 'burst'> | undefined {
+  const options = optionsOf(data, 'htb');
+  const parms = options?.get(TCA_HTB_PARMS);
+  if (parms === undefined || parms.length < 24) return undefined;
+  const wide = (type: number) => {
+    const value = options?.get(type);
+    return value?.length === 8 ? Number(value.readBigUInt64LE()) : undefined;
+  };
+  return {
+    id: data.readUInt32LE(8) & 0xffff,
+    rate: wide(TCA_HTB_RATE64) ?? parms.readUInt32LE(8),
+    ceiling: wide(TCA_HTB_CEIL64) ?? parms.readUInt32LE(20),
+  };
 }
 
 /** RTM_NEWQDISC: a place for filters of what comes in by a link. */

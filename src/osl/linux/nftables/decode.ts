@@ -2,7 +2,7 @@
 import type { FoundChain, FoundRule } from '../../firewall/backend.ts';
 import type { Element, ElementSet, Hook, Verdict } from '../../firewall/model.ts';
 import type { SetDeclaration } from '../../firewall/transaction.ts';
-import { attributeMap, eachAttribute, readString } from '../netlink/attributes.ts';
+import { attributeMap, eachAttribute, readString, requireLength } from '../netlink/attributes.ts';
 import * as nft from './constants.ts';
 import { valueTypes } from './encode.ts';
 import { decodeUserdata } from './userdata.ts';
@@ -19,7 +19,10 @@ function text(attributes: Attributes, type: number): string {
 }
 
 function number(attributes: Attributes, type: number): number {
-  return attributes.get(type)?.readUInt32BE(0) ?? 0;
+  const value = attributes.get(type);
+  if (value === undefined) return 0;
+  requireLength(value, 4);
+  return value.readUInt32BE();
 }
 
 /** A chain of a table, without rules; `undefined` for one of another table. */
@@ -40,7 +43,7 @@ function decodeHook(chain: Attributes): Hook | undefined {
   return {
     type,
     hook: where,
-    priority: place.get(nft.NFTA_HOOK.PRIORITY)?.readInt32BE(0) ?? 0,
+    priority: number(place, nft.NFTA_HOOK.PRIORITY) | 0,
     policy: number(chain, nft.NFTA_CHAIN.POLICY) === nft.VERDICTS.drop ? 'drop' : 'accept',
   };
 }

@@ -3,6 +3,7 @@
  */
 import { formatAddress, fromBytes, parseAddress, toBytes } from '../../../ip.ts';
 import { type KeyType, PROTOCOL_NUMBERS } from '../../firewall/model.ts';
+import { requireLength } from '../netlink/attributes.ts';
 
 interface Type {
   /** How `nft` calls it, in NFTA_SET_KEY_TYPE; the kernel only keeps it. */
@@ -92,7 +93,9 @@ export function encodeValue(types: readonly KeyType[], texts: readonly string[])
   return bytes;
 }
 
+/** @throws INTERNAL for too few bytes */
 export function decodeValue(types: readonly KeyType[], bytes: Buffer): string[] {
+  requireLength(bytes, sizeOf(types));
   let at = 0;
   return types.map((type) => {
     const { size, decode } = TYPES[type];
