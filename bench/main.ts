@@ -19,6 +19,7 @@ import { getlinkBench } from './getlink.ts';
 import { type Ground, namespacesIn, onGround } from './ground.ts';
 import { ipamBench } from './ipam.ts';
 import { kernelBench } from './kernel.ts';
+import { overlayBench } from './overlay.ts';
 import { portBench } from './port.ts';
 import { RESTORED, restoreBench } from './restore.ts';
 import { type Row, table } from './row.ts';
@@ -38,6 +39,8 @@ const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   ipam: ipamBench,
   dns: dnsBench,
   core: manyNetworksBench,
+  // In namespaces that it makes itself.
+  ...(kernelAvailability().available && { overlay: overlayBench }),
 };
 /** Groups that run only when they are named. */
 const onRequest: typeof onKernel = { dockerd: dockerdBench };

@@ -363,7 +363,7 @@ function peerOf({ endpoint, via }: RemoteEndpoint): Peer[] {
 }
 
 /** What is known here of an endpoint of another host. */
-function asRecord({ host: _, joined, names, service: __, ...endpoint }: SharedEndpoint): EndpointRecord {
+function asRecord({ host: _, joined, names, ...endpoint }: SharedEndpoint): EndpointRecord {
   return {
     ...endpoint,
     state: 'ready',

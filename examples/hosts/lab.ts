@@ -163,6 +163,15 @@ export class Lab {
     return host;
   }
 
+  /** A further namespace, which goes with the lab. */
+  namespace(name: string): Promise<Namespace> {
+    return this.#osl.createNamespace(join(this.directory, name));
+  }
+
+  openNamespace(path: string): Promise<Namespace> {
+    return this.#osl.openNamespace(path);
+  }
+
   async startEtcd(): Promise<void> {
     const [client, peer] = [this.etcdUrl, this.etcdUrl.replace(String(ETCD_PORT), '2380')];
     const args = [

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { type Endpoint, linuxOsl, NetworkController, type NetworkOptions, type Sandbox } from 'libnetwork';
 import { etcdStore } from 'libnetwork/datastore';
+import type { Change } from 'libnetwork/osl';
 import { Caller, serve } from './protocol.ts';
 
 export interface WorkerConfig {
@@ -53,7 +54,24 @@ function facts(endpoint: Endpoint) {
   return { name, ipv4, ipv6, macAddress, host };
 }
 
-/** The kernel has nothing to say about a neighbour at once. */
+/** When a container first gets an answer. A neighbour that does not answer is asked for anew at once. */
+async function firstAnswer(from: string, to: string): Promise<bigint> {
+  const inside = await osl.openNamespace(containerOf(from).sandbox.namespacePath);
+  const [link = 'eth0'] = containerOf(from)
+    .sandbox.endpoints()
+    .map(({ interfaceName }) => interfaceName);
+  try {
+    for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+      if ((await inside.ping(to, { timeoutMs: 3 })) !== undefined) return process.hrtime.bigint();
+      const forget: Change = { op: 'deleteNeighbour', link, address: to, macAddress: '00:00:00:00:00:01' };
+      await inside.apply([forget]).catch(() => undefined);
+    }
+    throw new Error(`no answer from ${to}`);
+  } finally {
+    await inside.close();
+  }
+}
+
 async function ping(from: string, to: string): Promise<number | undefined> {
   const inside = await osl.openNamespace(containerOf(from).sandbox.namespacePath);
   try {
@@ -93,6 +111,21 @@ serve(
       await containerOf(name).sandbox.delete();
       containers.delete(name);
     },
+    prepare: async ({ network, name }: { network: string; name: string }) => {
+      const sandbox = await controller.createSandbox({ containerId: `container-${name}` });
+      const endpoint = await networkOf(network).createEndpoint({ name });
+      containers.set(name, { sandbox, endpoint, program: undefined });
+      return endpoint.ipv4?.split('/')[0];
+    },
+    join: async ({ name }: { name: string }) => {
+      const { sandbox, endpoint } = containerOf(name);
+      const begun = process.hrtime.bigint();
+      await endpoint?.join(sandbox);
+      return String(begun);
+    },
+    firstAnswer: async ({ from, to }: { from: string; to: string }) => String(await firstAnswer(from, to)),
+    namespacePath: ({ name }: { name: string }) => containerOf(name).sandbox.namespacePath,
+    addressOf: ({ name }: { name: string }) => containerOf(name).endpoint?.ipv4?.split('/')[0],
     ping: ({ from, to }: { from: string; to: string }) => ping(from, to),
     resolve: ({ from, name, family = 4 }: { from: string; name: string; family?: number }) =>
       containerOf(from).program?.call('resolve', { name, family }),

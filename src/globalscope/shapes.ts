@@ -19,18 +19,7 @@ export interface SharedEndpoint {
   /** It is in a sandbox: reachable, and known by `names`. */
   readonly joined: boolean;
   readonly names: readonly string[];
-  readonly service?: ServiceMembership | undefined;
   readonly createdAt: string;
-}
-
-/** A service that an endpoint is one of the backends of. */
-export interface ServiceMembership {
-  readonly name: string;
-  /** The service's own addresses; none with DNS round robin. */
-  readonly ipv4?: HeldAddress | undefined;
-  readonly ipv6?: HeldAddress | undefined;
-  /** It finishes what it has begun and gets nothing new. */
-  readonly draining?: boolean | undefined;
 }
 
 /** That a host takes part in a network; it goes with the host's lease. */

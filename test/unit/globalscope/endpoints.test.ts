@@ -101,6 +101,13 @@ describe('endpoints on networks that hosts share', () => {
     const address = [web.endpoint.ipv4?.split('/')[0]];
     await until(async () => JSON.stringify(await resolve('web')) === JSON.stringify(address));
     expect(await resolve('www.front')).toEqual(address);
+    // A name that several of them share stands for all of them, in turns.
+    const second = await two.run('front', 'web-2', { aliases: ['www'] });
+    await until(async () => ((await resolve('www')) as string[]).length === 2);
+    const both = [...address, second.endpoint.ipv4?.split('/')[0]];
+    const [first, then] = [await resolve('www'), await resolve('www')] as string[][];
+    expect(first?.toSorted()).toEqual(both.toSorted());
+    expect(then).toEqual(first?.toReversed());
     await web.sandbox.delete();
     await until(async () => !Array.isArray(await resolve('web.front')));
   });
