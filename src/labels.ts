@@ -39,7 +39,7 @@ export const labels = {
     vxlanIds: 'com.docker.network.driver.overlay.vxlanid_list',
     /** The UDP port of the tunnels (ours; upstream has one for the cluster). Default 4789. */
     port: 'com.docker.network.driver.overlay.vxlan_port',
-    /** Its presence turns encryption between hosts on. */
+    /** Its presence asks for encryption between hosts, which is refused as long as there is none. */
     encrypted: 'encrypted',
   },
   /** How often, and how many milliseconds apart, a new interface tells its neighbours its addresses. */

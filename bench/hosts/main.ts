@@ -167,7 +167,10 @@ function perHost(bytes: number): number {
 }
 
 function report(found: Joins & { readonly idleKiB: number; readonly fullKiB: number }): void {
-  if (values.json) return console.log(JSON.stringify({ ...count, ...found }));
+  if (values.json) {
+    console.log(JSON.stringify({ ...count, ...found }));
+    return;
+  }
   const { hosts: h, endpoints, networks, each } = count;
   console.log(`${h} hosts, ${endpoints} endpoints, ${networks} networks, each host on ${each}`);
   console.log(`  join to all that take part:      ${found.convergenceMs.toFixed(1)} ms`);

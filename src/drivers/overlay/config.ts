@@ -1,5 +1,5 @@
 import type { DriverNetwork, DriverPool } from '../../driverapi/driver.ts';
-import { invalid } from '../../errors.ts';
+import { invalid, LibnetworkError } from '../../errors.ts';
 import type { NetworkId } from '../../ids.ts';
 import { contains, FAMILIES, type Family, familyOf, type Prefix, parseCidr, parsePrefix } from '../../ip.ts';
 import { integerOption, labels, type OptionValues } from '../../labels.ts';
@@ -11,8 +11,6 @@ export const FIRST_VNI = 4096;
 const VXLAN_PORT = 4789;
 /** What the tunnel adds to a packet: inner Ethernet 14, VXLAN 8, UDP 8, and the outer IP header. */
 const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
-/** ESP with AES-GCM at most: header 8, IV 8, padding and trailer, ICV 8 (upstream's figure); then whole words. */
-const ESP_OVERHEAD = 26;
 const DEFAULT_MTU = 1500;
 const MIN_MTU = 68;
 const MIN_IPV6_MTU = 1280;
@@ -41,14 +39,13 @@ export interface OverlayConfig {
   readonly internal: boolean;
   readonly segments: readonly Segment[];
   readonly port: number;
-  readonly encrypted: boolean;
   /** The MTU of the hosts' network, as the option says it. */
   readonly baseMtu: number | undefined;
 }
 
 /**
  * A network's options and pools. The n-th pools of both families share a VXLAN.
- * @throws INVALID_ARGUMENT naming the option
+ * @throws INVALID_ARGUMENT naming the option; NOT_IMPLEMENTED for encryption
  */
 export function parseConfig({ id, name, internal, ipv4, ipv6, options }: DriverNetwork): OverlayConfig {
   const count = Math.max(ipv4.length, ipv6.length);
@@ -58,13 +55,18 @@ export function parseConfig({ id, name, internal, ipv4, ipv6, options }: DriverN
     return { index, bridge: `br${index}`, vxlan: `vxlan${index}`, vni: vnis[index], pools };
   });
   const { mtu: mtuKey } = labels.driver;
+  // Better refused than sent in the clear.
+  if (isOn(options, labels.overlay.encrypted))
+    throw new LibnetworkError('NOT_IMPLEMENTED', 'overlay networks can not be encrypted yet', {
+      field: labels.overlay.encrypted,
+      value: options[labels.overlay.encrypted],
+    });
   return {
     id,
     name,
     internal,
     segments,
     port: integerOption(options, labels.overlay.port, { min: 1024, max: 49_151 }) ?? VXLAN_PORT,
-    encrypted: isOn(options, labels.overlay.encrypted),
     baseMtu: integerOption(options, mtuKey, { min: 0, max: 65_535 }) || undefined,
   };
 }
@@ -107,10 +109,9 @@ function parseVnis(options: OptionValues, count: number): readonly number[] {
 }
 
 /** The MTU of what is on the network, given that of the hosts' network, and how the hosts reach each other. */
-export function innerMtu({ baseMtu, encrypted, segments }: OverlayConfig, outer: Outer): number {
+export function innerMtu({ baseMtu, segments }: OverlayConfig, outer: Outer): number {
   const base = baseMtu ?? outer.mtu ?? DEFAULT_MTU;
-  const plain = base - OVERHEAD[outer.family];
-  const mtu = encrypted ? Math.floor((plain - ESP_OVERHEAD) / 4) * 4 : plain;
+  const mtu = base - OVERHEAD[outer.family];
   const least = segments.some(({ pools }) => pools.ipv6) ? MIN_IPV6_MTU : MIN_MTU;
   if (mtu >= least) return mtu;
   throw invalid(labels.driver.mtu, base, `leaves ${mtu} bytes in the tunnel, and ${least} are needed`);
