@@ -38,6 +38,11 @@ afterEach(async () => {
   for (const resolver of running.splice(0)) await resolver.close();
 });
 
+/** Nothing is asked a second time because this machine is slow. */
+const PATIENT = { retryMs: 60_000, timeoutMs: 60_000 };
+/** For servers that stay silent. */
+const QUICK = { retryMs: 20, timeoutMs: 100 };
+
 async function start(options: Partial<ResolverOptions> = {}): Promise<Resolver> {
   const resolver = await startResolver({
     namespace: net,
@@ -47,7 +52,7 @@ async function start(options: Partial<ResolverOptions> = {}): Promise<Resolver> 
     upstreams: () => upstreams,
     firewallTable: 'libnetwork-test',
     ...options,
-    limits: { retryMs: 20, timeoutMs: 100, ...options.limits },
+    limits: { ...PATIENT, ...options.limits },
   });
   running.push(resolver);
   return resolver;
@@ -278,7 +283,10 @@ describe('forwarding', () => {
     }));
     upstreams = [sandbox, second];
     const warned: unknown[] = [];
-    const resolver = await start({ logger: { warn: (_message, facts) => warned.push(facts) } });
+    const resolver = await start({
+      limits: { retryMs: 500, timeoutMs: 60_000 },
+      logger: { warn: (_message, facts) => warned.push(facts) },
+    });
     for (let i = 0; i < 6; i++) expect((await ask(net, `n${i}.example`)).answers).toHaveLength(1);
     expect(silent.asked).toHaveLength(3);
     expect(other.asked).toHaveLength(6);
@@ -290,21 +298,21 @@ describe('forwarding', () => {
     let lost = 0;
     await serve(net, '10.0.0.1', () => (lost++ === 0 ? undefined : { answers: [record('a.example')] }));
     upstreams = [sandbox];
-    await start();
+    await start({ limits: QUICK });
     expect((await ask(net, 'a.example')).answers).toHaveLength(1);
   });
 
   it('is SERVFAIL when all servers stay silent', async () => {
     for (const address of ['10.0.0.1', '10.0.0.2']) await serve(net, address, () => undefined);
     upstreams = [sandbox, second];
-    await start();
+    await start({ limits: QUICK });
     expect(await ask(net, 'a.example')).toMatchObject({ rcode: 'SERVFAIL' });
   });
 
   it('uses three servers at most', async () => {
     const fourth = await serve(net, '10.0.0.4', () => ({ answers: [record('a.example')] }));
     upstreams = [sandbox, second, third, { address: '10.0.0.4', from: 'sandbox' }];
-    await start();
+    await start({ limits: QUICK });
     expect(await ask(net, 'a.example')).toMatchObject({ rcode: 'SERVFAIL' });
     expect(fourth.asked).toEqual([]);
   });
