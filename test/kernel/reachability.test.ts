@@ -5,7 +5,7 @@ import { ask, questionsOf, showQuestion } from './reachability/ask.ts';
 import { build } from './reachability/build.ts';
 import { makePlan } from './reachability/plan.ts';
 
-const SEEDS = Number(process.env.REACHABILITY_SEEDS ?? 30);
+const SEEDS = Number(process.env.REACHABILITY_SEEDS ?? 100);
 const FIRST = Number(process.env.REACHABILITY_FIRST ?? 1);
 /** In memory nothing is slow; on the real kernel a neighbour may have to be asked for twice. */
 const FAKE_MS = 5;
