@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 
 /** Whether a program is there to be started. */
@@ -62,8 +63,16 @@ export class Daemon {
   }
 
   /** Stops it as a busy or frozen machine would; `resume` lets it go on. */
-  pause(): void {
+  async pause(): Promise<void> {
     this.#child.kill('SIGSTOP');
+    // The signal takes its time to reach every thread: until then one may still answer.
+    await eventually(() => {
+      const tasks = `/proc/${this.#child.pid}/task`;
+      for (const task of readdirSync(tasks)) {
+        const state = readFileSync(`${tasks}/${task}/stat`, 'utf8').replace(/^.*\) /s, '')[0];
+        if (state !== 'T') throw new Error(`a thread of the server is in state ${state}`);
+      }
+    });
   }
 
   resume(): void {

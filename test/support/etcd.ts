@@ -140,8 +140,8 @@ export class EtcdServer {
     await this.#member(i).daemon?.kill();
   }
 
-  pause(i = 0): void {
-    this.#member(i).daemon?.pause();
+  async pause(i = 0): Promise<void> {
+    await this.#member(i).daemon?.pause();
   }
 
   resume(i = 0): void {

@@ -76,8 +76,8 @@ export class ZookeeperServer {
     return this.#daemon.kill();
   }
 
-  pause(): void {
-    this.#daemon.pause();
+  pause(): Promise<void> {
+    return this.#daemon.pause();
   }
 
   resume(): void {

@@ -43,7 +43,7 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd going away (${etcdMissing})` : 
     const events = store.watch('')[Symbol.asyncIterator]();
     await eventually(() => store.put('a', 1));
     expect((await events.next()).value).toMatchObject({ entry: { key: 'a' } });
-    server.pause();
+    await server.pause();
     const refused = await Promise.allSettled([store.get('a'), store.put('a', 2), store.list('')]);
     server.resume();
     for (const outcome of refused) expect(outcome).toMatchObject({ reason: { code: 'UNAVAILABLE' } });
@@ -69,7 +69,7 @@ describe.skipIf(etcdMissing)(etcdMissing ? `etcd going away (${etcdMissing})` : 
     const server = await start(3);
     const store = await connect(server, 10_000);
     await store.put('a', 1);
-    server.pause(0);
+    await server.pause(0);
     expect((await store.get('a'))?.value).toBe(1);
     await eventually(() => store.put('a', 2));
     server.resume(0);

@@ -135,7 +135,7 @@ describe.skipIf(zookeeperMissing)(named, () => {
     it('gives up on a frozen server at the deadline, and writes nothing late', async () => {
       const store = await connect({ timeoutMs: 500 });
       await eventually(() => store.put('a', 1));
-      server.pause();
+      await server.pause();
       const refused = await Promise.allSettled([store.get('a'), store.put('b', 2), store.list('')]);
       // What is asked for after the connection was given up must not reach the server when it thaws.
       const late = await Promise.allSettled([store.put('late', 1)]);
