@@ -20,6 +20,7 @@ import { type Ground, namespacesIn, onGround } from './ground.ts';
 import { ipamBench } from './ipam.ts';
 import { kernelBench } from './kernel.ts';
 import { overlayBench } from './overlay.ts';
+import { pluginBench } from './plugin.ts';
 import { portBench } from './port.ts';
 import { RESTORED, restoreBench } from './restore.ts';
 import { type Row, table } from './row.ts';
@@ -41,6 +42,7 @@ const anywhere: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   core: manyNetworksBench,
   // In namespaces that it makes itself.
   ...(kernelAvailability().available && { overlay: overlayBench }),
+  plugin: pluginBench,
 };
 /** Groups that run only when they are named. */
 const onRequest: typeof onKernel = { dockerd: dockerdBench };

@@ -17,6 +17,7 @@ import { hostIdentity } from './ipam/default.ts';
 import { createIdm, createIpam, nullIpam } from './ipam/index.ts';
 import { remoteIpam } from './ipam/remote/remote.ts';
 import { type ControllerOptions, parseOptions } from './options.ts';
+import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Namespace, Osl } from './osl/osl.ts';
 import { Plugins } from './plugin/plugins.ts';
@@ -179,6 +180,34 @@ async function makeDrivers(host: DriverHost, more: readonly DriverFactory[]): Pr
   return drivers;
 }
 
+/** What `driverHost` makes a driver's surroundings of. */
+export interface DriverHostOptions {
+  readonly osl: Osl;
+  /** What tells the driver's objects from others'. */
+  readonly instance: string;
+  /** @default 'nftables' */
+  readonly firewall?: FirewallEngine | undefined;
+  /** Where numbers that drivers allocate are kept. @default in memory */
+  readonly store?: Datastore | undefined;
+  /** @default '/run/libnetwork' and the instance */
+  readonly runDir?: string | undefined;
+  /** @default silent */
+  readonly logger?: Logger | undefined;
+}
+
+/** What a driver is made with where no controller makes it: to serve it as a plugin, for one. */
+export async function driverHost(options: DriverHostOptions): Promise<DriverHost> {
+  const { osl, instance, firewall: engine = 'nftables', store = memoryStore(), logger = silent } = options;
+  return {
+    osl,
+    instance,
+    logger,
+    firewall: await osl.host.firewall({ engine, table: `libnetwork-${instance}` }),
+    runDir: options.runDir ?? `${defaultRunDir(osl)}/${instance}`,
+    numbers: (range: NumberRange) => createIdm({ ...range, store }),
+  };
+}
+
 /** Drivers and IPAMs behind plugins, by the plugins' names. */
 function pluginParts(plugins: Plugins, logger: Logger): PluginParts {
   const options = { plugins, logger };
@@ -210,6 +239,7 @@ export type {
   PortRequest,
 } from './driverapi/driver.ts';
 export { builtinDrivers } from './drivers/index.ts';
+export { type RemoteDriver, type RemoteDriverOptions, remoteDriver } from './drivers/remote/remote.ts';
 export type { Endpoint } from './endpoint.ts';
 export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
@@ -217,6 +247,7 @@ export type { ControllerEvents, EventName, EventStamp, Listener } from './events
 export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 export type { Inspection, SandboxOpen } from './inspect.ts';
 export { type Address, contains, formatAddress, parseAddress, parsePrefix } from './ip.ts';
+export { type RemoteIpam, type RemoteIpamOptions, remoteIpam } from './ipam/remote/remote.ts';
 export type { Network } from './network.ts';
 export type { NetworkPool } from './networkipam.ts';
 export type { NetworkChanges } from './networkupdate.ts';
@@ -237,6 +268,7 @@ export { kernelAvailability } from './osl/linux/availability.ts';
 export { linuxOsl } from './osl/linux/index.ts';
 export type { LinkStatistics, Osl } from './osl/osl.ts';
 export type { PluginOptions } from './plugin/options.ts';
+export { openPlugins, type Plugins } from './plugin/plugins.ts';
 export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
 export type { DnsCounters } from './resolver/servers.ts';
 export type { RuntimeHookCall } from './runtimehook.ts';

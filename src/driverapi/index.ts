@@ -4,6 +4,7 @@ export {
   bridgeName,
   type EndpointId,
   type NetworkId,
+  newMacAddress,
   parseStamp,
   type SandboxId,
   shortHash,

@@ -10,7 +10,8 @@ import { read } from './json.ts';
 import { activation, type PluginKind } from './messages/common.ts';
 import * as ipam from './messages/ipam.ts';
 import * as network from './messages/network.ts';
-import type { PluginSettings } from './options.ts';
+import { type PluginOptions, type PluginSettings, pluginSettings } from './options.ts';
+import { silent } from './silent.ts';
 
 export type NetworkCapabilities = v.InferOutput<typeof network.capabilities>;
 export interface IpamCapabilities extends v.InferOutput<typeof ipam.capabilities> {
@@ -27,6 +28,14 @@ interface Said {
 interface Known {
   client: PluginClient;
   readonly said: Said;
+}
+
+/**
+ * The plugins of this machine, for use without a controller. Nothing is asked before it is needed.
+ * @throws INVALID_ARGUMENT for options that are none
+ */
+export function openPlugins(options: PluginOptions = {}, logger: Logger = silent): Plugins {
+  return new Plugins(read(pluginSettings, options, 'plugins', 'INVALID_ARGUMENT'), logger);
 }
 
 export class Plugins {

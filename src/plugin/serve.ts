@@ -6,7 +6,8 @@ import type { Ipam } from '../ipam/ipam.ts';
 import type { Osl } from '../osl/osl.ts';
 import { type ServedIpamOptions, servedIpam } from './servedipam.ts';
 import { servedNetworkDriver } from './servednetwork.ts';
-import { PluginServer, type Served, type ServerOptions, silent } from './server.ts';
+import { PluginServer, type Served, type ServerOptions } from './server.ts';
+import { silent } from './silent.ts';
 
 export interface ServeNetworkOptions extends ServerOptions {
   /** The kernel that the driver works on: its host is the namespace that Docker runs in. */

@@ -4,6 +4,7 @@ import type { Logger } from '../driverapi/driver.ts';
 import { type ErrorCode, LibnetworkError } from '../errors.ts';
 import { firstJson, oneLine } from './json.ts';
 import { CONTENT_TYPE, type PluginKind } from './messages/common.ts';
+import { silent } from './silent.ts';
 import { listenAt } from './socketfile.ts';
 
 export interface ServerOptions {
@@ -38,11 +39,6 @@ export interface Served {
   readonly methods: Readonly<Record<string, Handler>>;
   close(): Promise<void>;
 }
-
-const quiet = (): void => {
-  // A library says nothing unless it is given a logger.
-};
-export const silent: Logger = { debug: quiet, info: quiet, warn: quiet, error: quiet };
 
 export class PluginServer implements AsyncDisposable {
   readonly socket: string;

@@ -20,12 +20,14 @@ import { nothing } from '../../plugin/messages/common.ts';
 import * as messages from '../../plugin/messages/network.ts';
 import type { Plugins } from '../../plugin/plugins.ts';
 import { Queues } from '../../plugin/queues.ts';
+import { silent } from '../../plugin/silent.ts';
 import { decisionOf, joinResultOf } from './answers.ts';
 import { bindingsOf, endpointMessage, idsOf, networkMessage, networkOptions, portOptions } from './wire.ts';
 
 export interface RemoteDriverOptions {
   readonly plugins: Plugins;
-  readonly logger: Logger;
+  /** @default silent */
+  readonly logger?: Logger | undefined;
   /**
    * A plugin that refuses to delete, to leave or to unpublish is not asked again: that is logged, and counts as done,
    * as with Docker. Otherwise the refusal is thrown. @default true
@@ -73,7 +75,7 @@ export class RemoteDriver implements Driver {
   /** Whether joined endpoints are their sandboxes' gateway; of those that joined before our time it is not known. */
   readonly #gateways = new Map<EndpointId, boolean>();
 
-  constructor(name: string, { plugins, logger, forgiving = true, onClose }: RemoteDriverOptions) {
+  constructor(name: string, { plugins, logger = silent, forgiving = true, onClose }: RemoteDriverOptions) {
     this.name = name;
     this.#plugins = plugins;
     this.#logger = logger;

@@ -7,6 +7,7 @@ import { brief } from '../../plugin/json.ts';
 import { nothing } from '../../plugin/messages/common.ts';
 import * as messages from '../../plugin/messages/ipam.ts';
 import type { Plugins } from '../../plugin/plugins.ts';
+import { silent } from '../../plugin/silent.ts';
 import type {
   AddressRequest,
   AllocatedAddress,
@@ -23,7 +24,8 @@ import { Replay } from './replay.ts';
 
 export interface RemoteIpamOptions {
   readonly plugins: Plugins;
-  readonly logger: Logger;
+  /** @default silent */
+  readonly logger?: Logger | undefined;
   /**
    * A plugin that refuses to release is not asked again: that is logged, and counts as done, as with Docker.
    * Otherwise the refusal is thrown. @default true
@@ -50,7 +52,7 @@ export class RemoteIpam implements Ipam {
   readonly #replay: Replay;
   #capabilities: IpamCapabilities = { requiresMacAddress: false, requiresRequestReplay: false };
 
-  constructor(name: string, { plugins, logger, forgiving = true }: RemoteIpamOptions) {
+  constructor(name: string, { plugins, logger = silent, forgiving = true }: RemoteIpamOptions) {
     this.name = name;
     this.#plugins = plugins;
     this.#logger = logger;
