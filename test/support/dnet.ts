@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { vi } from 'vitest';
 import { linuxOsl } from '../../src/osl/linux/index.ts';
 import type { Namespace } from '../../src/osl/osl.ts';
+import { bound } from './bound.ts';
 
 // Programs start and end in these tests, on machines that have other work too.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
@@ -162,9 +163,10 @@ class TestDaemon implements Daemon {
       ...flags,
     ];
     const options = { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] as const };
+    const [command, all] = bound(process.execPath, args);
     const child = this.namespace
-      ? this.namespace.spawn(process.execPath, args, { ...options, stdio: [...options.stdio] })
-      : spawn(process.execPath, args, { ...options, stdio: [...options.stdio] });
+      ? this.namespace.spawn(command, all, { ...options, stdio: [...options.stdio] })
+      : spawn(command, [...all], { ...options, stdio: [...options.stdio] });
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#log += chunk.toString('utf8');
     });

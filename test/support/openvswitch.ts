@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Namespace } from '../../src/osl/osl.ts';
+import { bound } from './bound.ts';
 
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 const PROGRAMS = [
@@ -34,10 +35,8 @@ export async function startSwitch(host: Namespace, directory: string): Promise<T
   const env = { ...process.env, OVS_RUNDIR: directory, OVS_LOGDIR: directory, OVS_DBDIR: directory };
   const children: ChildProcess[] = [];
   const run = (file: string, ...args: string[]) => {
-    const child = host.spawn(file, [...args, '-vconsole:off', '-vfile:info', `--log-file=${directory}/log`], {
-      stdio: 'ignore',
-      env,
-    });
+    const logged = ['-vconsole:off', '-vfile:info', `--log-file=${directory}/log`];
+    const child = host.spawn(...bound(file, [...args, ...logged]), { stdio: 'ignore', env });
     children.push(child);
     return child;
   };
