@@ -72,7 +72,8 @@ describe.skipIf(!isBuilt)('requests that are too large (after npm run build)', (
 
   it('headers and paths above the limit are refused', async () => {
     await withDaemon({}, async (daemon) => {
-      const long = 'x'.repeat(64 * 1024);
+      // Little above the limits: what a server leaves unread makes the kernel reset the connection, answer and all.
+      const long = 'x'.repeat(20 * 1024);
       expect(await raw(daemon, `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${long}\r\n\r\n`)).toMatch(
         /^HTTP\/1\.1 431 /,
       );
