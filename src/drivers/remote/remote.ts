@@ -232,11 +232,12 @@ export class RemoteDriver implements Driver {
     return (await this.#call('EndpointOperInfo', idsOf(endpoint), messages.operInfo, waits)).Value;
   }
 
-  /** What the manager of a cluster asks for before any node makes the network: options for all of them. */
+  /** Options for all hosts, from plugins whose networks span them; others are not asked, as with Docker. */
   async allocateNetwork(
     network: DriverNetwork,
     waits?: DriverWaits,
   ): Promise<Readonly<Record<string, string>>> {
+    if (this.#capability.dataScope !== 'global') return {};
     const { IPv4Data, IPv6Data } = networkMessage(network) as { IPv4Data: object[]; IPv6Data: object[] };
     const options = Object.fromEntries(
       Object.entries(network.options).map(([key, value]) => [key, String(value)]),
@@ -246,6 +247,7 @@ export class RemoteDriver implements Driver {
   }
 
   async freeNetwork(network: Pick<DriverNetwork, 'id'>, waits?: DriverWaits): Promise<void> {
+    if (this.#capability.dataScope !== 'global') return;
     await this.#call('FreeNetwork', { NetworkID: network.id }, nothing, waits);
   }
 

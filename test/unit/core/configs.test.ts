@@ -16,7 +16,13 @@ describe('a configuration network', () => {
     const setting = await setUp();
     const { controller } = setting;
     const config = await controller.createNetwork(CONFIG);
-    expect(config).toMatchObject({ configOnly: true, driver: 'null', scope: 'local', ipam: { pools: [] } });
+    // Its pools are those that it was given, for the networks made from it: none is taken.
+    expect(config).toMatchObject({
+      configOnly: true,
+      driver: 'null',
+      scope: 'local',
+      ipam: { pools: [{ subnet: '10.9.0.0/24' }, { subnet: 'fd00:9::/64' }] },
+    });
     const network = await controller.createNetwork({
       name: 'n',
       configFrom: 'config_network0',
