@@ -184,6 +184,12 @@ export class PluginClient {
           ...errnoOf(failure.cause),
           cause: failure.cause,
         });
+      case 'distrusted':
+        return new LibnetworkError(
+          'FORBIDDEN',
+          `${what}: ${at} and this host do not trust each other: ${oneLine(failure.cause.message)}; check the TLSConfig of its spec`,
+          { ...facts, cause: failure.cause },
+        );
       case 'broken':
         return new LibnetworkError(
           'INTERNAL',

@@ -21,7 +21,8 @@ export class PluginRefusal extends LibnetworkError {
 export type ExchangeFailure =
   /** No whole request arrived, or no answer began: it may be tried again. */
   | { readonly kind: 'unreachable'; readonly cause: Error; readonly reused: boolean }
-  | { readonly kind: 'forbidden' | 'broken'; readonly cause: Error }
+  /** `distrusted`: one side does not believe the other's certificate. */
+  | { readonly kind: 'forbidden' | 'distrusted' | 'broken'; readonly cause: Error }
   | { readonly kind: 'late' | 'too long'; readonly limit: string }
   | { readonly kind: 'aborted'; readonly cause: unknown };
 
@@ -50,9 +51,13 @@ const UNREACHABLE = new Set([
   'EAI_AGAIN',
 ]);
 
+/** Names of OpenSSL's and Node's errors about certificates. */
+const DISTRUST = /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/;
+
 /** What an error of a request that has no answer yet means. */
 export function failureOf(error: Error, reused: boolean): ExchangeFailure {
   const code = 'code' in error ? String(error.code) : '';
   if (UNREACHABLE.has(code)) return { kind: 'unreachable', cause: error, reused };
+  if (DISTRUST.test(code)) return { kind: 'distrusted', cause: error };
   return { kind: code === 'EACCES' || code === 'EPERM' ? 'forbidden' : 'broken', cause: error };
 }
