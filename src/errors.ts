@@ -1,15 +1,17 @@
 /** The stable codes of every failure. The HTTP API maps them to a status; nobody parses messages. */
-export type ErrorCode =
-  | 'INVALID_ARGUMENT'
-  | 'NOT_FOUND'
-  | 'ALREADY_EXISTS'
-  | 'FORBIDDEN'
-  | 'CONFLICT'
-  | 'NOT_IMPLEMENTED'
-  | 'UNAVAILABLE'
-  | 'TIMEOUT'
-  | 'ABORTED'
-  | 'INTERNAL';
+export const ERROR_CODES = [
+  'INVALID_ARGUMENT',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'FORBIDDEN',
+  'CONFLICT',
+  'NOT_IMPLEMENTED',
+  'UNAVAILABLE',
+  'TIMEOUT',
+  'ABORTED',
+  'INTERNAL',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** Facts about a failure, carried as fields of the error so that programs need not read its text. */
 export interface ErrorFacts {

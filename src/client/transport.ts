@@ -1,7 +1,7 @@
 /** How a client reaches a daemon: by a socket of this host, or by TLS with certificates on both sides. */
 import { type ClientRequest, type IncomingMessage, request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
-import { LibnetworkError } from '../errors.ts';
+import { ERROR_CODES, LibnetworkError } from '../errors.ts';
 import { parseHost } from './host.ts';
 
 export interface Answer {
@@ -101,18 +101,7 @@ const WHY: Readonly<Record<string, string>> = {
   EACCES: 'this user may not use the socket. Run as root, or as a member of the socket’s group',
 };
 
-const CODES = new Set<string>([
-  'INVALID_ARGUMENT',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'FORBIDDEN',
-  'CONFLICT',
-  'NOT_IMPLEMENTED',
-  'UNAVAILABLE',
-  'TIMEOUT',
-  'ABORTED',
-  'INTERNAL',
-]);
+const CODES = new Set<string>(ERROR_CODES);
 
 /** The error that an answer of dnet's own API tells, with its code and facts. */
 export function errorOf({ status, text }: Answer): LibnetworkError {

@@ -1,5 +1,5 @@
 /** Calls to one plugin: bounded in number, time and size, tried again where that is safe, with typed errors. */
-import { type ErrorCode, type ErrorFacts, LibnetworkError, throwIfAborted } from '../errors.ts';
+import { ERROR_CODES, type ErrorCode, type ErrorFacts, LibnetworkError, throwIfAborted } from '../errors.ts';
 import type { PluginAddress } from './address.ts';
 import { showAddress } from './address.ts';
 import { backoff, mayRetry, pause } from './backoff.ts';
@@ -14,18 +14,7 @@ export interface PluginWaits {
   readonly signal?: AbortSignal | undefined;
 }
 
-const CODES: ReadonlySet<unknown> = new Set<ErrorCode>([
-  'INVALID_ARGUMENT',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'FORBIDDEN',
-  'CONFLICT',
-  'NOT_IMPLEMENTED',
-  'UNAVAILABLE',
-  'TIMEOUT',
-  'ABORTED',
-  'INTERNAL',
-]);
+const CODES: ReadonlySet<unknown> = new Set(ERROR_CODES);
 
 /** Whether the plugin answers at all. One that does not must not make every caller wait anew. */
 interface Health {
