@@ -9,6 +9,7 @@ import { linkPromises } from './osl/links.ts';
 import { namespacePromises } from './osl/namespaces.ts';
 import { processPromises } from './osl/processes.ts';
 import { routePromises } from './osl/routes.ts';
+import { servicePromises } from './osl/services.ts';
 import { socketPromises } from './osl/sockets.ts';
 import { tunnelPromises } from './osl/tunnels.ts';
 
@@ -27,5 +28,6 @@ export function oslContract(suite: OslSuite): void {
     socketPromises(suite);
     processPromises(suite);
     firewallPromises(suite);
+    servicePromises(suite);
   });
 }

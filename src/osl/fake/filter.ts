@@ -83,6 +83,8 @@ function act(table: Table, rule: Rule, question: Question): Outcome | undefined 
     case 'vmap':
     case 'dnat':
       return fromMap(table, rule, action, question);
+    case 'balance':
+      return draw(table, action, question);
     case 'snat-to': {
       const address = parseAddress(action.address);
       return address && address.family === question.packet.source.family
@@ -109,6 +111,19 @@ function fromMap(
   if ('kind' in value) return value.kind === 'drop' ? { kind: 'drop', rule: rule.comment } : value;
   const address = parseAddress(value[0]);
   return address === undefined ? undefined : { kind: 'dnat', address, port: Number(value[1]) };
+}
+
+/** The drawn number is the source port's remainder: those of connections follow each other, so all have their turn. */
+function draw(
+  table: Table,
+  { map, among }: Action & { readonly kind: 'balance' },
+  { packet }: Question,
+): Outcome | undefined {
+  const set = table.sets.find((candidate) => candidate.name === map);
+  const key = [formatAddress(packet.destination), String(packet.sourcePort % among)];
+  const value = set && indexOf(set).get(key.join(' . '))?.value;
+  const address = value && 'length' in value ? parseAddress(value[0]) : undefined;
+  return address && { kind: 'dnat', address, port: packet.destinationPort };
 }
 
 function matches(table: Table, match: Match, question: Question): boolean {
@@ -176,11 +191,15 @@ function lookUp(
   if (set === undefined) return undefined;
   const key = fields.map((field) => read(field, question));
   if (key.some((part) => part === undefined)) return undefined;
+  const element = indexOf(set).get(key.join(' . '));
+  return element === undefined || isOver(element) ? undefined : element;
+}
+
+function indexOf(set: ElementSet): ReadonlyMap<string, Element> {
   let index = indexes.get(set);
   if (index === undefined) {
     index = new Map(set.elements.map((element) => [element.key.join(' . '), element]));
     indexes.set(set, index);
   }
-  const element = index.get(key.join(' . '));
-  return element === undefined || isOver(element) ? undefined : element;
+  return index;
 }

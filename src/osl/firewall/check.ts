@@ -2,6 +2,7 @@
 import { invalid } from '../../errors.ts';
 import { FAMILIES, familyOf, parsePrefix } from '../../ip.ts';
 import type {
+  BackendIntent,
   EndpointIntent,
   FamilyIntent,
   Intent,
@@ -10,6 +11,7 @@ import type {
   PolicyPeer,
   PublishedPort,
   ResolverIntent,
+  ServiceIntent,
 } from './firewall.ts';
 
 const MODES: readonly string[] = ['nat', 'nat-unprotected', 'routed', 'isolated'];
@@ -22,6 +24,8 @@ export function checkIntent(intent: Intent): void {
   if (intent.kind === 'network') checkNetwork(intent);
   else if (intent.kind === 'endpoint') checkEndpoint(intent);
   else if (intent.kind === 'resolver') checkResolver(intent);
+  else if (intent.kind === 'service') checkService(intent);
+  else if (intent.kind === 'backend') checkBackend(intent);
   else checkPolicyPart(intent);
 }
 
@@ -102,6 +106,19 @@ function checkResolver(intent: ResolverIntent): void {
     throw invalid('address', intent.address, 'expected a loopback address');
   checkNumber('udpPort', intent.udpPort);
   checkNumber('tcpPort', intent.tcpPort);
+}
+
+function checkService({ address, backends }: ServiceIntent): void {
+  checkAddress(address);
+  if (!Number.isInteger(backends) || backends < 1)
+    throw invalid('backends', backends, 'expected how many there are, one at least');
+}
+
+function checkBackend({ service, slot, address }: BackendIntent): void {
+  checkAddress(service);
+  if (familyOf(address) !== familyOf(service))
+    throw invalid('address', address, 'expected an address of the family of the service');
+  if (!Number.isInteger(slot) || slot < 0) throw invalid('slot', slot, 'expected a number from 0 on');
 }
 
 function checkNumber(field: string, port: number): void {

@@ -3,16 +3,20 @@ import { invalid } from '../../errors.ts';
 import { FAMILIES, type Family, familyOf } from '../../ip.ts';
 import { checkIntent } from './check.ts';
 import {
+  type BackendIntent,
   type FamilyIntent,
   type Intent,
   type NetworkIntent,
   POLICY_KINDS,
   type PublishedPort,
   type ResolverIntent,
+  SERVICE_KINDS,
+  type ServiceIntent,
 } from './firewall.ts';
 import {
   anyMap,
   BRIDGE_LAYOUT,
+  backendMap,
   destination,
   dnsMap,
   hostMap,
@@ -22,7 +26,9 @@ import {
   openSet,
   RESOLVER_LAYOUT,
   rule,
+  SERVICE_LAYOUT,
   SETS,
+  serviceMap,
   translated,
   WORDS,
 } from './layout.ts';
@@ -46,6 +52,10 @@ export function compile(intent: Intent): Parts {
       return gather(intent.ports.flatMap(portParts));
     case 'resolver':
       return gather(resolverParts(intent));
+    case 'service':
+      return gather(serviceParts(intent));
+    case 'backend':
+      return gather([backendPart(intent)]);
     default:
       return gather(policyParts(intent));
   }
@@ -62,6 +72,7 @@ export function layoutParts({ chains, sets }: Layout): Parts {
 
 export function layoutOf(kind: Intent['kind']): Layout {
   if (POLICY_KINDS.has(kind)) return POLICY_LAYOUT;
+  if (SERVICE_KINDS.has(kind)) return SERVICE_LAYOUT;
   return kind === 'resolver' ? RESOLVER_LAYOUT : BRIDGE_LAYOUT;
 }
 
@@ -78,7 +89,9 @@ function gather(parts: readonly Part[]): Parts {
 }
 
 const declarations = new Map(
-  [...BRIDGE_LAYOUT.sets, ...RESOLVER_LAYOUT.sets].map((set): [string, SetDeclaration] => [set.name, set]),
+  [...BRIDGE_LAYOUT.sets, ...RESOLVER_LAYOUT.sets, ...SERVICE_LAYOUT.sets].map(
+    (set): [string, SetDeclaration] => [set.name, set],
+  ),
 );
 
 function element(name: string, key: readonly string[], value?: Element['value']): Part {
@@ -198,4 +211,25 @@ function resolverParts({ address, udpPort, tcpPort }: ResolverIntent): Part[] {
     element(map, [host, 'udp', '53'], [host, String(udpPort)]),
     element(map, [host, 'tcp', '53'], [host, String(tcpPort)]),
   ];
+}
+
+function serviceParts({ address, backends }: ServiceIntent): Part[] {
+  const family = familyOf(address) ?? 'ipv4';
+  const host = canonical(address);
+  const name = chainName(`service${WORDS[family].digit}`, host);
+  const draw = rule(`one of ${backends} backends of ${host}`, [], {
+    kind: 'balance',
+    family,
+    map: backendMap(family),
+    among: backends,
+  });
+  return [
+    { kind: 'chain', chain: { name, rules: [draw] } },
+    element(serviceMap(family), [host], { kind: 'goto', chain: name }),
+  ];
+}
+
+function backendPart({ service, slot, address }: BackendIntent): Part {
+  const key = [canonical(service), String(slot)];
+  return element(backendMap(familyOf(service) ?? 'ipv4'), key, [canonical(address)]);
 }

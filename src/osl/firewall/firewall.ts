@@ -69,7 +69,12 @@ export interface FirewallReport {
   readonly orphaned: readonly string[];
 }
 
-export type Intent = NetworkIntent | EndpointIntent | ResolverIntent | PolicyPart;
+export type Intent = NetworkIntent | EndpointIntent | ResolverIntent | PolicyPart | ServicePart;
+
+/** How a sandbox reaches services. */
+export type ServicePart = ServiceIntent | BackendIntent;
+
+export const SERVICE_KINDS: ReadonlySet<Intent['kind']> = new Set(['service', 'backend']);
 
 /** Those that only ever refuse: what passes them is judged by the others all the same. */
 export type PolicyPart = PolicyIntent | MemberIntent | AllowedIntent;
@@ -193,4 +198,27 @@ export interface ResolverIntent {
   readonly address: string;
   readonly udpPort: number;
   readonly tcpPort: number;
+}
+
+/**
+ * In a sandbox: each new connection to the address goes to one of its backends, drawn anew; so does a ping. The
+ * backends are intents of their own, so that one that comes or goes costs the same however many there are.
+ */
+export interface ServiceIntent {
+  readonly kind: 'service';
+  readonly id: string;
+  readonly address: string;
+  /** How many backends there are: their slots are 0 to one less. */
+  readonly backends: number;
+}
+
+/** One backend of a service. */
+export interface BackendIntent {
+  readonly kind: 'backend';
+  readonly id: string;
+  /** The address of the service. */
+  readonly service: string;
+  readonly slot: number;
+  /** Of the same family. */
+  readonly address: string;
 }

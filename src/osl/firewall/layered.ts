@@ -7,12 +7,13 @@ import {
   type FirewallReport,
   type Intent,
   POLICY_KINDS,
+  SERVICE_KINDS,
 } from './firewall.ts';
 import type { GuardedFirewall } from './guarded.ts';
 
 /**
- * Networks' policies beside an engine that has no sets: they are judged in a table of nf_tables of their own, which
- * only ever refuses, so that what passes there is judged by the rules of `main` as well.
+ * Networks' policies, and services, beside an engine that has no sets: they are in a table of nf_tables of their own.
+ * Policies only ever refuse, so that what passes there is judged by the rules of `main` as well.
  * @param policies of the engine nftables; both handles are this one's from here on
  */
 export function createLayeredFirewall(main: GuardedFirewall, policies: GuardedFirewall): GuardedFirewall {
@@ -109,7 +110,7 @@ class LayeredFirewall implements GuardedFirewall {
       if (!lacksTables(cause)) throw cause;
       throw new LibnetworkError(
         'NOT_IMPLEMENTED',
-        `this kernel has no nf_tables (${cause.message}), and policies need its sets: leave policy away`,
+        `this kernel has no nf_tables (${cause.message}), and policies and services need its sets: leave policy and service away`,
         { field: 'policy', cause },
       );
     }
@@ -132,11 +133,10 @@ function kindOf(change: FirewallChange): Intent['kind'] {
   return 'set' in change ? change.set.kind : change.remove.kind;
 }
 
+const needsSets = (kind: Intent['kind']): boolean => POLICY_KINDS.has(kind) || SERVICE_KINDS.has(kind);
+
 function divide<T>(all: readonly T[], kind: (each: T) => Intent['kind']): [policy: T[], rest: T[]] {
-  return [
-    all.filter((each) => POLICY_KINDS.has(kind(each))),
-    all.filter((each) => !POLICY_KINDS.has(kind(each))),
-  ];
+  return [all.filter((each) => needsSets(kind(each))), all.filter((each) => !needsSets(kind(each)))];
 }
 
 /** nfnetlink does not know the subsystem. */

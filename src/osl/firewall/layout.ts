@@ -43,6 +43,11 @@ export const anyMap = (family: Family): string => `publish${WORDS[family].digit}
 /** The address and port of DNS to those of a sandbox's resolver. */
 export const dnsMap = (family: Family): string => `dns${WORDS[family].digit}`;
 
+/** The address of a service to the chain that draws one of its backends. */
+export const serviceMap = (family: Family): string => `service${WORDS[family].digit}`;
+/** The address of a service and a slot to the address of the backend there. */
+export const backendMap = (family: Family): string => `backend${WORDS[family].digit}`;
+
 /** The destination of a packet, as the sets of `ENDPOINT_KEY` are asked for. */
 export const destination = (family: Family): Field[] => [WORDS[family].daddr, 'l4proto', 'dport'];
 const endpointKey = (family: Family): KeyType[] => [family, 'protocol', 'port'];
@@ -166,4 +171,28 @@ export const RESOLVER_LAYOUT: Layout = {
     key: endpointKey(family),
     value: `${family} . port` as const,
   })),
+};
+
+const toServices = FAMILIES.map((family) =>
+  rule(`${family} services`, [], {
+    kind: 'vmap',
+    fields: [WORDS[family].daddr],
+    map: serviceMap(family),
+  }),
+);
+
+/**
+ * Of services, in the namespace of a sandbox: what the sandbox itself sends, and what it forwards for others. A
+ * connection keeps its backend, since only its first packet is asked, so that a changed map disturbs none.
+ */
+export const SERVICE_LAYOUT: Layout = {
+  name: 'service',
+  chains: [
+    base('services-output', { type: 'nat', hook: 'output', priority: -100 }, toServices),
+    base('services-prerouting', { type: 'nat', hook: 'prerouting', priority: -100 }, toServices),
+  ],
+  sets: FAMILIES.flatMap((family): SetDeclaration[] => [
+    { name: serviceMap(family), key: [family], value: 'verdict' },
+    { name: backendMap(family), key: [family, 'slot'], value: family },
+  ]),
 };

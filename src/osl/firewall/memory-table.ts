@@ -174,7 +174,7 @@ function ruleReferences(rule: Rule): string[] {
 }
 
 function actionReferences(action: Action): string[] {
-  if (action.kind === 'vmap' || action.kind === 'dnat') return [`set ${action.map}`];
+  if ('map' in action) return [`set ${action.map}`];
   return action.kind === 'jump' || action.kind === 'goto' ? verdictReferences(action) : [];
 }
 

@@ -89,25 +89,40 @@ export type Action =
       readonly fields: readonly Field[];
       readonly map: string;
     }
+  /**
+   * To the address that the map holds for the destination and a random number below `among`, whatever the protocol;
+   * the port stays. No element: the next rule.
+   */
+  | {
+      readonly kind: 'balance';
+      readonly family: Family;
+      readonly map: string;
+      readonly among: number;
+    }
   | { readonly kind: 'snat-to'; readonly family: Family; readonly address: string }
   | { readonly kind: 'masquerade' };
 
 export interface ElementSet {
   readonly name: string;
   readonly key: readonly KeyType[];
-  /** A plain set, a map to verdicts, or a map to an address and a port. */
-  readonly value: 'none' | 'verdict' | 'ipv4 . port' | 'ipv6 . port';
+  /** A plain set, a map to verdicts, to an address, or to an address and a port. */
+  readonly value: 'none' | 'verdict' | Family | 'ipv4 . port' | 'ipv6 . port';
   /** Its elements end by themselves. */
   readonly timeouts?: boolean | undefined;
   readonly elements: readonly Element[];
 }
 
-export type KeyType = 'ipv4' | 'ipv6' | 'ifname' | 'protocol' | 'port';
+/** `slot`: a number that a rule has drawn. */
+export type KeyType = 'ipv4' | 'ipv6' | 'ifname' | 'protocol' | 'port' | 'slot';
 
 export interface Element {
   /** One text per key type: `['tcp', '10.9.0.2', '80']`. */
   readonly key: readonly string[];
-  readonly value?: Verdict | readonly [address: string, port: string] | undefined;
+  readonly value?:
+    | Verdict
+    | readonly [address: string]
+    | readonly [address: string, port: string]
+    | undefined;
   /** When it ends, in milliseconds since 1970; only in a set with `timeouts`. */
   readonly expires?: number | undefined;
 }

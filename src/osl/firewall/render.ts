@@ -37,6 +37,8 @@ const KEYS: Readonly<Record<KeyType, string>> = {
   ifname: 'ifname',
   protocol: 'inet_proto',
   port: 'inet_service',
+  // Only where the key has a `typeof`, below.
+  slot: 'integer',
 };
 
 /** A whole table, as `nft list table` would show it. */
@@ -107,7 +109,14 @@ function kindOf(set: SetDeclaration): 'set' | 'map' {
   return set.value === 'none' ? 'set' : 'map';
 }
 
+/** What `nft` needs to be told of a key with a slot: the number it is drawn below is none of the type's. */
+export const SLOTS = 65536;
+
 function typeText({ key, value, timeouts }: SetDeclaration): string {
+  if (key.includes('slot'))
+    return key.includes('ipv4')
+      ? `typeof ip daddr . numgen random mod ${SLOTS} : ip daddr`
+      : `typeof ip6 daddr . numgen random mod ${SLOTS} : ip6 daddr`;
   const keys = key.map((type) => KEYS[type]).join(' . ');
   if (timeouts) return `type ${keys}; flags timeout`;
   if (value === 'none') return `type ${keys}`;
@@ -140,6 +149,10 @@ function actionText(action: Action): string {
       return `${fieldsText(action.fields)} vmap @${action.map}`;
     case 'dnat':
       return `dnat ${action.family === 'ipv4' ? 'ip' : 'ip6'} to ${fieldsText(action.fields)} map @${action.map}`;
+    case 'balance': {
+      const ip = action.family === 'ipv4' ? 'ip' : 'ip6';
+      return `dnat ${ip} to ${ip} daddr . numgen random mod ${action.among} map @${action.map}`;
+    }
     case 'snat-to':
       return `snat ${action.family === 'ipv4' ? 'ip' : 'ip6'} to ${action.address}`;
     case 'masquerade':

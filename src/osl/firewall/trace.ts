@@ -137,6 +137,8 @@ class Walk {
         this.#source = action.address;
         this.#note(chain, rule, `source becomes ${action.address}`);
         return 'accept';
+      case 'balance':
+        return this.#draw(chain, rule, action.map, action.among);
       case 'dnat':
       case 'vmap':
         return this.#fromMap(chain, rule, action.map, action.fields, depth);
@@ -159,6 +161,19 @@ class Walk {
       return this.#jump(value.chain, depth, value.kind === 'goto');
     this.#note(chain, rule, value.kind);
     return value.kind;
+  }
+
+  /** Which one is drawn nobody can tell: the way shown is that to the first. */
+  #draw(chain: Chain, rule: Rule, map: string, among: number): Outcome {
+    const destination = formatAddress(this.destination);
+    const set = this.#table?.sets.find((candidate) => candidate.name === map);
+    const drawn = set?.elements.find(({ key }) => key[0] === destination && key[1] === '0')?.value;
+    const address = drawn && 'length' in drawn ? parseAddress(drawn[0]) : undefined;
+    if (address === undefined) return undefined;
+    this.destination = address;
+    this.#isTranslated = true;
+    this.#note(chain, rule, `destination becomes one of ${among}, such as ${formatAddress(address)}`);
+    return 'accept';
   }
 
   #jump(name: string, depth: number, isLast: boolean): Outcome {

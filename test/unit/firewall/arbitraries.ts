@@ -101,12 +101,33 @@ function memberIntent(index: number): fc.Arbitrary<Intent> {
   }));
 }
 
+/** A service of a sandbox, or one of its backends: slots may be missing, as between two transactions. */
+function servicePart(index: number): fc.Arbitrary<Intent> {
+  const address = index % 2 === 0 ? `10.200.0.${index + 1}` : `fd00:200::${index + 1}`;
+  const backend = index % 2 === 0 ? '10.201.0.' : 'fd00:201::';
+  return fc.oneof(
+    fc
+      .integer({ min: 1, max: 3 })
+      .map((backends): Intent => ({ kind: 'service', id: address, address, backends })),
+    fc.record({ slot: fc.nat(2), host: fc.integer({ min: 1, max: 9 }) }).map(
+      ({ slot, host }): Intent => ({
+        kind: 'backend',
+        id: `${address} ${slot}`,
+        service: address,
+        slot,
+        address: `${backend}${host}`,
+      }),
+    ),
+  );
+}
+
 const anyIntent: fc.Arbitrary<Intent> = fc.oneof(
   fc.nat(NETWORKS - 1).chain(networkIntent),
   fc.nat(ENDPOINTS - 1).chain(endpointIntent),
   fc.constant(resolver),
   fc.nat(NETWORKS - 1).chain(policyIntent),
   fc.nat(ENDPOINTS - 1).chain(memberIntent),
+  fc.nat(3).chain(servicePart),
 );
 
 /** Sets and removals of owners that come again and again. */

@@ -37,6 +37,22 @@ export function member(id: string, ...addresses: readonly string[]): MemberInten
   return { kind: 'member', id, network: 'a', bridge: 'br-a', addresses, sets: [id] };
 }
 
+/** A service and its backends. */
+export function service(address: string, ...backends: readonly string[]): Intent[] {
+  return [
+    { kind: 'service', id: address, address, backends: backends.length },
+    ...backends.map(
+      (backend, slot): Intent => ({
+        kind: 'backend',
+        id: `${address} ${slot}`,
+        service: address,
+        slot,
+        address: backend,
+      }),
+    ),
+  ];
+}
+
 export const resolver: ResolverIntent = {
   kind: 'resolver',
   id: 's',
@@ -138,6 +154,11 @@ export const SCENES: Readonly<Record<string, readonly Intent[]>> = {
     },
     member('web', '10.9.0.2', 'fd00:9::2'),
     member('db', '10.9.0.3', 'fd00:9::3'),
+  ],
+  services: [
+    ...service('10.9.0.9', '10.9.0.2', '10.9.0.3', '10.9.0.4'),
+    ...service('10.9.0.8', '10.9.0.2'),
+    ...service('fd00:9::9', 'fd00:9::2', 'fd00:9::3'),
   ],
   resolver: [resolver],
   'resolver-ipv6': [{ ...resolver, address: '::1' }],

@@ -12,6 +12,7 @@ const texts: Readonly<Record<KeyType, fc.Arbitrary<string>>> = {
   ifname: fc.stringMatching(/^[a-z0-9.-]{1,15}$/),
   protocol: fc.constantFrom('tcp', 'udp', 'sctp', 'icmp', 'icmpv6'),
   port: fc.integer({ min: 0, max: 65535 }).map(String),
+  slot: fc.integer({ min: 0, max: 2 ** 31 - 1 }).map(String),
 };
 const types = fc.array(fc.constantFrom(...(Object.keys(texts) as KeyType[])), { minLength: 1, maxLength: 5 });
 

@@ -73,6 +73,10 @@ const WHY: Readonly<Record<string, readonly [title: string, why: string]>> = {
     'Network with a policy, and two of its endpoints',
     'A policy only ever refuses, in chains of its own before those that protect: what it lets pass is judged there all the same. Who an endpoint is, and what names stand for, are elements of sets, so that neither a packet nor a join costs more on a full network. With the engine iptables these chains are in a table of nf_tables too, `libnetwork-<instance>-policy`, as iptables alone has no sets.',
   ],
+  services: [
+    'Services of a sandbox',
+    'The first packet of a connection to the address of a service goes to a backend that is drawn; connection tracking leads the rest there, whatever becomes of the map. A backend that comes or goes is one element and the one rule that says how many there are, whatever their number. Sandboxes always use nf_tables for them.',
+  ],
   resolver: [
     'Resolver, in the namespace of a sandbox',
     'DNS to port 53 goes to the free ports that the resolver has found, so that the container may use port 53 itself; answers find back by connection tracking.',

@@ -38,8 +38,9 @@ export function compileIptables(intents: readonly Intent[], options: CompileOpti
       if (options.chains || intents.some(({ kind }) => kind === 'network' || kind === 'endpoint'))
         addLayout(rules, family);
       for (const intent of intents) {
-        // Policies are judged by nf_tables, beside this engine (`layered.ts`).
+        // Policies and services are nf_tables', beside this engine (`layered.ts`).
         if (intent.kind === 'policy' || intent.kind === 'member' || intent.kind === 'allowed') continue;
+        if (intent.kind === 'service' || intent.kind === 'backend') continue;
         rules.owner = `${intent.kind} ${intent.id}`;
         if (intent.kind === 'resolver') addResolver(rules, family, intent);
         else refuseWildcard(intent.bridge);

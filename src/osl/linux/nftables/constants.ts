@@ -81,6 +81,8 @@ export const NFTA_LOOKUP = { SET: 1, SREG: 2, DREG: 3, FLAGS: 5 } as const;
 export const NFT_LOOKUP_F_INV = 1;
 export const NFTA_IMMEDIATE = { DREG: 1, DATA: 2 } as const;
 export const NFTA_NAT = { TYPE: 1, FAMILY: 2, REG_ADDR_MIN: 3, REG_PROTO_MIN: 5 } as const;
+export const NFTA_NG = { DREG: 1, MODULUS: 2, TYPE: 3, OFFSET: 4 } as const;
+export const NFT_NG_RANDOM = 1;
 export const NFT_NAT_SNAT = 0;
 export const NFT_NAT_DNAT = 1;
 

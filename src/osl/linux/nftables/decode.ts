@@ -73,7 +73,9 @@ export function decodeSet(payload: Buffer): SetDeclaration | undefined {
 
 function decodeValueType(type: number): SetDeclaration['value'] | undefined {
   if (type === nft.NFT_DATA_VERDICT) return 'verdict';
-  return (['ipv4 . port', 'ipv6 . port'] as const).find((value) => typeNumber(valueTypes(value)) === type);
+  return (['ipv4', 'ipv6', 'ipv4 . port', 'ipv6 . port'] as const).find(
+    (value) => typeNumber(valueTypes(value)) === type,
+  );
 }
 
 export function decodeElements(payload: Buffer, set: SetDeclaration): Element[] {
@@ -93,8 +95,8 @@ function decodeElement(attributes: Attributes, set: SetDeclaration): Element {
   if (expiration?.length === 8) return { key, expires: Date.now() + Number(expiration.readBigUInt64BE()) };
   if (set.value === 'none') return { key };
   if (set.value === 'verdict') return { key, value: decodeVerdict(data(value, nft.NFTA_DATA.VERDICT)) };
-  const [address = '', port = ''] = decodeValue(valueTypes(set.value), data(value, nft.NFTA_DATA.VALUE));
-  return { key, value: [address, port] };
+  const [address = '', port] = decodeValue(valueTypes(set.value), data(value, nft.NFTA_DATA.VALUE));
+  return { key, value: port === undefined ? [address] : [address, port] };
 }
 
 function data(nest: Buffer | undefined, type: number): Buffer {

@@ -5,6 +5,7 @@ import type { Operation, SetDeclaration, Transaction } from '../../firewall/tran
 import { type NetlinkRequest, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts';
 import * as nft from './constants.ts';
 import { writeExpressions } from './expressions.ts';
+import { slotUserdata } from './slots.ts';
 import { encodeUserdata } from './userdata.ts';
 import { encodeValue, sizeOf, typeNumber } from './values.ts';
 import { NftWriter } from './writer.ts';
@@ -119,7 +120,8 @@ function writeRule(writer: NftWriter, table: string, chain: string, rule: Rule):
 
 /** What the values of a map are made of. */
 export function valueTypes(value: SetDeclaration['value']): KeyType[] {
-  return value === 'ipv4 . port' ? ['ipv4', 'port'] : value === 'ipv6 . port' ? ['ipv6', 'port'] : [];
+  if (value === 'none' || value === 'verdict') return [];
+  return value === 'ipv4' || value === 'ipv6' ? [value] : [value === 'ipv4 . port' ? 'ipv4' : 'ipv6', 'port'];
 }
 
 function writeSet(
@@ -138,6 +140,8 @@ function writeSet(
     .attrU32BE(nft.NFTA_SET.KEY_TYPE, typeNumber(key))
     .attrU32BE(nft.NFTA_SET.KEY_LEN, sizeOf(key))
     .attrU32BE(nft.NFTA_SET.ID, id);
+  const family = key.includes('slot') && (key.includes('ipv4') ? 'ipv4' : 'ipv6');
+  if (family) writer.attrBytes(nft.NFTA_SET.USERDATA, slotUserdata(family));
   if (key.includes('ifname')) writer.attrBytes(nft.NFTA_SET.USERDATA, HOST_ORDER_KEYS);
   if (value === 'none') return;
   const types = valueTypes(value);

@@ -116,6 +116,10 @@ class ExpressionWriter {
         this.#lookup(action.fields, action.map, FIRST);
         this.#nat(nft.NFT_NAT_DNAT, action.family, true);
         break;
+      case 'balance':
+        this.#draw(action.family, action.map, action.among);
+        this.#nat(nft.NFT_NAT_DNAT, action.family, false);
+        break;
       case 'snat-to':
         this.#immediate(FIRST, (data, type) => data.data(type, encodeAddress(action.address)));
         this.#nat(nft.NFT_NAT_SNAT, action.family, false);
@@ -188,6 +192,25 @@ class ExpressionWriter {
       this.#load(LOADS[field], register);
       register += registersOf(LOADS[field].size);
     }
+    this.#lookupLoaded(set, target, inverted);
+  }
+
+  /** The destination and a random number behind it, then what the map holds for both. */
+  #draw(family: Family, map: string, among: number): void {
+    const destination = LOADS[family === 'ipv4' ? 'ip daddr' : 'ip6 daddr'];
+    this.#require(family);
+    this.#load(destination, FIRST);
+    this.#add('numgen', (data) =>
+      data
+        .attrU32BE(nft.NFTA_NG.DREG, FIRST + registersOf(destination.size))
+        .attrU32BE(nft.NFTA_NG.MODULUS, among)
+        .attrU32BE(nft.NFTA_NG.TYPE, nft.NFT_NG_RANDOM)
+        .attrU32BE(nft.NFTA_NG.OFFSET, 0),
+    );
+    this.#lookupLoaded(map, FIRST, false);
+  }
+
+  #lookupLoaded(set: string, target: number | undefined, inverted: boolean): void {
     this.#add('lookup', (data) => {
       data.attrString(nft.NFTA_LOOKUP.SET, set).attrU32BE(nft.NFTA_LOOKUP.SREG, FIRST);
       if (target !== undefined) data.attrU32BE(nft.NFTA_LOOKUP.DREG, target);

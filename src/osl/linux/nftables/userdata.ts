@@ -32,6 +32,7 @@ export function decodeUserdata(list: Buffer): { comment: string; mark: string } 
   return found;
 }
 
-function entry(type: number, value: Buffer): Buffer {
+/** One entry of such a list. */
+export function entry(type: number, value: Buffer): Buffer {
   return Buffer.concat([Buffer.of(type, value.length), value]);
 }

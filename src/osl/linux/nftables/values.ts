@@ -32,6 +32,13 @@ export const TYPES: Readonly<Record<KeyType, Type>> = {
     encode: (text) => Uint8Array.of(Number(text) >> 8, Number(text) & 0xff, 0, 0),
     decode: (bytes) => String(bytes.readUInt16BE(0)),
   },
+  slot: {
+    number: 4,
+    size: 4,
+    // Numbers that are drawn are in the machine's own order; Node runs on little-endian machines.
+    encode: (text) => Uint8Array.of(...[0, 8, 16, 24].map((shift) => (Number(text) >> shift) & 0xff)),
+    decode: (bytes) => String(bytes.readUInt32LE(0)),
+  },
   ifname: {
     number: 41,
     size: 16,
