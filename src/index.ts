@@ -8,7 +8,8 @@ import {
 } from './controller.ts';
 import type { PluginParts } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
-import { levelStore, memoryStore } from './datastore/index.ts';
+import { levelStore } from './datastore/level.ts';
+import { memoryStore } from './datastore/memory.ts';
 import type { Driver, DriverFactory, DriverHost, Logger, NumberRange } from './driverapi/driver.ts';
 import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';

@@ -7,6 +7,7 @@ import { readBodies } from './body.ts';
 import { cnmRootRoutes, cnmRoutes } from './cnm/routes.ts';
 import type { About, ApiContext } from './context.ts';
 import { dockerRoutes } from './docker/routes.ts';
+import { lazyForms } from './forms.ts';
 import { Journal } from './journal.ts';
 import { type ApiLimits, apiLimits } from './limits.ts';
 import { Metrics, metricsRoutes } from './metrics.ts';
@@ -76,14 +77,7 @@ export function newApp(
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: true },
     rewriteUrl: withoutVersion,
-    ajv: {
-      customOptions: {
-        coerceTypes: false,
-        removeAdditional: false,
-        useDefaults: false,
-        allowUnionTypes: true,
-      },
-    },
+    schemaController: lazyForms,
     ...(serverFactory ? { serverFactory } : {}),
   });
   readBodies(app);
