@@ -31,7 +31,20 @@ interface Words {
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly about: string }[];
   readonly flags: readonly { readonly long: string; readonly about: string }[];
+  /** The command whose lines are the names that may stand here. */
+  readonly names: string | undefined;
 }
+
+/** What lists the names of what an argument names. */
+const LISTS: Readonly<Record<string, string>> = {
+  network: 'dnet network ls --format {{.Name}}',
+  endpoint: 'dnet endpoint ls --format {{.Name}}',
+  sandbox: 'dnet sandbox ls --quiet',
+  container: 'dnet sandbox ls --quiet',
+  'service[.network]': 'dnet service ls --format {{.Name}}.{{.Network}}',
+};
+/** Whose arguments are names of what is yet to come. */
+const MAKING = ['create', 'publish'];
 
 function wordsOf(command: Command, path: readonly string[]): Words[] {
   const commands = command.commands.map((each) => ({ name: each.name(), about: each.description() }));
@@ -39,47 +52,48 @@ function wordsOf(command: Command, path: readonly string[]): Words[] {
     long ? [{ long, about: description }] : [],
   );
   return [
-    { path: path.join(' '), commands, flags },
+    { path: path.join(' '), commands, flags, names: namesOf(command) },
     ...command.commands.flatMap((each) => wordsOf(each, [...path, each.name()])),
   ];
 }
 
-function candidates({ commands, flags }: Words, globals: Words['flags']): string {
-  return [
-    ...commands.map(({ name }) => name),
-    ...flags.map(({ long }) => long),
-    ...globals.map(({ long }) => long),
-    '--help',
-  ]
-    .filter((word, i, all) => all.indexOf(word) === i)
-    .join(' ');
+/** Of whatever argument: one list of all, since what stands where depends on flags before it. */
+function namesOf(command: Command): string | undefined {
+  if (MAKING.includes(command.name()) && command.registeredArguments.length === 1) return undefined;
+  const lists = command.registeredArguments.flatMap((argument) => LISTS[argument.name()] ?? []);
+  return lists.length === 0 ? undefined : [...new Set(lists)].map((list) => `${list} 2>/dev/null`).join('; ');
 }
 
-const globalsOf = (words: readonly Words[]): Words['flags'] => words[0]?.flags ?? [];
+/** A function of the script that prints something for the path of a command. */
+function cases(name: string, words: readonly Words[], of: (each: Words) => string): string {
+  const lines = words.flatMap((each) => (of(each) === '' ? [] : [`    '${each.path}') ${of(each)} ;;`]));
+  return `${name}() {\n  case "$1" in\n${lines.join('\n')}\n  esac\n}`;
+}
 
-function cases(words: readonly Words[]): string {
-  return words
-    .map((each) => `    '${each.path}') words='${candidates(each, globalsOf(words))}' ;;`)
-    .join('\n');
+/** What both scripts below ask. */
+function functions(words: readonly Words[]): string {
+  const globals = ['--help', ...(words[0]?.flags ?? []).map(({ long }) => long)].join(' ');
+  const print = (list: readonly string[]): string => (list.length === 0 ? '' : `echo ${list.join(' ')}`);
+  const isRoot = ({ path }: Words): boolean => path === '';
+  return [
+    cases('_dnet_commands', words, ({ commands }) => print(commands.map(({ name }) => name))),
+    cases('_dnet_flags', words, (each) => (isRoot(each) ? '' : print(each.flags.map(({ long }) => long)))),
+    cases('_dnet_names', words, ({ names }) => names ?? ''),
+    `_dnet_all() {\n  if [[ $2 == -* ]]; then _dnet_flags "$1"; echo ${globals}\n  else _dnet_commands "$1"; _dnet_names "$1"; fi\n}`,
+  ].join('\n');
 }
 
 function bash(words: readonly Words[]): string {
   return `# dnet completion bash > /etc/bash_completion.d/dnet
+${functions(words)}
 _dnet() {
-  local words path='' word i
+  local path='' word i
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
-    [[ $word == -* ]] && continue
-    case " $(_dnet_words "$path") " in *" $word "*) path="\${path:+$path }$word" ;; esac
+    [[ " $(_dnet_commands "$path") " == *" $word "* ]] && path="\${path:+$path }$word"
   done
-  COMPREPLY=($(compgen -W "$(_dnet_words "$path")" -- "\${COMP_WORDS[COMP_CWORD]}"))
-}
-_dnet_words() {
-  local words=''
-  case "$1" in
-${cases(words)}
-  esac
-  printf '%s' "$words"
+  word=\${COMP_WORDS[COMP_CWORD]}
+  COMPREPLY=($(compgen -W "$(_dnet_all "$path" "$word")" -- "$word"))
 }
 complete -F _dnet dnet
 `;
@@ -88,21 +102,14 @@ complete -F _dnet dnet
 function zsh(words: readonly Words[]): string {
   return `#compdef dnet
 # dnet completion zsh > "\${fpath[1]}/_dnet"
-_dnet_words() {
-  local words=''
-  case "$1" in
-${cases(words)}
-  esac
-  print -r -- "$words"
-}
+${functions(words)}
 _dnet() {
   local path_='' word i
   for ((i = 2; i < CURRENT; i++)); do
     word=\${words[i]}
-    [[ $word == -* ]] && continue
-    [[ " $(_dnet_words "$path_") " == *" $word "* ]] && path_="\${path_:+$path_ }$word"
+    [[ " $(_dnet_commands "$path_") " == *" $word "* ]] && path_="\${path_:+$path_ }$word"
   done
-  compadd -- \${=$(_dnet_words "$path_")}
+  compadd -- \${=$(_dnet_all "$path_" "\${words[CURRENT]}")}
 }
 compdef _dnet dnet
 `;
@@ -110,7 +117,7 @@ compdef _dnet dnet
 
 function fish(words: readonly Words[]): string {
   const quote = (text: string): string => `'${text.replace(/['\\]/g, '\\$&')}'`;
-  const lines = words.flatMap(({ path, commands, flags }) => {
+  const lines = words.flatMap(({ path, commands, flags, names }) => {
     const seen = path.split(' ').filter(Boolean);
     const condition =
       seen.length === 0
@@ -124,6 +131,7 @@ function fish(words: readonly Words[]): string {
       ...flags.map(
         ({ long, about }) => `complete -c dnet${flagCondition} -l ${long.slice(2)} -d ${quote(about)}`,
       ),
+      ...(names ? [`complete -c dnet -f -n ${quote(condition)} -a ${quote(`(${names})`)}`] : []),
     ];
   });
   return `# dnet completion fish > ~/.config/fish/completions/dnet.fish\n${lines.join('\n')}\n`;

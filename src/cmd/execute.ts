@@ -1,4 +1,5 @@
 /** A program in a sandbox's network namespace. The daemon only tells where that is: it starts no programs for others. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { LibnetworkError, linuxOsl } from '../index.ts';
@@ -34,13 +35,13 @@ export async function execute(options: GlobalOptions, { name, program, args }: E
   const osl = linuxOsl();
   try {
     const namespace = path === 'host' ? osl.host : await osl.openNamespace(path);
-    return await run(() => namespace.spawn(program, args, { stdio: 'inherit' }));
+    return await run(program, () => namespace.spawn(program, args, { stdio: 'inherit' }));
   } finally {
     await osl.close();
   }
 }
 
-async function run(start: () => ReturnType<import('../index.ts').Osl['host']['spawn']>): Promise<number> {
+async function run(program: string, start: () => ChildProcess): Promise<number> {
   const child = start();
   const pass = (signal: NodeJS.Signals): void => {
     child.kill(signal);
@@ -51,8 +52,10 @@ async function run(start: () => ReturnType<import('../index.ts').Osl['host']['sp
     const [code, signal]: [number | null, NodeJS.Signals | null] = (await once(child, 'exit')) as never;
     return code ?? SIGNALLED + (signal === null ? 0 : constants.signals[signal]);
   } catch (error) {
-    process.stderr.write(`dnet: ${error instanceof Error ? error.message : String(error)}\n`);
-    return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? ABSENT : CANNOT;
+    const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const why = isAbsent ? 'not found' : error instanceof Error ? error.message : String(error);
+    process.stderr.write(`dnet: ${program}: ${why}\n`);
+    return isAbsent ? ABSENT : CANNOT;
   } finally {
     for (const signal of signals) process.off(signal, pass);
   }

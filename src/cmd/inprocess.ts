@@ -3,18 +3,26 @@ import { Readable } from 'node:stream';
 import { createApi } from '../api/index.ts';
 import type { Transport } from '../client/transport.ts';
 import { NetworkController } from '../index.ts';
+import { readConfig } from './daemon/config.ts';
 import type { GlobalOptions } from './session.ts';
 import { packageVersion } from './version.ts';
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
-/** @throws CONFLICT when a daemon has the directory, naming it */
+/**
+ * With the settings that a daemon would have, but for the networks that a daemon makes by itself.
+ * @throws CONFLICT when a daemon has the directory, naming it; INVALID_ARGUMENT naming the setting
+ */
 export async function inProcess({ dataDir, runDir, instance, fake }: GlobalOptions): Promise<Transport> {
-  const osl = fake ? (await import('../osl/fake/index.ts')).fakeOsl() : undefined;
+  const config = readConfig({ dataDir, runDir, instance, fake }, process.env, undefined);
+  const osl = config.fake ? (await import('../osl/fake/index.ts')).fakeOsl() : undefined;
   const controller = await NetworkController.open({
-    dataDir,
-    runDir,
-    instance,
+    // On the fake kernel alone nothing is kept, unless a place is told.
+    dataDir: dataDir ?? (config.fake ? undefined : config.dataDir),
+    runDir: config.runDir,
+    instance: config.instance,
+    firewall: config.firewall,
+    defaultAddressPools: config.defaultAddressPools,
     osl,
     activeSandboxes: 'all',
   });
@@ -24,7 +32,7 @@ export async function inProcess({ dataDir, runDir, instance, fake }: GlobalOptio
   const api = await createApi({
     controller,
     logger: { debug: silent, info: silent, warn: silent, error: silent },
-    about: { version: packageVersion(), kernel: fake ? 'fake' : 'linux', startedAt: new Date() },
+    about: { version: packageVersion(), kernel: config.fake ? 'fake' : 'linux', startedAt: new Date() },
   });
   const ask = async (method: string, url: string, body?: unknown) => {
     const payload = body === undefined ? {} : { payload: body as object };

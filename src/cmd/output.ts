@@ -1,6 +1,6 @@
 /** What commands print: tables for people, JSON and templates for programs; colours only on a terminal. */
 import { LibnetworkError } from '../errors.ts';
-import { compileTemplate } from './template.ts';
+import { compileTemplate, titlesOf } from './template.ts';
 
 /** A column of a table. */
 export interface Column<T> {
@@ -10,7 +10,7 @@ export interface Column<T> {
 
 export interface Output {
   line(text: string): void;
-  /** `table` (default), `json`, or a template; `table TEMPLATE` prints the template's columns in line. */
+  /** `table` (default), `json`, or a template; `table TEMPLATE` prints the template's columns in line, under titles. */
   list<T extends object>(rows: readonly T[], columns: readonly Column<T>[], format: string | undefined): void;
   /** One thing: JSON, unless a template is given. */
   thing(value: unknown, format: string | undefined): void;
@@ -56,10 +56,14 @@ export function paint(text: string, colour: keyof typeof COLOURS, isOn: boolean)
 }
 
 function templated<T>(rows: readonly T[], format: string): string {
-  const isTable = format.startsWith('table ');
-  const template = compileTemplate(isTable ? format.slice('table '.length) : format);
-  const lines = rows.map((row) => template(row));
-  return isTable ? aligned(lines.map((line) => line.split('\t'))) : lines.map((line) => `${line}\n`).join('');
+  if (!format.startsWith('table ')) {
+    const template = compileTemplate(format);
+    return rows.map((row) => `${template(row)}\n`).join('');
+  }
+  const source = format.slice('table '.length);
+  const template = compileTemplate(source);
+  const lines = [titlesOf(source), ...rows.map((row) => template(row))];
+  return aligned(lines.map((line) => line.split('\t').map(safe)));
 }
 
 function table<T>(rows: readonly T[], columns: readonly Column<T>[], colour: boolean): string {

@@ -34,7 +34,6 @@ export function makeProgram(streams: Streams): Command {
       writeOut: (text) => streams.out.write(text),
       writeErr: (text) => streams.err.write(text),
     })
-    .showHelpAfterError('(dnet --help tells what there is)')
     .addHelpText('after', `\nWithout --host it is DNET_HOST, or ${DEFAULT_HOST}. Exit codes: docs/dnet.md.`);
   daemonCommand(program);
   networkCommands(program, kit);
@@ -56,5 +55,13 @@ export function makeProgram(streams: Streams): Command {
     .action((shell: string) => {
       streams.out.write(completionScript(program, shell));
     });
+  pointToHelp(program, []);
   return program;
+}
+
+/** After a wrong usage each command names its own help. */
+function pointToHelp(command: Command, path: readonly string[]): void {
+  const own = [...path, command.name()];
+  command.showHelpAfterError(`(${own.join(' ')} --help tells what there is)`);
+  for (const each of command.commands) pointToHelp(each as Command, own);
 }

@@ -25,9 +25,24 @@ export type Template = (data: unknown) => string;
 
 /** @throws INVALID_ARGUMENT saying what is wrong with the template */
 export function compileTemplate(source: string): Template {
-  const parser = new Parser(source.replaceAll('\\t', '\t').replaceAll('\\n', '\n'));
+  const parser = new Parser(unescaped(source));
   const nodes = parser.parse();
   return (data) => render(nodes, data, data);
+}
+
+/** The line above a table that a template makes: the names of its fields as titles. */
+export function titlesOf(source: string): string {
+  const nodes = new Parser(unescaped(source)).parse();
+  return nodes.map((node) => (node.kind === 'text' ? node.text : titleOf(node.pipe))).join('');
+}
+
+function titleOf(pipe: Pipe): string {
+  const path = pipe.flat().find((argument) => argument.kind === 'path');
+  return (path?.names.at(-1) ?? '').replace(/([a-z\d])([A-Z])/g, '$1 $2').toUpperCase();
+}
+
+function unescaped(source: string): string {
+  return source.replaceAll('\\t', '\t').replaceAll('\\n', '\n');
 }
 
 function fail(why: string): never {

@@ -55,11 +55,12 @@ async function connect(
   const config = EndpointConfig ?? {};
   checkMix(context, network, sandbox);
   const options = endpointOf(sandbox, config);
-  const present = network.endpoint(options.name);
+  const present =
+    network.endpoints().find(({ sandboxId }) => sandboxId === sandbox.id) ?? network.endpoint(options.name);
   if (present)
     throw new LibnetworkError(
       'FORBIDDEN',
-      `endpoint with name ${options.name} already exists in network ${network.name}`,
+      `endpoint with name ${present.name} already exists in network ${network.name}`,
       { field: 'Container', value: Container, holder: `endpoint ${present.id}` },
     );
   const endpoint = await network.createEndpoint(options, { signal });

@@ -76,7 +76,7 @@ function creation(endpoint: Command, kit: Kit): void {
       .option('-f, --force', 'leave the sandbox first'),
     'deleting',
     async (client, { force }, network, names) =>
-      forEach(names, output, async (name) => {
+      forEach(names, async (name) => {
         await client.deleteEndpoint(network, name, { force: force ?? false });
         output.line(name);
       }),

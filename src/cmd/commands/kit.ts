@@ -37,10 +37,9 @@ function split<A extends unknown[], O extends object>(command: Command, given: r
   return { options, args: given.slice(0, -2) as A };
 }
 
-/** Does it for each, tells each that fails, and fails at the end with the first failure. */
+/** Does it for each, past failures, of which it throws the one, or all as an `AggregateError`. */
 export async function forEach(
   names: readonly string[],
-  output: Output,
   work: (name: string) => Promise<void>,
 ): Promise<void> {
   const failures: unknown[] = [];
@@ -48,12 +47,11 @@ export async function forEach(
     try {
       await work(name);
     } catch (error) {
-      if (failures.length > 0 || names.length > 1)
-        output.note(`dnet: ${name}: ${error instanceof Error ? error.message : String(error)}`);
       failures.push(error);
     }
   }
-  if (failures.length > 0) throw failures[0];
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, `${failures.length} of ${names.length} failed`);
 }
 
 export const FORMAT = ['--format <format>', 'table, json, or a template such as {{.Name}}'] as const;

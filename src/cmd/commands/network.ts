@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { EndpointView, NetworkView } from '../../client/client.ts';
+import type { Client, EndpointView, NetworkView } from '../../client/client.ts';
+import { LibnetworkError } from '../../errors.ts';
 import { shortId } from '../output.ts';
 import { collect, pairs, readInteger } from '../values.ts';
 import { act, actSlowly, FORMAT, forEach, type Kit } from './kit.ts';
@@ -90,7 +91,7 @@ function creation(network: Command, kit: Kit): void {
     network.command('rm').description('delete networks').argument('<network...>'),
     'deleting',
     async (client, _flags, names) =>
-      forEach(names, output, async (name) => {
+      forEach(names, async (name) => {
         await client.deleteNetwork(name);
         output.line(name);
       }),
@@ -144,7 +145,7 @@ function listing(network: Command, { output }: Kit): void {
       .option(...FORMAT),
     async (client, { format }, names) => {
       const found: (NetworkView & { readonly members: readonly EndpointView[] })[] = [];
-      await forEach(names, output, async (name) => {
+      await forEach(names, async (name) => {
         const [one, members] = await Promise.all([client.network(name), client.endpoints(name)]);
         found.push({ ...one, members });
       });
@@ -185,7 +186,13 @@ function membership(network: Command, kit: Kit): void {
       .option('--gw-priority <number>', 'the highest one gives the default route'),
     'connecting',
     async (client, flags, name, container) => {
-      const { containerId } = await client.sandbox(container);
+      const { containerId, present } = await membershipOf(client, name, container);
+      if (present)
+        throw new LibnetworkError(
+          'ALREADY_EXISTS',
+          `container ${containerId} is in network ${name} already, by its endpoint ${present.name}`,
+          { holder: `endpoint ${present.id}` },
+        );
       const endpoint = await client.createEndpoint(name, {
         name: containerId,
         ipv4: flags.ip,
@@ -211,10 +218,15 @@ function membership(network: Command, kit: Kit): void {
       .argument('<container>'),
     'disconnecting',
     async (client, _flags, name, container) => {
-      const { containerId } = await client.sandbox(container);
-      const all = await client.endpoints(name);
-      const endpoint = all.find((each) => each.containerId === containerId);
-      await client.deleteEndpoint(name, endpoint?.id ?? containerId, { force: true });
+      const { containerId, present } = await membershipOf(client, name, container);
+      if (!present)
+        throw new LibnetworkError('NOT_FOUND', `container ${containerId} is not in network ${name}`);
+      await client.deleteEndpoint(name, present.id, { force: true });
     },
   );
+}
+
+async function membershipOf(client: Client, network: string, container: string) {
+  const [{ containerId }, all] = await Promise.all([client.sandbox(container), client.endpoints(network)]);
+  return { containerId, present: all.find((each) => each.containerId === containerId) };
 }

@@ -52,7 +52,7 @@ export function sandboxCommands(program: Command, kit: Kit): void {
       .option(...FORMAT),
     async (client, { format }, names) => {
       const found: SandboxView[] = [];
-      await forEach(names, output, async (name) => {
+      await forEach(names, async (name) => {
         found.push(await client.sandbox(name));
       });
       if (format === undefined || format === 'json') output.thing(found, 'json');
@@ -110,7 +110,7 @@ function removal(parent: Command, kit: Kit, argument: string): void {
     parent.command('rm').description('delete sandboxes and the endpoints in them').argument(argument),
     'deleting',
     async (client, _flags, names) =>
-      forEach(names, output, async (name) => {
+      forEach(names, async (name) => {
         await client.deleteSandbox(name);
         output.line(name);
       }),

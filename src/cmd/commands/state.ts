@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { ApiEvent, Finding, PortView } from '../../client/client.ts';
 import { EXIT } from '../exitcodes.ts';
-import { isColoured, paint, safe } from '../output.ts';
+import { isColoured, paint, safe, shortId } from '../output.ts';
 import { readInteger, readTime } from '../values.ts';
 import { act, actSlowly, FORMAT, type Kit } from './kit.ts';
 
@@ -172,16 +172,22 @@ function events(program: Command, { output }: Kit): void {
     if (format === 'json') output.line(JSON.stringify(event));
     else if (format !== undefined && format !== 'table') output.thing(event, format);
     else {
-      const facts = Object.entries(event.facts).map(([name, value]) => `${name}=${value}`);
-      output.line(
-        safe(
-          [new Date(event.time).toISOString(), event.type, event.network?.name, event.containerId, ...facts]
-            .filter(Boolean)
-            .join(' '),
-        ),
-      );
+      output.line(safe(lineOf(event)));
     }
   };
+}
+
+/** Ids are cut, and left out where a name stands for them. */
+function lineOf({ time, type, network, containerId, facts }: ApiEvent): string {
+  const told = new Set<unknown>([network?.id, network?.name, containerId]);
+  if (containerId !== undefined) told.add(facts.sandboxId);
+  const rest = Object.entries(facts)
+    .filter(([, value]) => !told.has(value))
+    .map(
+      ([name, value]) =>
+        `${name}=${/^[0-9a-f]{64}$/.test(String(value)) ? shortId(String(value), false) : value}`,
+    );
+  return [new Date(time).toISOString(), type, network?.name, containerId, ...rest].filter(Boolean).join(' ');
 }
 
 const MARKS = { ok: 'green', warning: 'yellow', failure: 'red' } as const;

@@ -7,6 +7,7 @@ import { handedSocket } from '../../../src/cmd/daemon/servicemanager.ts';
 import { outputTo } from '../../../src/cmd/output.ts';
 import { poolsOf } from '../../../src/cmd/pools.ts';
 import { makeProgram } from '../../../src/cmd/program.ts';
+import { withSeparator } from '../../../src/cmd/separator.ts';
 import { pairs, readPort, readTime, splitService } from '../../../src/cmd/values.ts';
 
 const nowhere = { out: { write: () => true }, err: { write: () => true } };
@@ -112,6 +113,30 @@ describe('settings of the daemon', () => {
   });
 });
 
+describe('a program to be run', () => {
+  const program = makeProgram(nowhere);
+  const separated = (text: string) => withSeparator(program, text.split(' ')).join(' ');
+
+  it.each([
+    ['sandbox exec c1 ls -l', 'sandbox exec c1 -- ls -l'],
+    [
+      '-H unix:///x sandbox exec --instance two c1 curl -H a',
+      '-H unix:///x sandbox exec --instance two c1 -- curl -H a',
+    ],
+    ['sandbox exec --host=tcp://h:1 c1 ls --', 'sandbox exec --host=tcp://h:1 c1 -- ls --'],
+    ['--fake sandbox exec c1 ls', '--fake sandbox exec c1 -- ls'],
+  ])('keeps what follows it: %s', (given, wanted) => {
+    expect(separated(given)).toBe(wanted);
+  });
+
+  it.each(['sandbox exec c1 -- ls -l', 'sandbox exec c1', 'network ls -q', 'sandbox ls exec c1 ls'])(
+    'changes nothing else: %s',
+    (given) => {
+      expect(separated(given)).toBe(given);
+    },
+  );
+});
+
 describe('what is printed', () => {
   const printed = (act: (output: ReturnType<typeof outputTo>) => void): string => {
     let text = '';
@@ -146,7 +171,7 @@ describe('what is printed', () => {
     expect(JSON.parse(printed((output) => output.list(rows, columns, 'json')))).toEqual(rows);
     expect(printed((output) => output.list(rows, columns, '{{.Name}}'))).toBe('a\nlonger\n');
     expect(printed((output) => output.list(rows.slice(0, 1), columns, 'table {{.Name}}\\t{{.Driver}}'))).toBe(
-      'a   bridge\n',
+      'NAME   DRIVER\na      bridge\n',
     );
   });
 

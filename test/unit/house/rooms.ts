@@ -122,7 +122,7 @@ export const rooms: readonly Room[] = [
     outside: true,
     holds: /^api\//,
     sees: [words, /^index$/, /^(api|client)\//],
-    packages: ['fastify', '@fastify/swagger', 'prom-client'],
+    packages: ['ajv', 'fastify', '@fastify/swagger', 'prom-client'],
   },
   // Works wherever a daemon can be reached: it knows the forms of answers, and nothing that makes them.
   {
