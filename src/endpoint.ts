@@ -263,16 +263,9 @@ async function deleteEndpoint(
   options: DeleteEndpointOptions,
 ): Promise<void> {
   const { force = false, signal } = options;
-  const sandboxId = entry.record.join?.sandboxId;
   // A deletion that failed half-way may be tried again without force: it was allowed the first time.
-  if (sandboxId !== undefined && (force || entry.record.state === 'deleting')) {
-    const sandbox = core.sandboxes.get(sandboxId);
-    await core.locks.with('sandbox', sandboxId, signal, async () => {
-      await deleteJoinedEndpoint(core, entry, sandbox, force);
-      if (sandbox) await settleAfterLeave(core, sandbox);
-    });
-    return;
-  }
+  if (entry.record.join && (force || entry.record.state === 'deleting'))
+    return leaveAndDelete(core, entry, force, signal);
   await core.locks.with('endpoint', entry.record.id, signal, async () => {
     const { record } = entry;
     const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
@@ -288,6 +281,22 @@ async function deleteEndpoint(
     }
     await core.save(entry, { ...record, state: 'deleting' });
     await finishEndpointDeletion(core, entry, force);
+  });
+}
+
+/** Takes an endpoint out of its sandbox, if it is in one, and deletes it; the sandbox gets another way out at need. */
+export async function leaveAndDelete(
+  core: Core,
+  entry: EndpointEntry,
+  force: boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const sandboxId = entry.record.join?.sandboxId;
+  if (sandboxId === undefined) return deleteJoinedEndpoint(core, entry, undefined, force);
+  const sandbox = core.sandboxes.get(sandboxId);
+  await core.locks.with('sandbox', sandboxId, signal, async () => {
+    await deleteJoinedEndpoint(core, entry, sandbox, force);
+    if (sandbox) await settleAfterLeave(core, sandbox);
   });
 }
 

@@ -1,7 +1,7 @@
 /** The core's side of what hosts share: records go where they belong, and what others do is shown here. */
 import { type Core, driverNetwork } from './core.ts';
 import type { Peer } from './driverapi/driver.ts';
-import { deleteJoinedEndpoint, EndpointEntry } from './endpoint.ts';
+import { EndpointEntry, leaveAndDelete } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { GlobalScope, type GlobalScopeOptions, within } from './globalscope/globalscope.ts';
 import type { RemoteChange, RemoteEndpoint } from './globalscope/part.ts';
@@ -322,12 +322,9 @@ export class Globals {
     const core = this.#core;
     const entry = core.endpoints.get(id);
     if (!entry) return;
-    const { name, join } = entry.record;
+    const { name } = entry.record;
     core.logger.warn(`endpoint ${name} was taken from this host, which counted as gone; it is deleted here`);
-    const sandbox = join && core.sandboxes.get(join.sandboxId);
-    const act = () => deleteJoinedEndpoint(core, entry, sandbox, true);
-    if (join) await core.locks.with('sandbox', join.sandboxId, undefined, act);
-    else await act();
+    await leaveAndDelete(core, entry, true, undefined);
     core.events.emit('endpoint:lost', { networkId, endpointId: id, name });
   }
 

@@ -145,6 +145,8 @@ describe('a host that is gone past its lease', () => {
     two.global.mend();
     await until(() => told.length === 1);
     expect(told).toEqual(['web']);
+    // With the link goes the way out that was there for it.
+    expect(web.sandbox.endpoints()).toEqual([]);
     await until(() =>
       two
         .network('front')
