@@ -4,7 +4,8 @@
  */
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
 import type { Core } from './core.ts';
 import { invalid, LibnetworkError } from './errors.ts';
@@ -16,6 +17,11 @@ export interface RuntimeHookCall {
   readonly socket: string;
   /** The program's arguments, its own name first. */
   readonly args: readonly string[];
+  /**
+   * The entry for `hooks.createRuntime` (or `prestart`) of an OCI configuration, as it stands: it names this Node and
+   * the package's own program, so that neither an installed command nor a PATH is needed.
+   */
+  readonly oci: { readonly path: string; readonly args: readonly string[] };
 }
 
 /** What the server reads of a request; a longer one is no request. */
@@ -28,11 +34,17 @@ const SOCKET_PATH_BYTES = 107;
 const request = v.object({ ContainerID: v.string(), Key: v.string() });
 
 export function hookCall(core: Core, containerId: string): RuntimeHookCall {
-  const shortId = core.id.slice(0, 12);
+  const [name, ...rest] = ['libnetwork-setkey', '-exec-root', core.runDir, containerId, core.id.slice(0, 12)];
   return Object.freeze({
     socket: socketPath(core),
-    args: Object.freeze(['libnetwork-setkey', '-exec-root', core.runDir, containerId, shortId]),
+    args: Object.freeze([name, ...rest]),
+    oci: Object.freeze({ path: process.execPath, args: Object.freeze([name, program(), ...rest]) }),
   });
+}
+
+/** The file behind `libnetwork-setkey`, beside this one. */
+function program(): string {
+  return fileURLToPath(new URL(`./cmd/setkey${extname(import.meta.url)}`, import.meta.url));
 }
 
 function socketPath(core: Core): string {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { keyOfState, parseArguments, tell } from '../../../src/cmd/setkey.ts';
@@ -157,9 +158,11 @@ describe('the runtime’s hook', () => {
   it('sets the key of its container', async () => {
     const late = await lateSandbox(await setUp({ runtimeHook: true }));
     const path = await late.runtime('theirs');
-    const { socket, args } = late.controller.runtimeHook('c1');
+    const { socket, args, oci } = late.controller.runtimeHook('c1');
     expect(args[0]).toBe('libnetwork-setkey');
     expect(parseArguments(args.slice(1))).toEqual({ socket, containerId: 'c1' });
+    expect(oci).toEqual({ path: process.execPath, args: [args[0], expect.any(String), ...args.slice(1)] });
+    expect(existsSync(oci.args[1] ?? '')).toBe(true);
     await tell({ socket, containerId: 'c1' }, path);
     expect(late.sandbox.namespacePath).toBe(path);
     expect(await linksIn(late, path)).toEqual(['eth0', 'eth1', 'lo']);
