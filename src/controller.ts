@@ -54,7 +54,7 @@ export class NetworkController implements AsyncDisposable {
     await reconcileAddresses(this.#core, {});
     const { sandboxesByContainer } = this.#core;
     await settle(this.#core, activeSandboxes === 'all' ? [...sandboxesByContainer.keys()] : activeSandboxes);
-    await reconcile(this.#core, {});
+    await reconcile(this.#core, {}, { addresses: true });
     this.#core.globals?.run();
     if (predefined) await ensurePredefined(this.#core);
     this.#stopFollowing = followHostServers(this.#core);
@@ -140,12 +140,11 @@ export class NetworkController implements AsyncDisposable {
 
   /**
    * Compares kernel and allocators with the records and repairs what differs. Safe at any time: it waits for the
-   * operations under way, and later ones wait for it.
+   * operations under way, and later ones wait for it; but nobody waits for a plugin on account of another.
    */
   reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
     if (this.#core.closed) return this.#core.operate('reconcile', () => reconcile(this.#core, options));
-    const alone = () => this.#core.gate.alone(() => reconcile(this.#core, options), options.signal);
-    return this.#core.telemetry.measure('reconcile', alone);
+    return this.#core.telemetry.measure('reconcile', () => reconcile(this.#core, options));
   }
 
   /** Has a network's policy let an allowed name's addresses pass, before a client learns of them. */

@@ -1,4 +1,5 @@
 /** The state that the controller and its objects share, and the one place that writes records. */
+import { untilUndone } from './abortable.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import type {
   Driver,
@@ -113,7 +114,8 @@ export class Core {
   /** Runs one operation of the public surface. @throws UNAVAILABLE after close */
   operate<T>(name: string, act: () => Promise<T>, waits?: Waits): Promise<T> {
     if (this.#closed) return Promise.reject(new LibnetworkError('UNAVAILABLE', 'the controller is closed'));
-    return this.telemetry.measure(name, () => this.gate.shared(act, waits?.signal));
+    const { signal } = waits ?? {};
+    return this.telemetry.measure(name, () => untilUndone(this.gate.shared(act, signal), signal));
   }
 
   get closed(): boolean {
@@ -123,7 +125,7 @@ export class Core {
   /** Refuses further operations and waits for those under way. */
   async shut(): Promise<void> {
     this.#closed = true;
-    await this.gate.alone(async () => undefined);
+    await this.gate.drained();
   }
 
   /** Commits a record, then shows it. */
@@ -143,16 +145,18 @@ export class Core {
   adopt({ driver, ipam }: { readonly driver: string; readonly ipam: string }): void {
     if (!this.#plugins) return;
     if (!this.drivers.has(driver))
-      addPart(this.drivers, this.#pluginDrivers, driver, this.#plugins.driver(driver));
-    if (!this.ipams.has(ipam)) addPart(this.ipams, this.#pluginIpams, ipam, this.#plugins.ipam(ipam));
+      this.#addPart(this.drivers, this.#pluginDrivers, driver, this.#plugins.driver(driver));
+    if (!this.ipams.has(ipam)) this.#addPart(this.ipams, this.#pluginIpams, ipam, this.#plugins.ipam(ipam));
   }
 
   /** A driver for a new network: one of the parts, or what is found among the plugins now. @throws NOT_FOUND */
   async findDriver(name: string, signal: AbortSignal | undefined): Promise<Driver> {
     if (this.#plugins && (!this.drivers.has(name) || this.#pluginDrivers.has(name))) {
       const plugin = this.#pluginDrivers.get(name) ?? this.#plugins.driver(name);
-      await plugin.ready({ signal }).catch((error: unknown) => this.#notFound('driver', name, error));
-      addPart(this.drivers, this.#pluginDrivers, name, plugin);
+      await this.gate
+        .outside(() => plugin.ready({ signal }))
+        .catch((error: unknown) => this.#notFound('driver', name, error));
+      this.#addPart(this.drivers, this.#pluginDrivers, name, plugin);
     }
     return this.driver(name);
   }
@@ -161,10 +165,35 @@ export class Core {
   async findIpam(name: string, signal: AbortSignal | undefined): Promise<Ipam> {
     if (this.#plugins && (!this.ipams.has(name) || this.#pluginIpams.has(name))) {
       const plugin = this.#pluginIpams.get(name) ?? this.#plugins.ipam(name);
-      await plugin.ready({ signal }).catch((error: unknown) => this.#notFound('ipam.driver', name, error));
-      addPart(this.ipams, this.#pluginIpams, name, plugin);
+      await this.gate
+        .outside(() => plugin.ready({ signal }))
+        .catch((error: unknown) => this.#notFound('ipam.driver', name, error));
+      this.#addPart(this.ipams, this.#pluginIpams, name, plugin);
     }
     return this.ipam(name);
+  }
+
+  /** The first one of a name stays, also where two were looked for at once. Its calls are waited for outside the gate. */
+  #addPart<T extends object>(
+    all: Map<string, T>,
+    fromPlugins: Map<string, PluginPart<T>>,
+    name: string,
+    plugin: PluginPart<T>,
+  ): void {
+    if (all.has(name)) return;
+    all.set(name, outsideOf(this.gate, plugin.part));
+    fromPlugins.set(name, plugin);
+  }
+
+  /** Whether a driver or an IPAM, those of a network for one, is a plugin. */
+  isRemote({
+    driver = '',
+    ipam,
+  }: {
+    readonly driver?: string;
+    readonly ipam?: { readonly driver: string };
+  }): boolean {
+    return this.#pluginDrivers.has(driver) || this.#pluginIpams.has(ipam?.driver ?? '');
   }
 
   #notFound(field: 'driver' | 'ipam.driver', name: string, error: unknown): never {
@@ -205,16 +234,15 @@ export class Core {
   }
 }
 
-/** The first one of a name stays, also where two were looked for at once. */
-function addPart<T>(
-  all: Map<string, T>,
-  fromPlugins: Map<string, PluginPart<T>>,
-  name: string,
-  plugin: PluginPart<T>,
-): void {
-  if (all.has(name)) return;
-  all.set(name, plugin.part);
-  fromPlugins.set(name, plugin);
+/** A part of which every method answers later, with each call waited for outside the gate. */
+function outsideOf<T extends object>(gate: Gate, part: T): T {
+  return new Proxy(part, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => gate.outside(async () => Reflect.apply(value, target, args));
+    },
+  });
 }
 
 function list(map: ReadonlyMap<string, unknown>): string {

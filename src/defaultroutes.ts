@@ -12,6 +12,7 @@ import {
 } from './gateway.ts';
 import type { EndpointId } from './ids.ts';
 import { FAMILIES, type Family } from './ip.ts';
+import type { Waits } from './options.ts';
 import type { Change } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
@@ -81,13 +82,14 @@ export async function publish(
   driver: Driver,
   entry: EndpointEntry,
   families: { readonly ipv4: boolean; readonly ipv6: boolean },
-  prefer?: readonly PortBinding[],
+  { prefer, signal }: { readonly prefer?: readonly PortBinding[] | undefined } & Waits = {},
 ): Promise<readonly PortBinding[]> {
   if (!driver.publish || !concerns(driver, entry.record)) return [];
   const { network, endpoint } = placeOf(entry);
   return driver.publish(
     { network, endpoint: prefer ? { ...endpoint, bindings: prefer } : endpoint },
     families,
+    { signal },
   );
 }
 
@@ -111,7 +113,7 @@ export async function republish(
   before: Gateways,
   after: Gateways,
   except: EndpointEntry,
-  prefer?: Bindings,
+  { prefer, signal }: { readonly prefer?: Bindings | undefined } & Waits = {},
 ): Promise<void> {
   for (const other of sandbox.endpoints.values()) {
     const { record } = other;
@@ -120,7 +122,7 @@ export async function republish(
     const was = publishedFamilies(record.id, before);
     const is = publishedFamilies(record.id, after);
     if (was.ipv4 === is.ipv4 && was.ipv6 === is.ipv6) continue;
-    const bindings = await publish(driver, other, is, prefer?.get(record.id));
+    const bindings = await publish(driver, other, is, { prefer: prefer?.get(record.id), signal });
     await core.save(other, { ...record, join: { ...record.join, bindings } });
     const { networkId, id: endpointId, name } = record;
     core.events.emit('endpoint:update', { networkId, endpointId, name });

@@ -142,6 +142,8 @@ export class EndpointEntry {
   readonly handle: Endpoint;
   /** The id of the host that has it; `undefined` for this one. */
   readonly host: string | undefined;
+  /** An operation of this process is making it now. */
+  making = false;
 
   constructor(core: Core, network: NetworkEntry, record: EndpointRecord, host?: string) {
     this.record = record;
@@ -201,6 +203,7 @@ export async function createEndpoint(
   };
   // In the table from here on: the name is taken, and the network can't be deleted meanwhile.
   const entry = addEndpoint(core, network, record);
+  entry.making = true;
   return allOrNothing(async (undo) => {
     undo.push('forget the endpoint', async () => removeEndpoint(core, entry));
     await core.globals?.takePart(network);
@@ -216,6 +219,7 @@ export async function createEndpoint(
     if (driver.createEndpoint || core.globals?.shares(network.record))
       await createInDriver(core, driver, entry, planned, undo, signal);
     else await core.save(entry, { ...planned, state: 'ready' });
+    entry.making = false;
     core.events.emit('endpoint:create', {
       networkId: record.networkId,
       endpointId: record.id,
@@ -280,7 +284,7 @@ async function deleteEndpoint(
       );
     }
     await core.save(entry, { ...record, state: 'deleting' });
-    await finishEndpointDeletion(core, entry, force);
+    await finishEndpointDeletion(core, entry, force, signal);
   });
 }
 
@@ -292,10 +296,10 @@ export async function leaveAndDelete(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const sandboxId = entry.record.join?.sandboxId;
-  if (sandboxId === undefined) return deleteJoinedEndpoint(core, entry, undefined, force);
+  if (sandboxId === undefined) return deleteJoinedEndpoint(core, entry, undefined, force, signal);
   const sandbox = core.sandboxes.get(sandboxId);
   await core.locks.with('sandbox', sandboxId, signal, async () => {
-    await deleteJoinedEndpoint(core, entry, sandbox, force);
+    await deleteJoinedEndpoint(core, entry, sandbox, force, signal);
     if (sandbox) await settleAfterLeave(core, sandbox);
   });
 }
@@ -306,12 +310,13 @@ export async function deleteJoinedEndpoint(
   entry: EndpointEntry,
   sandbox: SandboxEntry | undefined,
   force: boolean,
+  signal?: AbortSignal,
 ): Promise<void> {
-  await core.locks.with('endpoint', entry.record.id, undefined, async () => {
+  await core.locks.with('endpoint', entry.record.id, signal, async () => {
     await core.save(entry, { ...entry.record, state: 'deleting' });
     try {
-      await detach(core, entry, sandbox, { force });
-      await finishEndpointDeletion(core, entry, force);
+      await detach(core, entry, sandbox, { force, signal });
+      await finishEndpointDeletion(core, entry, force, signal);
     } catch (error) {
       // Still the sandbox's, so that deleting it again finds it.
       if (core.endpoints.get(entry.record.id) === entry) sandbox?.endpoints.set(entry.record.id, entry);
@@ -325,13 +330,14 @@ export async function finishEndpointDeletion(
   core: Core,
   entry: EndpointEntry,
   force: boolean,
+  signal?: AbortSignal,
 ): Promise<void> {
   const { record, network } = entry;
   const driver = core.driver(network.record.driver);
   try {
-    await driver.deleteEndpoint?.(placeOf(entry));
+    await driver.deleteEndpoint?.(placeOf(entry), { signal });
   } catch (error) {
-    if (!force) throw error;
+    if (!force || signal?.aborted) throw error;
     core.logger.warn(`deleting endpoint ${record.name} in its driver failed; going on by force`, { error });
   }
   await core.erase(record);

@@ -94,7 +94,7 @@ async function updateLocked(
   await allOrNothing(async (undo) => {
     let { bindings } = join;
     if (changes.ports !== record.ports && driver.publish) {
-      bindings = await driver.publish(place(changed), families);
+      bindings = await driver.publish(place(changed), families, { signal });
       const back = place({ ...record, join: { ...join, bindings } });
       undo.push('publish the former ports', async () => driver.publish?.(back, families));
     }

@@ -45,7 +45,12 @@ export class Globals {
         lost: (networkId, id) =>
           this.#later('give up an endpoint that was lost', () => this.#lose(networkId, id)),
         reclaimed: (endpoint) => this.#release(endpoint),
-        returned: () => this.#later('reconcile', async () => void (await reconcile(core, {})), 'alone'),
+        returned: () =>
+          this.#later(
+            'reconcile',
+            async () => void (await reconcile(core, {})),
+            (act) => act(),
+          ),
       },
     });
     this.#background = new Promise((resolve) => {
@@ -340,11 +345,15 @@ export class Globals {
   }
 
   /** In the background, after the start, and one after the other. */
-  #later(what: string, act: () => Promise<void>, how: 'shared' | 'alone' = 'shared'): void {
+  #later(
+    what: string,
+    act: () => Promise<void>,
+    pass = (act: () => Promise<void>) => this.#core.gate.shared(act),
+  ): void {
     const run = async (): Promise<void> => {
       if (this.#core.closed) return;
       try {
-        await this.#core.locks.apart(() => this.#core.gate[how](act));
+        await this.#core.locks.apart(() => pass(act));
       } catch (error) {
         this.#core.logger.warn(`could not ${what}; the next reconcile looks at it again`, { error });
       }

@@ -167,10 +167,12 @@ export async function attach(
   undo.push('restore the default routes', () => setDefaultRoutes(sandbox, after, before));
   await configure(core, entry, namespace, result, after, sandbox.record.namespace.kind === 'own');
   const published = bindingsOf(sandbox);
-  undo.push('restore the published ports', () => republish(core, sandbox, after, before, entry, published));
-  await republish(core, sandbox, before, after, entry);
+  undo.push('restore the published ports', () =>
+    republish(core, sandbox, after, before, entry, { prefer: published }),
+  );
+  await republish(core, sandbox, before, after, entry, { signal });
   undo.push('unpublish its ports', () => publish(driver, entry, NO_FAMILY));
-  const bindings = await publish(driver, entry, publishedFamilies(record.id, after));
+  const bindings = await publish(driver, entry, publishedFamilies(record.id, after), { signal });
   throwIfAborted(signal);
   await core.save(entry, { ...entry.record, state: 'joined', join: { ...joined, bindings } });
   undo.push('restore the names', async () => forgetNames(core, entry, sandbox));

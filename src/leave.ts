@@ -15,7 +15,9 @@ import { allOfThem, together } from './undo.ts';
 
 export interface LeaveOptions {
   /** Goes on past every failure. */
-  readonly force?: boolean;
+  readonly force?: boolean | undefined;
+  /** Ends the wait for a driver; the rest is left to be tried again. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export async function leaveSandbox(
@@ -23,11 +25,10 @@ export async function leaveSandbox(
   entry: EndpointEntry,
   sandboxId: SandboxId,
   signal: AbortSignal | undefined,
-  options: LeaveOptions = {},
 ): Promise<void> {
   await core.locks.with('sandbox', sandboxId, signal, async () => {
     await core.locks.with('endpoint', entry.record.id, signal, () =>
-      leaveLocked(core, entry, sandboxId, signal, options),
+      leaveLocked(core, entry, sandboxId, signal),
     );
     const sandbox = core.sandboxes.get(sandboxId);
     if (sandbox) await settleAfterLeave(core, sandbox);
@@ -49,7 +50,6 @@ async function leaveLocked(
   entry: EndpointEntry,
   sandboxId: SandboxId,
   signal: AbortSignal | undefined,
-  options: LeaveOptions,
 ): Promise<void> {
   const { record } = entry;
   const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
@@ -63,7 +63,7 @@ async function leaveLocked(
   }
   throwIfAborted(signal);
   await core.save(entry, { ...record, state: 'leaving' });
-  await finishLeave(core, entry, core.sandboxes.get(sandboxId), options);
+  await finishLeave(core, entry, core.sandboxes.get(sandboxId), { signal });
 }
 
 /** From `leaving` to `ready`; may be repeated after any failure. Both locks are held. */
@@ -89,6 +89,7 @@ export async function detach(
   options: LeaveOptions,
 ): Promise<void> {
   const { record } = entry;
+  const { force, signal } = options;
   const driver = core.driver(entry.network.record.driver);
   const before = sandbox ? gatewaysOf(sandbox) : NO_GATEWAYS;
   forgetNames(core, entry, sandbox);
@@ -96,22 +97,25 @@ export async function detach(
     await allOfThem(`leaving with endpoint ${record.name}`, [
       // The two wait for the kernel's grace periods: together they wait once.
       () =>
-        together('take the link and the ports away', [
-          publish(driver, entry, NO_FAMILY),
-          driver.leave(placeOf(entry), { at: joinedAt(core, record) }),
-        ]),
+        together(
+          'take the link and the ports away',
+          core.gate.sideBySide<unknown>([
+            () => publish(driver, entry, NO_FAMILY, { signal }),
+            () => driver.leave(placeOf(entry), { at: joinedAt(core, record), signal }),
+          ]),
+        ),
       () => moveLinkBack(core, record.join, sandbox?.namespace),
       async () => {
         sandbox?.endpoints.delete(record.id);
         if (!sandbox || sandbox.record.state === 'deleting') return;
         const after = gatewaysOf(sandbox);
         await setDefaultRoutes(sandbox, before, after);
-        await republish(core, sandbox, before, after, entry);
+        await republish(core, sandbox, before, after, entry, { signal });
         await updateHosts(sandbox);
       },
     ]);
   } catch (error) {
-    if (!options.force) {
+    if (!force || signal?.aborted) {
       sandbox?.endpoints.set(record.id, entry);
       throw error;
     }

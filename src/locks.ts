@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { abortable } from './abortable.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 
 /** Locks are taken in this order, never against it. */
@@ -45,6 +46,11 @@ export class Locks {
     }
   }
 
+  /** Whether an operation holds it or waits for it. */
+  isHeld(rank: Rank, key: string): boolean {
+    return this.#tails.has(`${rank} ${key}`);
+  }
+
   /** Runs what was only begun under locks, and holds none of them. */
   apart<T>(act: () => Promise<T>): Promise<T> {
     return this.#held ? this.#held.run([], act) : act();
@@ -60,39 +66,25 @@ export class Locks {
   }
 }
 
-/** Waits for a promise that never rejects, but not beyond the signal. */
-function abortable(wait: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return wait;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void =>
-      reject(new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal.reason }));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    void wait.then(() => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-  });
-}
-
 /**
  * Operations pass together; a reconcile passes alone: it waits until those under way have ended, and those that
- * come meanwhile wait for it.
+ * come meanwhile wait for it. An operation that waits for another process (a plugin) is outside meanwhile: nobody
+ * waits for a stranger. What it had begun is recorded, and under its locks.
  */
 export class Gate {
+  /** Operations, or parts of one that go side by side. */
   #inside = 0;
+  #outside = 0;
   #closed: Promise<void> | undefined;
-  #onEmpty: (() => void) | undefined;
+  #watchers: (() => void)[] = [];
 
   /** @throws ABORTED when the signal fires while it waits */
   async shared<T>(act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    while (this.#closed) await abortable(this.#closed, signal);
-    this.#inside++;
+    await this.#enter(signal);
     try {
       return await act();
     } finally {
-      this.#inside--;
-      if (this.#inside === 0) this.#onEmpty?.();
+      this.#leave();
     }
   }
 
@@ -104,17 +96,76 @@ export class Gate {
       open = resolve;
     });
     try {
-      if (this.#inside > 0) {
-        const empty = new Promise<void>((resolve) => {
-          this.#onEmpty = resolve;
-        });
-        await abortable(empty, signal);
-      }
+      await this.#until(() => this.#inside === 0, signal);
       return await act();
     } finally {
-      this.#onEmpty = undefined;
       this.#closed = undefined;
       open();
+    }
+  }
+
+  /** The wait of an operation for another process. It comes back in when nobody is alone. */
+  async outside<T>(act: () => Promise<T>): Promise<T> {
+    // No operation asks: it is who is alone, a start, or an end.
+    if (this.#inside === 0) return act();
+    this.#outside++;
+    this.#leave();
+    try {
+      return await act();
+    } finally {
+      await this.#enter();
+      this.#outside--;
+    }
+  }
+
+  /** An operation of which only parts pass the gate: it is waited for at the end, and by nobody else. */
+  async beside<T>(act: () => Promise<T>): Promise<T> {
+    this.#outside++;
+    try {
+      return await act();
+    } finally {
+      this.#outside--;
+      this.#tell();
+    }
+  }
+
+  /** Parts of one operation, side by side: one that waits outside does not let the others count as outside, too. */
+  sideBySide<T>(parts: readonly (() => Promise<T>)[]): Promise<T>[] {
+    if (this.#inside === 0) return parts.map((part) => part());
+    let left = parts.length;
+    this.#inside += Math.max(0, left - 1);
+    return parts.map(async (part) => {
+      try {
+        return await part();
+      } finally {
+        if (--left > 0) this.#leave();
+      }
+    });
+  }
+
+  /** Waits for all operations, those outside too. */
+  drained(): Promise<void> {
+    return this.#until(() => this.#inside === 0 && this.#outside === 0, undefined);
+  }
+
+  async #enter(signal?: AbortSignal): Promise<void> {
+    while (this.#closed) await abortable(this.#closed, signal);
+    this.#inside++;
+  }
+
+  #leave(): void {
+    this.#inside--;
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const tell of this.#watchers.splice(0)) tell();
+  }
+
+  async #until(reached: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    while (!reached()) {
+      const change = new Promise<void>((resolve) => void this.#watchers.push(resolve));
+      await abortable(change, signal);
     }
   }
 }

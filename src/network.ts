@@ -161,6 +161,8 @@ export class NetworkEntry {
   /** By name; also endpoints that are just being created, so that no second one takes the name. */
   readonly endpoints = new Map<string, EndpointEntry>();
   readonly handle: Network;
+  /** An operation of this process is making it now. */
+  making = false;
 
   constructor(core: Core, record: NetworkRecord) {
     this.record = record;
@@ -203,6 +205,7 @@ export async function createNetwork(
   const record = newRecord(parsed, 'creating', dataScope);
   // In the table from here on, so that no second network takes the name while this one waits.
   const entry = addNetwork(core, record);
+  entry.making = true;
   return allOrNothing(async (undo) => {
     undo.push('forget the network', async () => removeNetwork(core, entry));
     await driver.validateNetwork?.(driverNetwork({ ...record, pools: plannedPools(families) }));
@@ -226,6 +229,7 @@ export async function createNetwork(
     const made = await makeInDriver(core, driver, planned, undo, signal);
     throwIfAborted(signal);
     await core.save(entry, { ...made, state: 'ready' });
+    entry.making = false;
     showNetworkNames(core, entry.record);
     core.events.emit('network:create', { networkId: record.id, name: record.name });
     return entry.handle;
@@ -310,10 +314,10 @@ function plannedPools(families: ReturnType<typeof poolsByFamily>): PoolRecord[] 
 }
 
 function deleteNetwork(core: Core, entry: NetworkEntry, signal: AbortSignal | undefined): Promise<void> {
-  return core.locks.with('network', entry.record.id, signal, () => deleteLocked(core, entry));
+  return core.locks.with('network', entry.record.id, signal, () => deleteLocked(core, entry, signal));
 }
 
-async function deleteLocked(core: Core, entry: NetworkEntry): Promise<void> {
+async function deleteLocked(core: Core, entry: NetworkEntry, signal: AbortSignal | undefined): Promise<void> {
   const { record } = entry;
   if (core.networks.get(record.id) !== entry || record.state === 'creating') {
     throw new LibnetworkError(
@@ -346,18 +350,22 @@ async function deleteLocked(core: Core, entry: NetworkEntry): Promise<void> {
     throw error;
   }
   if (core.globals?.shares(record)) await refuseIfUsed(core, entry, record);
-  await finishNetworkDeletion(core, entry);
+  await finishNetworkDeletion(core, entry, signal);
 }
 
 /** From `deleting` to gone; may be repeated after any failure. */
-export async function finishNetworkDeletion(core: Core, entry: NetworkEntry): Promise<void> {
+export async function finishNetworkDeletion(
+  core: Core,
+  entry: NetworkEntry,
+  signal?: AbortSignal,
+): Promise<void> {
   const { record } = entry;
   if (record.configOnly) return forgetNetwork(core, entry);
   const driver = core.driver(record.driver);
   try {
     if (core.globals?.shares(record)) await core.globals.leave(entry);
-    else await driver.deleteNetwork(driverNetwork(record));
-    await driver.freeNetwork?.(driverNetwork(record));
+    else await driver.deleteNetwork(driverNetwork(record), { signal });
+    await driver.freeNetwork?.(driverNetwork(record), { signal });
   } catch (error) {
     // A driver that refuses has done nothing: the network stays as it was.
     if (LibnetworkError.is(error, 'FORBIDDEN')) await core.save(entry, { ...record, state: 'ready' });

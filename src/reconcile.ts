@@ -6,7 +6,7 @@ import { FAMILIES } from './ip.ts';
 import type { HeldAddress, HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
 import type { EndpointRecord, NetworkRecord } from './records.ts';
-import { driverState, finishHalfDone, halfDone } from './restore.ts';
+import { driverState, finishHalfDone, finishRemote, type HalfDone, halfDone, isRemote } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
 
@@ -31,27 +31,30 @@ interface Finding {
   readonly failed?: readonly string[];
 }
 
+/** What a start has compared already. */
+interface Known {
+  readonly addresses?: boolean;
+}
+
 /**
- * Compares everything with the records, and repairs it. The caller makes sure that no operation is under way and
- * that the live sandboxes are known.
+ * Compares everything with the records, and repairs it. The live sandboxes must be known. It waits for the operations
+ * under way, and later ones wait for it; what a plugin has a part in comes last, and nobody waits for that.
  */
-export async function reconcile(
+export function reconcile(
   core: Core,
-  { dryRun = false, signal }: ReconcileOptions,
+  options: ReconcileOptions,
+  known: Known = {},
 ): Promise<ReconcileReport> {
-  const findings: Finding[] = [await reconcileRecords(core, dryRun)];
-  if (!dryRun) await finishUnfinished(core);
-  for (const driver of core.drivers.values()) {
-    findings.push(await driver.reconcile(driverState(core, driver.name), { dryRun, signal }));
-  }
-  const reported = new Set(findings.flatMap(({ orphaned }) => orphaned));
-  findings.push(await reconcileLinks(core, dryRun, reported));
-  findings.push(await reconcileNamespaces(core, dryRun));
-  findings.push(...(await reconcileAddresses(core, { dryRun, signal })));
+  return core.gate.beside(() => reconcileAll(core, options, known));
+}
+
+async function reconcileAll(core: Core, options: ReconcileOptions, known: Known): Promise<ReconcileReport> {
+  const findings = await core.gate.alone(() => reconcileHere(core, options, known), options.signal);
+  findings.push(await reconcileRemote(core, options));
   const missing = findings.flatMap((finding) => finding.missing);
   const orphaned = findings.flatMap((finding) => finding.orphaned);
   const failed = new Set(findings.flatMap((finding) => finding.failed ?? []));
-  const repaired = dryRun ? [] : [...missing, ...orphaned].filter((what) => !failed.has(what));
+  const repaired = options.dryRun ? [] : [...missing, ...orphaned].filter((what) => !failed.has(what));
   core.events.emit('reconcile', {
     missing: missing.length,
     orphaned: orphaned.length,
@@ -60,10 +63,45 @@ export async function reconcile(
   return Object.freeze({ missing, orphaned, repaired });
 }
 
-/** Objects whose making or unmaking failed half-way: the way back, or the rest of the way, is gone now. */
-async function reconcileRecords(core: Core, dryRun: boolean): Promise<Finding> {
-  const orphaned = halfDone(core).map(({ what }) => what);
-  return { missing: [], orphaned, failed: dryRun ? [] : await finishHalfDone(core) };
+/** What is on this host, or in its store. No operation is under way, but those that wait for a plugin. */
+async function reconcileHere(
+  core: Core,
+  { dryRun = false, signal }: ReconcileOptions,
+  { addresses = false }: Known,
+): Promise<Finding[]> {
+  const isHere = (each: HalfDone) => !isRemote(each);
+  const orphaned = halfDone(core).flatMap((each) => (isHere(each) ? each.what : []));
+  const failed = dryRun ? [] : await finishHalfDone(core, isHere);
+  const findings: Finding[] = [{ missing: [], orphaned, failed }];
+  for (const [name, driver] of core.drivers) {
+    if (!core.isRemote({ driver: name }))
+      findings.push(await driver.reconcile(driverState(core, name), { dryRun, signal }));
+  }
+  const reported = new Set(findings.flatMap((finding) => finding.orphaned));
+  findings.push(await reconcileLinks(core, dryRun, reported));
+  findings.push(await reconcileNamespaces(core, dryRun));
+  // A plugin is told what it had given at the start alone.
+  if (!addresses)
+    findings.push(
+      ...(await reconcileAddresses(
+        core,
+        { dryRun, signal },
+        (ipam) => !core.isRemote({ ipam: { driver: ipam } }),
+      )),
+    );
+  return findings;
+}
+
+/**
+ * Objects whose making or unmaking failed half-way while a plugin had a part in it, and what hosts had begun that are
+ * gone. Operations go on meanwhile.
+ */
+async function reconcileRemote(core: Core, { dryRun = false, signal }: ReconcileOptions): Promise<Finding> {
+  const orphaned = halfDone(core).flatMap((each) => (isRemote(each) ? each.what : []));
+  if (dryRun) return { missing: [], orphaned };
+  await finishUnfinished(core);
+  const failed = await finishRemote(core, signal);
+  return { missing: [], orphaned, failed };
 }
 
 /** What hosts had begun that are gone. A host that is cut off leaves it to the others. */
@@ -79,11 +117,12 @@ async function finishUnfinished(core: Core): Promise<void> {
 export async function reconcileAddresses(
   core: Core,
   { dryRun = false, signal }: ReconcileOptions,
+  which: (ipam: string) => boolean = () => true,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   await core.globals?.refresh();
   for (const [name, ipam] of core.ipams) {
-    if (!ipam.reconcile) continue;
+    if (!ipam.reconcile || !which(name)) continue;
     try {
       findings.push(await ipam.reconcile(heldPools(core, name), { dryRun, signal }));
     } catch (error) {

@@ -2,9 +2,10 @@
 import { type Core, driverEndpoint, driverNetwork, joinedAt } from './core.ts';
 import type { DriverState } from './driverapi/driver.ts';
 import { addEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
-import { LibnetworkError } from './errors.ts';
+import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
 import { finishLeave } from './leave.ts';
+import type { Rank } from './locks.ts';
 import { addNetwork, finishNetworkDeletion } from './network.ts';
 import { showNetworkNames } from './networknames.ts';
 import {
@@ -114,39 +115,74 @@ export async function settle(core: Core, activeSandboxes: readonly string[]): Pr
   await finishHalfDone(core);
 }
 
-/** Objects whose making or unmaking did not end. No operation may be under way. */
-export function halfDone(core: Core): { what: string; rest: () => Promise<void> }[] {
-  const [ready, sandboxes] = split([...core.sandboxes.values()], (entry) => entry.record.state === 'ready');
+/** An object that is on the way, with nobody who goes it. */
+export interface HalfDone {
+  readonly what: string;
+  /** Whether a plugin has a part in it. */
+  readonly remote: boolean;
+  /** What must be held while it is brought to rest. */
+  readonly lock?: readonly [Rank, string] | undefined;
+  rest(signal?: AbortSignal): Promise<void>;
+}
+
+/** Objects whose making or unmaking did not end, without those that an operation is about; `mine` is the caller's lock. */
+export function halfDone(core: Core, mine?: HalfDone['lock']): HalfDone[] {
+  const isHeld = (rank: Rank, key: string): boolean =>
+    (rank !== mine?.[0] || key !== mine[1]) && core.locks.isHeld(rank, key);
+  const isBusy = ({ record: { id, join }, making }: EndpointEntry): boolean =>
+    making || isHeld('endpoint', id) || (join !== undefined && isHeld('sandbox', join.sandboxId));
+  const boxes = [...core.sandboxes.values()].filter(({ record }) => !isHeld('sandbox', record.id));
+  const [ready, sandboxes] = split(boxes, (entry) => entry.record.state === 'ready');
   const unopened = ready.filter(({ record, namespace }) => !namespace && !isUnbound(record));
   const halfBound = ready.filter(({ record, endpoints }) => isUnbound(record) && !allPending(endpoints));
   const wayless = ready.filter(({ namespace }) => namespace).filter(isGatewayUnsettled);
-  const endpoints = [...core.endpoints.values()].filter((entry) => !atRest(core, entry));
-  const networks = [...core.networks.values()].filter((entry) => entry.record.state !== 'ready');
+  const endpoints = [...core.endpoints.values()].filter((entry) => !atRest(core, entry) && !isBusy(entry));
+  const networks = [...core.networks.values()].filter(
+    (entry) => entry.record.state !== 'ready' && !entry.making && !isHeld('network', entry.record.id),
+  );
+  const holdsRemote = (entry: SandboxEntry | undefined): boolean =>
+    [...(entry?.endpoints.values() ?? [])].some(({ network }) => core.isRemote(network.record));
+  const sandbox = (entry: SandboxEntry, of: string, rest: HalfDone['rest']): HalfDone => ({
+    what: of,
+    remote: holdsRemote(entry),
+    lock: ['sandbox', entry.record.id],
+    rest,
+  });
   return [
-    ...sandboxes.map((entry) => ({
-      what: `sandbox ${nameOf(entry)} (${entry.record.state})`,
-      rest: () => finishSandboxDeletion(core, entry, true),
-    })),
-    ...unopened.map((entry) => ({
-      what: `namespace of sandbox ${nameOf(entry)} (not open)`,
-      rest: () => takeUp(core, entry),
-    })),
-    ...halfBound.map((entry) => ({
-      what: `namespace of sandbox ${nameOf(entry)} (its key was not set to the end)`,
-      rest: () => unbind(core, entry),
-    })),
-    ...endpoints.map((entry) => ({
-      what: `endpoint ${entry.record.name} of network ${entry.network.record.name} (${entry.record.state})`,
-      rest: () => settleEndpoint(core, entry),
-    })),
-    ...networks.map((entry) => ({
-      what: `network ${entry.record.name} (${entry.record.state})`,
-      rest: () => finishNetworkDeletion(core, entry),
-    })),
-    ...wayless.map((entry) => ({
-      what: `default gateway of sandbox ${nameOf(entry)}`,
-      rest: () => settleGateway(core, entry),
-    })),
+    ...sandboxes.map((entry) =>
+      sandbox(entry, `sandbox ${nameOf(entry)} (${entry.record.state})`, (signal) =>
+        finishSandboxDeletion(core, entry, true, signal),
+      ),
+    ),
+    ...unopened.map((entry) =>
+      sandbox(entry, `namespace of sandbox ${nameOf(entry)} (not open)`, () => takeUp(core, entry)),
+    ),
+    ...halfBound.map((entry) =>
+      sandbox(entry, `namespace of sandbox ${nameOf(entry)} (its key was not set to the end)`, () =>
+        unbind(core, entry),
+      ),
+    ),
+    ...endpoints.map((entry): HalfDone => {
+      const { name, state, join } = entry.record;
+      return {
+        what: `endpoint ${name} of network ${entry.network.record.name} (${state})`,
+        remote:
+          core.isRemote(entry.network.record) || holdsRemote(join && core.sandboxes.get(join.sandboxId)),
+        lock: join && ['sandbox', join.sandboxId],
+        rest: (signal) => settleEndpoint(core, entry, signal),
+      };
+    }),
+    ...networks.map(
+      (entry): HalfDone => ({
+        what: `network ${entry.record.name} (${entry.record.state})`,
+        remote: core.isRemote(entry.record),
+        lock: ['network', entry.record.id],
+        rest: (signal) => finishNetworkDeletion(core, entry, signal),
+      }),
+    ),
+    ...wayless.map((entry) =>
+      sandbox(entry, `default gateway of sandbox ${nameOf(entry)}`, () => settleGateway(core, entry)),
+    ),
   ];
 }
 
@@ -169,18 +205,49 @@ function split<T>(all: readonly T[], test: (each: T) => boolean): [T[], T[]] {
 
 const PASSES = 2;
 
-/** Brings every half-done object to rest, past failures; what failed, by name. */
-export async function finishHalfDone(core: Core): Promise<string[]> {
+/** Brings half-done objects to rest, past failures; what failed, by name. No operation is about them. */
+export async function finishHalfDone(
+  core: Core,
+  which: (each: HalfDone) => boolean = () => true,
+): Promise<string[]> {
+  return finishEach(core, which, ({ rest }) => rest());
+}
+
+/**
+ * The same for those that a plugin has a part in, beside the operations that go on: each is an operation of its own.
+ * @throws ABORTED
+ */
+export async function finishRemote(core: Core, signal: AbortSignal | undefined): Promise<string[]> {
+  return finishEach(core, isRemote, async ({ what, lock }) => {
+    // Under the lock it may have come to rest by itself.
+    const rest = () =>
+      halfDone(core, lock)
+        .find((each) => each.what === what)
+        ?.rest(signal) ?? Promise.resolve();
+    const alone = () => (lock ? core.locks.with(...lock, signal, rest) : rest());
+    await core.gate.shared(alone, signal);
+    throwIfAborted(signal);
+  });
+}
+
+export const isRemote = ({ remote }: HalfDone): boolean => remote;
+
+async function finishEach(
+  core: Core,
+  which: (each: HalfDone) => boolean,
+  finish: (each: HalfDone) => Promise<void>,
+): Promise<string[]> {
   const failed = new Set<string>();
   // What was closed and is open now may have joins that waited for it, and so on.
   for (let pass = 0; pass < PASSES; pass++) {
-    for (const { what, rest } of halfDone(core)) {
-      if (failed.has(what)) continue;
+    for (const each of halfDone(core).filter(which)) {
+      if (failed.has(each.what)) continue;
       try {
-        await rest();
+        await finish(each);
       } catch (error) {
-        core.logger.error(`${what} could not be brought to rest; it will be tried again`, { error });
-        failed.add(what);
+        if (LibnetworkError.is(error, 'ABORTED')) throw error;
+        core.logger.error(`${each.what} could not be brought to rest; it will be tried again`, { error });
+        failed.add(each.what);
       }
     }
   }
@@ -208,13 +275,17 @@ function atRest(core: Core, { record: { state, join } }: EndpointEntry): boolean
   );
 }
 
-async function settleEndpoint(core: Core, entry: EndpointEntry): Promise<void> {
-  const { state, join } = entry.record;
+async function settleEndpoint(core: Core, entry: EndpointEntry, signal?: AbortSignal): Promise<void> {
+  const { id, state, join } = entry.record;
   // A sandbox that was deleted just before has taken its endpoints with it.
-  if (core.endpoints.get(entry.record.id) !== entry || atRest(core, entry)) return;
+  if (core.endpoints.get(id) !== entry || atRest(core, entry)) return;
   const sandbox = join && core.sandboxes.get(join.sandboxId);
-  if (state === 'creating' || state === 'deleting') await deleteJoinedEndpoint(core, entry, sandbox, true);
-  else await finishLeave(core, entry, sandbox, { force: true });
+  if (state === 'creating' || state === 'deleting')
+    await deleteJoinedEndpoint(core, entry, sandbox, true, signal);
+  else
+    await core.locks.with('endpoint', id, signal, () =>
+      finishLeave(core, entry, sandbox, { force: true, signal }),
+    );
 }
 
 async function eachOf<T>(core: Core, entries: readonly T[], act: (entry: T) => Promise<void>): Promise<void> {

@@ -309,18 +309,25 @@ async function deleteSandbox(
     }
     throwIfAborted(signal);
     await core.save(entry, { ...record, state: 'deleting' });
-    await finishSandboxDeletion(core, entry, false);
+    await finishSandboxDeletion(core, entry, false, signal);
   });
 }
 
 /** From `deleting` to gone; may be repeated after any failure. The sandbox's lock is held. */
-export async function finishSandboxDeletion(core: Core, entry: SandboxEntry, force: boolean): Promise<void> {
+export async function finishSandboxDeletion(
+  core: Core,
+  entry: SandboxEntry,
+  force: boolean,
+  signal?: AbortSignal,
+): Promise<void> {
   const { record } = entry;
   const endpoints = [...entry.endpoints.values()];
   // All at once: deletes of links that are under way together share the kernel's grace periods.
   await together(
     `delete the endpoints of sandbox ${record.id.slice(0, 12)}`,
-    endpoints.map((endpoint) => deleteJoinedEndpoint(core, endpoint, entry, force)),
+    core.gate.sideBySide(
+      endpoints.map((endpoint) => () => deleteJoinedEndpoint(core, endpoint, entry, force, signal)),
+    ),
   );
   await closeSandbox(core, entry, 'delete');
   await core.erase(record);

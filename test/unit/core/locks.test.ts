@@ -92,4 +92,68 @@ describe('Gate', () => {
     await Promise.all([a, b, alone, c]);
     expect(log).toEqual(['in a', 'in b', 'out a', 'out b', 'alone', 'done', 'in c', 'out c']);
   });
+
+  it('lets one be alone while an operation waits outside, which comes back in after', async () => {
+    const gate = new Gate();
+    const log: string[] = [];
+    let answer: () => void = () => undefined;
+    const stranger = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const operation = gate.shared(async () => {
+      await gate.outside(() => stranger);
+      log.push('back');
+    });
+    await gate.alone(async () => {
+      log.push('alone');
+      answer();
+      await tick();
+      log.push('done');
+    });
+    await operation;
+    expect(log).toEqual(['alone', 'done', 'back']);
+  });
+
+  it('keeps one that wants to be alone waiting while a part of an operation is inside', async () => {
+    const gate = new Gate();
+    const log: string[] = [];
+    let answer: () => void = () => undefined;
+    const stranger = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const near = async (): Promise<void> => {
+      for (let i = 0; i < 5; i++) await tick();
+      log.push('near');
+    };
+    const operation = gate.shared(() =>
+      Promise.all(
+        gate.sideBySide([() => gate.outside(() => stranger), near, () => gate.outside(() => stranger)]),
+      ),
+    );
+    await gate.alone(async () => void log.push('alone'));
+    expect(log).toEqual(['near', 'alone']);
+    answer();
+    await operation;
+    // Nothing is counted twice: all that is left is nobody.
+    await gate.drained();
+    await gate.alone(async () => void log.push('alone again'));
+    expect(log).toEqual(['near', 'alone', 'alone again']);
+  });
+
+  it('is drained when those outside have come back, too', async () => {
+    const gate = new Gate();
+    let answer: () => void = () => undefined;
+    const stranger = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const operation = gate.shared(() => gate.outside(() => stranger));
+    let drained = false;
+    const draining = gate.drained().then(() => {
+      drained = true;
+    });
+    await tick();
+    expect(drained).toBe(false);
+    answer();
+    await Promise.all([operation, draining]);
+  });
 });

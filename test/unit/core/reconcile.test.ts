@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { vethName } from '../../../src/ids.ts';
-import { expectNothingToRepair, setUp } from './setting.ts';
+import { createIpam } from '../../../src/ipam/index.ts';
+import { expectNothingToRepair, restart, setUp } from './setting.ts';
 
 const GONE = 'f'.repeat(64);
 
@@ -58,5 +59,21 @@ describe('reconcile', () => {
     expect(setting.world.dump()).toEqual(before);
     expect((await setting.controller.reconcile()).repaired).toEqual(report.missing);
     await expectNothingToRepair(setting);
+  });
+
+  it('compares the addresses once at a start, before anything is settled', async () => {
+    const setting = await setUp();
+    const network = await setting.controller.createNetwork({ name: 'front' });
+    await network.createEndpoint({ name: 'web' });
+    const allocators = Object.getPrototypeOf(createIpam()) as Required<ReturnType<typeof createIpam>>;
+    const compared = vi.spyOn(allocators, 'reconcile');
+    try {
+      const next = await restart(setting);
+      expect(compared).toHaveBeenCalledTimes(1);
+      await next.controller.reconcile();
+      expect(compared).toHaveBeenCalledTimes(2);
+    } finally {
+      compared.mockRestore();
+    }
   });
 });

@@ -16,7 +16,7 @@ export interface Room {
 }
 
 const words = /^(errors|ids|ip)$/;
-const tools = /^(labels|locks|events|undo)$/;
+const tools = /^(labels|abortable|locks|events|undo)$/;
 const contracts =
   /^(driverapi\/driver|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */
