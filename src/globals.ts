@@ -118,11 +118,10 @@ export class Globals {
     await store.put(keyOf(record), record);
   }
 
-  async erase(record: NetworkRecord | EndpointRecord): Promise<void> {
-    const { store } = this.#core;
-    if (record.kind === 'network' && this.shares(record)) await this.#scope.networks.erase(record);
-    if (record.kind === 'endpoint' && this.#isOfShared(record)) await this.#scope.published.erase(record);
-    await store.delete(keyOf(record));
+  /** What a creation that failed may have written goes as soon as it can; everything else goes now, or not at all. */
+  erase(record: NetworkRecord | EndpointRecord): Promise<void> {
+    const act = () => this.#eraseNow(record);
+    return record.state === 'creating' ? this.#scope.debts.settle(record.id, act) : act();
   }
 
   /** Makes a shared network on this host, if it is not there yet, and follows it. */
@@ -192,6 +191,13 @@ export class Globals {
     await this.#scope.end();
     await this.#background;
     await Promise.all(this.#peerCalls.values());
+  }
+
+  async #eraseNow(record: NetworkRecord | EndpointRecord): Promise<void> {
+    const { networks, published } = this.#scope;
+    if (record.kind === 'network' && this.shares(record)) await networks.erase(record);
+    if (record.kind === 'endpoint' && this.#isOfShared(record)) await published.erase(record);
+    await this.#core.store.delete(keyOf(record));
   }
 
   async #saveNetwork(record: NetworkRecord): Promise<void> {

@@ -4,9 +4,9 @@
  */
 import type { Datastore } from '../datastore/datastore.ts';
 import type { Logger } from '../driverapi/driver.ts';
-import { LibnetworkError } from '../errors.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
+import { Debts } from './debts.ts';
 import { sleep } from './follow.ts';
 import { SharedNetworks } from './networks.ts';
 import { Part, type RemoteChange, type RemoteEndpoint } from './part.ts';
@@ -45,6 +45,7 @@ export class GlobalScope {
   readonly address: string | undefined;
   readonly networks: SharedNetworks;
   readonly published: Published;
+  readonly debts: Debts;
   readonly #store: Datastore;
   readonly #logger: Logger;
   readonly #events: GlobalEvents;
@@ -61,8 +62,10 @@ export class GlobalScope {
     this.#events = events;
     const { network: onNetwork, networkGone: onGone, lost: onLost, reclaimed: onReclaimed } = events;
     this.#presence = new Presence({ store, host, address, leaseMs, logger, onReturn: () => this.#return() });
-    this.networks = new SharedNetworks({ store, logger, onNetwork, onGone });
-    this.published = new Published({ store, host, logger, onLost });
+    const debts = new Debts(logger);
+    this.debts = debts;
+    this.networks = new SharedNetworks({ store, logger, debts, onNetwork, onGone });
+    this.published = new Published({ store, host, debts, onLost });
     this.#reclaimer = new Reclaimer({ store, logger, onReclaimed });
   }
 
@@ -146,7 +149,7 @@ export class GlobalScope {
     await Promise.all([
       this.#presence.end(),
       this.networks.end(),
-      this.published.end(),
+      this.debts.end(),
       this.#reclaimer.end(),
       ...[...this.#parts.values()].map((part) => part.end()),
     ]);
@@ -189,12 +192,7 @@ export class GlobalScope {
   async #return(): Promise<void> {
     this.#logger.info('this host is there again in the global store');
     await Promise.all([this.networks.resync(), ...[...this.#parts.values()].map((part) => part.resync())]);
-    try {
-      await this.published.payOff();
-    } catch (error) {
-      if (!LibnetworkError.is(error)) throw error;
-      this.#logger.warn('the global store could not be told of all that left', { error });
-    }
+    await this.debts.payOff();
     this.#events.returned();
   }
 }

@@ -4,12 +4,14 @@ import type { Logger } from '../driverapi/driver.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
+import type { Debts } from './debts.ts';
 import { Follower } from './follow.ts';
 import { lastPart, networkKey, networkNameKey, networks, readNetwork } from './shapes.ts';
 
 export interface SharedNetworksOptions {
   readonly store: Datastore;
   readonly logger: Logger;
+  readonly debts: Debts;
   /** A network that any host made or changed. */
   readonly onNetwork: (record: NetworkRecord) => void;
   readonly onGone: (id: NetworkId) => void;
@@ -47,7 +49,7 @@ export class SharedNetworks {
 
   /** @throws ALREADY_EXISTS when another network has the name; CONFLICT when another host has changed the network */
   async save(record: NetworkRecord): Promise<void> {
-    const { store } = this.#options;
+    const { store, debts } = this.#options;
     const key = networkKey(record.id);
     const known = this.#versions.get(record.id);
     if (known !== undefined) {
@@ -55,37 +57,43 @@ export class SharedNetworks {
       return;
     }
     try {
-      const [, version = 0] = await store.transaction([
-        { op: 'put', key: networkNameKey(record.name), value: { id: record.id }, ifVersion: 0 },
-        { op: 'put', key, value: record, ifVersion: 0 },
-      ]);
-      this.#versions.set(record.id, version);
+      this.#versions.set(record.id, await this.#make(record));
     } catch (error) {
       if (!LibnetworkError.is(error, 'CONFLICT')) throw error;
-      const holder = (await store.get(networkNameKey(record.name)))?.value as
-        | { readonly id: string }
-        | undefined;
-      throw new LibnetworkError('ALREADY_EXISTS', `network with name ${record.name} already exists`, {
-        field: 'name',
-        value: record.name,
-        holder: `network ${holder?.id}`,
-      });
+      const holder = await this.#holderOf(record.name);
+      if (holder !== undefined && !debts.has(holder)) throw nameTaken(record.name, holder);
+      // Left by a creation of this host's own that failed, or gone just now.
+      await debts.payOff();
+      this.#versions.set(record.id, await this.#make(record));
     }
   }
 
   /** Erases a network's record and gives its name back. Gone already: nothing happens. */
   async erase({ id, name }: Pick<NetworkRecord, 'id' | 'name'>): Promise<void> {
     const { store } = this.#options;
-    const holder = (await store.get(networkNameKey(name)))?.value as { readonly id: string } | undefined;
+    const holder = await this.#holderOf(name);
     await store.transaction([
       { op: 'delete', key: networkKey(id) },
-      ...(holder?.id === id ? [{ op: 'delete', key: networkNameKey(name) } as const] : []),
+      ...(holder === id ? [{ op: 'delete', key: networkNameKey(name) } as const] : []),
     ]);
     this.#versions.delete(id);
   }
 
   end(): Promise<void> {
     return this.#follower.end();
+  }
+
+  async #make(record: NetworkRecord): Promise<number> {
+    const [, version = 0] = await this.#options.store.transaction([
+      { op: 'put', key: networkNameKey(record.name), value: { id: record.id }, ifVersion: 0 },
+      { op: 'put', key: networkKey(record.id), value: record, ifVersion: 0 },
+    ]);
+    return version;
+  }
+
+  async #holderOf(name: string): Promise<string | undefined> {
+    const entry = await this.#options.store.get(networkNameKey(name));
+    return (entry?.value as { readonly id: string } | undefined)?.id;
   }
 
   #put(entry: Entry): void {
@@ -98,4 +106,12 @@ export class SharedNetworks {
     this.#versions.delete(id);
     this.#options.onGone(id);
   }
+}
+
+function nameTaken(name: string, holder: string): LibnetworkError {
+  return new LibnetworkError('ALREADY_EXISTS', `network with name ${name} already exists`, {
+    field: 'name',
+    value: name,
+    holder: `network ${holder}`,
+  });
 }

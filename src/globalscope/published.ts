@@ -1,15 +1,14 @@
 /** What this host shows of its own endpoints: records in the global store, written only as long as they are its own. */
 import type { Datastore, Entry, StoreOperation } from '../datastore/datastore.ts';
-import type { Logger } from '../driverapi/driver.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
-import { isCutOff, sleep } from './follow.ts';
+import type { Debts } from './debts.ts';
 import { endpointKey, endpointNameKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
 
 export interface PublishedOptions {
   readonly store: Datastore;
   readonly host: string;
-  readonly logger: Logger;
+  readonly debts: Debts;
   /** Another host has taken the endpoint, since this one counted as gone. */
   readonly onLost: (networkId: NetworkId, id: EndpointId) => void;
 }
@@ -22,16 +21,10 @@ interface Known {
   readonly version: number;
 }
 
-const RETRY_MS = 1_000;
-
 export class Published {
   readonly #options: PublishedOptions;
   readonly #known = new Map<EndpointId, Known>();
-  /** What could not be written as the host was cut off, and will be: the record, or undefined to erase it. */
-  readonly #owed = new Map<EndpointId, SharedEndpoint | undefined>();
   readonly #turns = new Map<EndpointId, Promise<unknown>>();
-  readonly #ended = new AbortController();
-  #paying: Promise<void> | undefined;
 
   constructor(options: PublishedOptions) {
     this.#options = options;
@@ -57,22 +50,15 @@ export class Published {
    */
   show(endpoint: SharedEndpoint): Promise<void> {
     return this.#inTurn(endpoint.id, async () => {
-      this.#owed.delete(endpoint.id);
+      this.#options.debts.forgive(endpoint.id);
       await this.#write(endpoint);
     });
   }
 
   /** The same for what takes something back: it is owed where the store can't be asked. */
-  async withdraw(endpoint: SharedEndpoint): Promise<void> {
-    await this.#inTurn(endpoint.id, async () => {
-      try {
-        await this.#write(endpoint);
-        this.#owed.delete(endpoint.id);
-      } catch (error) {
-        if (!isCutOff(error)) throw error;
-        this.#owe(endpoint.id, endpoint);
-      }
-    });
+  withdraw(endpoint: SharedEndpoint): Promise<void> {
+    const { id } = endpoint;
+    return this.#options.debts.settle(id, () => this.#inTurn(id, () => this.#write(endpoint)));
   }
 
   /** Erases an endpoint's record, if it is still this host's. @throws UNAVAILABLE */
@@ -80,7 +66,6 @@ export class Published {
     return this.#inTurn(endpoint.id, async () => {
       const known = this.#known.get(endpoint.id);
       const { networkId, name } = known?.shown ?? endpoint;
-      this.#owed.delete(endpoint.id);
       const key = endpointKey(networkId, endpoint.id);
       for (;;) {
         const entry = await this.#options.store.get(key);
@@ -88,6 +73,7 @@ export class Published {
         if (await this.#tryErase(entry, endpointNameKey(networkId, name))) break;
       }
       this.#known.delete(endpoint.id);
+      this.#options.debts.forgive(endpoint.id);
     });
   }
 
@@ -104,40 +90,9 @@ export class Published {
     await this.#inTurn(id, async () => {
       if (!this.#known.has(id) || (await this.#isOurs(networkId, id))) return;
       this.#known.delete(id);
-      this.#owed.delete(id);
+      this.#options.debts.forgive(id);
       this.#options.onLost(networkId, id);
     });
-  }
-
-  /** Writes what is owed, as far as the store can be asked. */
-  async payOff(): Promise<void> {
-    for (const [id, endpoint] of [...this.#owed]) {
-      if (endpoint) await this.withdraw(endpoint);
-      else this.#owed.delete(id);
-    }
-  }
-
-  async end(): Promise<void> {
-    this.#ended.abort();
-    await this.#paying;
-  }
-
-  #owe(id: EndpointId, endpoint: SharedEndpoint): void {
-    this.#owed.set(id, endpoint);
-    this.#paying ??= this.#payLater().finally(() => {
-      this.#paying = undefined;
-    });
-  }
-
-  async #payLater(): Promise<void> {
-    const { signal } = this.#ended;
-    while (this.#owed.size > 0 && !signal.aborted) {
-      await sleep(RETRY_MS, signal);
-      if (signal.aborted) return;
-      await this.payOff().catch((error: unknown) => {
-        this.#options.logger.warn('the global store could not be told of an endpoint that left', { error });
-      });
-    }
   }
 
   async #write(endpoint: SharedEndpoint): Promise<void> {
@@ -177,7 +132,7 @@ export class Published {
 
   /** How an endpoint of this host is stored. @throws CONFLICT when it is not; ALREADY_EXISTS for its name */
   async #adopt(endpoint: SharedEndpoint, wasShown: boolean): Promise<Known | undefined> {
-    const { store, host, onLost } = this.#options;
+    const { store, host, debts, onLost } = this.#options;
     const { networkId, id, name } = endpoint;
     const entry = await store.get(endpointKey(networkId, id));
     const stored = entry && readEndpoint(entry);
@@ -194,6 +149,11 @@ export class Published {
       | { readonly id: string; readonly host: string }
       | undefined;
     if (!holder) return undefined;
+    // Left by a creation of this host's own that failed.
+    if (debts.has(holder.id)) {
+      await debts.payOff();
+      return undefined;
+    }
     throw new LibnetworkError('ALREADY_EXISTS', `endpoint with name ${name} already exists on another host`, {
       field: 'name',
       value: name,

@@ -6,6 +6,8 @@ export interface Cuttable {
   readonly store: Datastore;
   /** Nothing passes until `mend`; the lease runs out as if it were silent when `expire` says so. */
   cut(): void;
+  /** From the first write of a key on that has this in it no answer arrives until `mend`; what is asked happens. */
+  loseAnswersFrom(part: string): void;
   mend(): void;
   /** The lease runs out now; its keys are gone. */
   expire(): Promise<void>;
@@ -16,14 +18,19 @@ export interface Cuttable {
 
 export function cuttable(inner: Datastore & Required<Pick<Datastore, 'lease'>>): Cuttable {
   let off = false;
+  let mute = false;
+  let trigger: string | undefined;
   let dead = false;
   const calls: Record<string, number> = {};
   const watches = new Set<AbortController>();
   const leases = new Set<{ readonly lease: Lease; readonly lost: AbortController }>();
-  const pass = <T>(method: string, act: () => Promise<T>): Promise<T> => {
+  const pass = async <T>(method: string, act: () => Promise<T>, keys = ''): Promise<T> => {
     calls[method] = (calls[method] ?? 0) + 1;
-    if (!off && !dead) return act();
-    return Promise.reject(new LibnetworkError('UNAVAILABLE', 'the store can not be reached'));
+    if (off || dead) throw new LibnetworkError('UNAVAILABLE', 'the store can not be reached');
+    if (trigger !== undefined && keys.includes(trigger)) mute = true;
+    const answer = await act();
+    if (mute) throw new LibnetworkError('UNAVAILABLE', 'the store did not answer');
+    return answer;
   };
   const endWatches = (): void => {
     for (const watch of watches) watch.abort();
@@ -33,9 +40,10 @@ export function cuttable(inner: Datastore & Required<Pick<Datastore, 'lease'>>):
     scope: inner.scope,
     get: (...args) => pass('get', () => inner.get(...args)),
     list: (...args) => pass('list', () => inner.list(...args)),
-    put: (...args) => pass('put', () => inner.put(...args)),
+    put: (...args) => pass('put', () => inner.put(...args), args[0]),
     delete: (...args) => pass('delete', () => inner.delete(...args)),
-    transaction: (...args) => pass('transaction', () => inner.transaction(...args)),
+    transaction: (...args) =>
+      pass('transaction', () => inner.transaction(...args), args[0].map(({ key }) => key).join(' ')),
     watch: (prefix, options): AsyncIterable<StoreEvent> => {
       const own = new AbortController();
       watches.add(own);
@@ -64,8 +72,13 @@ export function cuttable(inner: Datastore & Required<Pick<Datastore, 'lease'>>):
       off = true;
       endWatches();
     },
+    loseAnswersFrom: (part) => {
+      trigger = part;
+    },
     mend: () => {
       off = false;
+      mute = false;
+      trigger = undefined;
     },
     expire: async () => {
       for (const each of [...leases]) {

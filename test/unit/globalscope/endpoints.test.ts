@@ -198,6 +198,23 @@ describe('a host that is cut off from the store', () => {
     await two.run('front', 'more');
   });
 
+  it('takes back what a creation wrote whose answer was lost, and makes it when asked again', async () => {
+    const { cluster, hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    await one.network('front').createEndpoint({ name: 'first' });
+    await two.network('front').createEndpoint({ name: 'other' });
+    const stored = async () => (await cluster.keys()).filter((key) => key.includes('v1.0/endpoint/'));
+    one.global.loseAnswersFrom('v1.0/endpoint/');
+    const lost = refusal(one.network('front').createEndpoint({ name: 'web' }));
+    expect(await lost).toMatchObject({ code: 'UNAVAILABLE' });
+    // It is there, and nobody knows.
+    expect(await stored()).toHaveLength(3);
+    one.global.mend();
+    const web = await one.network('front').createEndpoint({ name: 'web' });
+    expect((await stored()).sort().join()).toContain(web.id);
+    await until(async () => (await stored()).length === 3);
+  });
+
   it('tells later of what left meanwhile', async () => {
     const { hosts } = await onFront(2);
     const [one, two] = [pick(hosts, 0), pick(hosts, 1)];

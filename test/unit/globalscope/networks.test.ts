@@ -60,6 +60,20 @@ describe('networks that hosts share', () => {
     await one.network('front').delete();
   });
 
+  it('can be made after an attempt whose answer was lost', async () => {
+    const cluster = new Cluster();
+    const [one, two] = await cluster.some(2);
+    if (!one || !two) throw new Error('two hosts were asked for');
+    one.global.loseAnswersFrom('v1.0/network_name/');
+    expect(await refusal(one.controller.createNetwork(overlay('front')))).toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    one.global.mend();
+    const { id } = await one.controller.createNetwork(overlay('front'));
+    await until(() => two.controller.network('front')?.id === id);
+    expect((await cluster.keys()).filter((key) => key.includes('v1.0/network/'))).toHaveLength(1);
+  });
+
   it('leave the local networks of each host alone', async () => {
     const cluster = new Cluster();
     const [one, two] = await cluster.some(2);
