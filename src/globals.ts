@@ -2,7 +2,7 @@
 import { type Core, driverNetwork } from './core.ts';
 import type { Peer } from './driverapi/driver.ts';
 import { EndpointEntry, leaveAndDelete } from './endpoint.ts';
-import { LibnetworkError } from './errors.ts';
+import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { GlobalScope, type GlobalScopeOptions, within } from './globalscope/globalscope.ts';
 import type { RemoteChange, RemoteEndpoint } from './globalscope/part.ts';
 import type { SharedEndpoint } from './globalscope/shapes.ts';
@@ -15,7 +15,7 @@ import { reconcile } from './reconcile.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
 import { namesOf } from './sandboxnames.ts';
 
-/** How long a start waits for a store that does not answer. */
+/** How long a start, or a question, waits for a store that does not answer. */
 const START_MS = 5_000;
 
 export type GlobalsOptions = Omit<GlobalScopeOptions, 'events' | 'logger'>;
@@ -97,6 +97,18 @@ export class Globals {
     return this.#scope
       .remote(network.record.id)
       .map(({ endpoint }) => new EndpointEntry(this.#core, network, asRecord(endpoint), endpoint.host));
+  }
+
+  /** Waits until the endpoints of other hosts on a network are known. @throws UNAVAILABLE, ABORTED */
+  async learn({ record }: NetworkEntry, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    if (!this.shares(record) || (await this.#scope.learn(record.id, START_MS, signal))) return;
+    throwIfAborted(signal);
+    throw new LibnetworkError(
+      'UNAVAILABLE',
+      `the endpoints that other hosts have on network ${record.name} are not known: the global store does not answer`,
+      { operation: 'list endpoints' },
+    );
   }
 
   /** All peers of the networks whose peers are known. */
@@ -316,8 +328,7 @@ export class Globals {
   #tellDriver({ record }: NetworkEntry, { set, removed }: RemoteChange): Promise<void> {
     const driver = this.#core.driver(record.driver);
     if (!driver.updatePeers) return Promise.resolve();
-    const left = set.filter(({ endpoint }) => !endpoint.joined).map(({ endpoint }) => endpoint.id);
-    const change = { set: set.flatMap(peerOf), removed: [...removed, ...left] };
+    const change = { set: set.flatMap(peerOf), removed };
     const call = (this.#peerCalls.get(record.id) ?? Promise.resolve()).then(async () => {
       try {
         if (this.takesPart(record.id)) await driver.updatePeers?.(driverNetwork(record), change);
@@ -368,9 +379,10 @@ export class Globals {
   }
 }
 
+/** From its creation on: so that the others need to be told of nothing when it joins, but of its names. */
 function peerOf({ endpoint, via }: RemoteEndpoint): Peer[] {
-  const { id, macAddress, ipv4, ipv6, joined } = endpoint;
-  if (!joined || macAddress === undefined || via === undefined) return [];
+  const { id, macAddress, ipv4, ipv6 } = endpoint;
+  if (macAddress === undefined || via === undefined) return [];
   return [{ id, macAddress, ipv4: ipv4?.address, ipv6: ipv6?.address, via }];
 }
 

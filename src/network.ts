@@ -111,7 +111,7 @@ export class Network {
 
   /**
    * The endpoints of this network. Of a network that hosts share also those of other hosts, as far as they are known:
-   * to ask makes this host learn them.
+   * all of them where this host has endpoints itself; elsewhere to ask makes it learn them, and `allEndpoints` waits.
    */
   endpoints(): readonly Endpoint[] {
     const own = [...this.#entry.endpoints.values()].filter((e) => e.record.state !== 'creating');
@@ -119,7 +119,16 @@ export class Network {
     return Object.freeze([...own, ...remote].map((entry) => entry.handle));
   }
 
-  /** An endpoint by id or name. */
+  /**
+   * The same, when all those of other hosts are known: at once for a network of this host alone.
+   * @throws UNAVAILABLE where they are not known, and the global store does not answer within 5 s; ABORTED
+   */
+  async allEndpoints({ signal }: Waits = {}): Promise<readonly Endpoint[]> {
+    await this.#core.globals?.learn(this.#entry, signal);
+    return this.endpoints();
+  }
+
+  /** An endpoint by id or name; of those of other hosts as `endpoints`. */
   endpoint(idOrName: string): Endpoint | undefined {
     const byId = this.#core.endpoints.get(idOrName as EndpointId);
     const entry = byId?.network === this.#entry ? byId : this.#entry.endpoints.get(idOrName);

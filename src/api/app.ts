@@ -9,6 +9,7 @@ import type { About, ApiContext } from './context.ts';
 import { dockerRoutes } from './docker/routes.ts';
 import { lazyForms } from './forms.ts';
 import { Journal } from './journal.ts';
+import { learnFirst } from './learn.ts';
 import { type ApiLimits, apiLimits } from './limits.ts';
 import { Metrics, metricsRoutes } from './metrics.ts';
 import { nativeRoutes } from './native/routes.ts';
@@ -48,6 +49,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const context: ApiContext = { ...parts, metrics: new Metrics(parts) };
   const app = newApp(context, options.serverFactory);
   measure(app, context);
+  learnFirst(app, context);
   await addRoutes(app, context);
   openApiRoutes(app, context);
   await app.ready();

@@ -116,6 +116,13 @@ export class GlobalScope {
     return part?.known ? part.remote() : undefined;
   }
 
+  /** Waits until the endpoints of other hosts are known, but no longer than this; whether they are. */
+  async learn(id: NetworkId, withinMs: number, signal?: AbortSignal): Promise<boolean> {
+    const { part } = this.#part(id);
+    await within(withinMs, part.listed(), signal);
+    return part.known;
+  }
+
   /** When all that is followed has been listed, or the time is over. */
   listed(withinMs: number): Promise<void> {
     const parts = [...this.#parts.values()].map((part) => part.listed());
@@ -197,11 +204,12 @@ export class GlobalScope {
   }
 }
 
-/** Waits for work, but no longer than this. */
-export async function within(ms: number, work: Promise<unknown>): Promise<void> {
+/** Waits for work, but no longer than this, and not beyond the signal. */
+export async function within(ms: number, work: Promise<unknown>, signal?: AbortSignal): Promise<void> {
   const over = new AbortController();
+  const end = signal ? AbortSignal.any([over.signal, signal]) : over.signal;
   try {
-    await Promise.race([work, sleep(ms, over.signal)]);
+    await Promise.race([work, sleep(ms, end)]);
   } finally {
     over.abort();
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createApi } from '../../../src/api/app.ts';
 import { askFromHere } from '../../kernel/resolver/setting.ts';
 import { refusal } from '../core/setting.ts';
 import { Cluster, type Host, overlay, until } from './cluster.ts';
@@ -41,6 +42,26 @@ describe('endpoints on networks that hosts share', () => {
       });
       expect(complaints).toEqual([]);
     }
+  });
+
+  it('are all there when a host that has none of its own waits for them', async () => {
+    const { cluster, hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    await one.run('front', 'web');
+    const quiet = () => undefined;
+    const { app, close } = await createApi({
+      controller: two.controller,
+      about: { version: '0', kernel: 'fake', startedAt: new Date() },
+      logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    });
+    const shown = await app.inject('/dnet/v1/networks/front/endpoints');
+    expect(shown.json()).toMatchObject([{ name: 'web' }]);
+    await close();
+    const three = await cluster.host();
+    const all = await three.network('front').allEndpoints();
+    expect(all.map(({ name, host }) => [name, host])).toEqual([['web', 'h1']]);
+    const aborted = two.network('front').allEndpoints({ signal: AbortSignal.abort() });
+    expect(await refusal(aborted)).toMatchObject({ code: 'ABORTED' });
   });
 
   it('appear on the other hosts, and can be changed only by their own', async () => {
