@@ -1,11 +1,14 @@
 /*
  * Attach and detach, one at a time. Each line of input is a count n; its answer is one line with the
  * microseconds of n attaches and of their n detaches: {"attach":[...],"detach":[...]}
+ * With a second argument the veths have the kernel's default number of queues.
  */
 #include "veth.h"
 
-int main(void) {
+int main(int argc, char **argv) {
+  (void)argv;
   int count;
+  default_queues = argc > 2;
   if (unshare(CLONE_NEWNET)) die("unshare");
   int host = open_here(), route = netlink(NETLINK_ROUTE), bridge = make_bridge(route);
   while (next_count(&count)) {

@@ -72,6 +72,16 @@ static void put_alias(const char *name) {
   end(&batch, at);
 }
 
+/* Leaves it to the kernel how many queues a veth has. */
+static int default_queues;
+
+/* Spares the kernel the queues that a veth never uses. */
+static void one_queue(void) {
+  if (default_queues) return;
+  attribute_u32(&batch, IFLA_NUM_TX_QUEUES, 1);
+  attribute_u32(&batch, IFLA_NUM_RX_QUEUES, 1);
+}
+
 /* One send: the pair, its host end a port of the bridge and up, its peer born in the container; and the alias. */
 static void create_pair(int route, struct container c, int bridge, int number) {
   unsigned char mac[6] = {2, 66, 10, 9, number >> 8, number};
@@ -80,6 +90,7 @@ static void create_pair(int route, struct container c, int bridge, int number) {
   host_end(name, number);
   size_t at = begin(&batch, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &i, sizeof i);
   attribute_text(&batch, IFLA_IFNAME, name);
+  one_queue();
   attribute_u32(&batch, IFLA_MASTER, bridge);
   attribute_u32(&batch, IFLA_GROUP, GROUP);
   size_t info = nest(&batch, IFLA_LINKINFO);
@@ -90,6 +101,7 @@ static void create_pair(int route, struct container c, int bridge, int number) {
   attribute_text(&batch, IFLA_IFNAME, "eth0");
   attribute_u32(&batch, IFLA_NET_NS_FD, c.ns);
   attribute(&batch, IFLA_ADDRESS, mac, sizeof mac);
+  one_queue();
   end_nest(&batch, peer);
   end_nest(&batch, data);
   end_nest(&batch, info);

@@ -152,7 +152,7 @@ export class LedgerPage {
 class RestingGroups {
   readonly step: number;
   readonly #capacity: number;
-  readonly #groups = new Map<number, Page>();
+  readonly #groups = new Map<number, { readonly bits: Page; text: string | undefined }>();
 
   constructor(step: number, capacity: number) {
     this.step = step;
@@ -163,21 +163,31 @@ class RestingGroups {
     const end = this.#endOf(until);
     let group = this.#groups.get(end);
     if (group === undefined) {
-      group = Page.allFree(this.#capacity);
+      group = { bits: Page.allFree(this.#capacity), text: undefined };
       this.#groups.set(end, group);
     }
-    group.take(bit);
+    group.bits.take(bit);
+    group.text = undefined;
   }
 
   remove(bit: number, until: number): void {
     const end = this.#endOf(until);
     const group = this.#groups.get(end);
-    group?.release(bit);
-    if (group?.taken === 0) this.#groups.delete(end);
+    if (group === undefined) return;
+    group.bits.release(bit);
+    group.text = undefined;
+    if (group.bits.taken === 0) this.#groups.delete(end);
   }
 
   encode(now: number): [number, string][] {
-    return [...this.#groups].flatMap(([end, bits]) => (end > now ? [[end, formatBits(bits)]] : []));
+    const encoded: [number, string][] = [];
+    for (const [end, group] of this.#groups) {
+      if (end <= now) continue;
+      // Most groups are as they were at the last write.
+      group.text ??= formatBits(group.bits);
+      encoded.push([end, group.text]);
+    }
+    return encoded;
   }
 
   #endOf(until: number): number {

@@ -3,16 +3,7 @@ import { type LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import type { Handle } from './handle.ts';
-import {
-  decodeLink,
-  encodeDeleteLink,
-  encodeGetLink,
-  encodeSetLink,
-  type RawLink,
-  RTM_DELLINK,
-  RTM_GETLINK,
-  RTM_SETLINK,
-} from './netlink/link.ts';
+import { encodeDeleteLink, encodeSetLink, type RawLink, RTM_DELLINK, RTM_SETLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
 import { unlessAborted } from './netlink/socket.ts';
 import { dumpLinks } from './tables.ts';
@@ -39,7 +30,7 @@ const ASYNC = { mode: 'async' } as const;
 /**
  * Link deletions of one namespace. The kernel waits for a grace period at each, but only once for a group of
  * links deleted together. So deletions asked for at once, or while others are under way, go together: each link
- * gets a private group (IFLA_GROUP), it is made sure that nobody else is in it, and the group is deleted.
+ * gets a private group (IFLA_GROUP) that nobody is in, and the group is deleted.
  */
 export class DeleteQueue {
   /** How many requests deleted a group, and how many a single link. */
@@ -90,12 +81,14 @@ export class DeleteQueue {
     const release = this.#handle.hold();
     try {
       if (names.length < 2) return await this.#deleteEach(names);
-      const found = await this.#find(names);
-      const results = new Map<string, boolean | LibnetworkError>(
-        names.map((name) => [name, found.has(name)]),
-      );
-      const refused =
-        found.size > 1 && (await this.#deleteGroup([...found.values()])) ? [] : [...found.keys()];
+      const links = await dumpLinks(this.#handle.socket, false, ASYNC);
+      const wanted = new Set(names);
+      const found = links.filter(({ name }) => wanted.has(name));
+      const there = found.map(({ name }) => name);
+      const results = new Map<string, boolean | LibnetworkError>(names.map((name) => [name, false]));
+      for (const name of there) results.set(name, true);
+      const group = unusedGroup(links);
+      const refused = found.length > 1 && (await this.#deleteGroup(found, group)) ? [] : there;
       for (const [name, result] of await this.#deleteEach(refused)) results.set(name, result);
       return results;
     } finally {
@@ -116,37 +109,19 @@ export class DeleteQueue {
     return results;
   }
 
-  async #find(names: readonly string[]): Promise<Map<string, RawLink>> {
-    const lookups = names.map((name) => request(RTM_GETLINK, encodeGetLink({ name }, false), 'find a link'));
-    const replies = await this.#handle.socket.request(lookups, ASYNC);
-    const found = new Map<string, RawLink>();
-    for (const [at, name] of names.entries()) {
-      const payload = replies[at]?.payloads[0];
-      if (payload) found.set(name, decodeLink(payload));
-    }
-    return found;
-  }
-
   /** Deletes links by a group of their own; false, with their former groups restored, when that is refused. */
-  async #deleteGroup(links: readonly RawLink[]): Promise<boolean> {
-    const group = randomInt(GROUPS.from, GROUPS.to);
-    const ours = new Set(links.map(({ index }) => index));
+  async #deleteGroup(links: readonly RawLink[], group: number): Promise<boolean> {
     await this.#setGroups(links.map(({ index }) => ({ index, group })));
-    const members = (await dumpLinks(this.#handle.socket, false, ASYNC)).filter(
-      (link) => link.group === group,
+    this.sent.groups++;
+    const [reply] = await this.#handle.socket.request(
+      [request(RTM_DELLINK, encodeDeleteLink({ group }), 'delete links')],
+      ASYNC,
     );
-    if (members.every(({ index }) => ours.has(index))) {
-      this.sent.groups++;
-      const [reply] = await this.#handle.socket.request(
-        [request(RTM_DELLINK, encodeDeleteLink({ group }), 'delete links')],
-        ASYNC,
-      );
-      if (!reply?.error) return true;
-      this.#logger?.warn('links could not be deleted together, going on one by one', {
-        namespace: this.#handle.path,
-        reason: reply.error.message,
-      });
-    }
+    if (!reply?.error) return true;
+    this.#logger?.warn('links could not be deleted together, going on one by one', {
+      namespace: this.#handle.path,
+      reason: reply.error.message,
+    });
     await this.#setGroups(links);
     return false;
   }
@@ -159,6 +134,15 @@ export class DeleteQueue {
       ),
       ASYNC,
     );
+  }
+}
+
+/** One that nobody is in; that somebody else draws the same in the next milliseconds is one in a thousand million. */
+function unusedGroup(links: readonly RawLink[]): number {
+  const used = new Set(links.map(({ group }) => group));
+  for (;;) {
+    const group = randomInt(GROUPS.from, GROUPS.to);
+    if (!used.has(group)) return group;
   }
 }
 

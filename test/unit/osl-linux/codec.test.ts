@@ -132,6 +132,9 @@ describe('route messages', () => {
   });
 });
 
+/** What spares the kernel the queues that a veth never uses. */
+const ONE_QUEUE = { numTxQueues: 1, numRxQueues: 1 };
+
 describe('link messages', () => {
   it('put the peer of a veth into its namespace, named, with its own MAC and MTU', () => {
     const macAddress = Buffer.from('024200000005', 'hex');
@@ -142,7 +145,7 @@ describe('link messages', () => {
     );
     const outer = ifla.parseLinkAttrs(written.subarray(16));
     expect(rt.parseLink(written.subarray(0, 16))).toMatchObject({ index: 0, flags: { up: true } });
-    expect(outer).toMatchObject({ ifname: 'v1', mtu: 1400, master: 4, group: 7 });
+    expect(outer).toMatchObject({ ifname: 'v1', mtu: 1400, master: 4, group: 7, ...ONE_QUEUE });
     const info = ifla.parseInfo(outer.linkinfo ?? Buffer.alloc(0));
     expect(info.kind).toBe('veth');
     // The peer is VETH_INFO_PEER, whose value is a link message of its own.
@@ -152,6 +155,7 @@ describe('link messages', () => {
       address: macAddress,
       mtu: 1400,
       netNsFd: 21,
+      ...ONE_QUEUE,
     });
   });
 
