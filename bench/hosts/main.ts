@@ -32,6 +32,9 @@ const count = {
   joins: Number(values.joins),
 };
 
+/** Hosts that work at the same time. */
+const AT_ONCE = 32;
+
 interface SimulatedHost {
   readonly id: string;
   readonly controller: NetworkController;
@@ -47,15 +50,23 @@ const backing = memoryBacking();
 const hosts: SimulatedHost[] = [];
 try {
   const before = heap();
-  await makeHosts();
+  await timed('hosts made', makeHosts);
   const idle = heap();
-  await fill();
+  await timed('endpoints joined', fill);
   const full = heap();
-  const joins = await measureJoins();
+  const joins = await timed('joins measured', measureJoins);
   report({ idleKiB: perHost(idle - before), fullKiB: perHost(full - before), ...joins });
 } finally {
-  for (const { controller } of hosts) await controller.close();
+  await eachOf(hosts, ({ controller }) => controller.close());
   rmSync(directory, { recursive: true, force: true });
+}
+
+/** Tells how it goes on: a large simulation takes minutes. */
+async function timed<T>(what: string, act: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const result = await act();
+  console.error(`${what} after ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return result;
 }
 
 /** Host by host: networks are dealt out in turn, so that each has as many hosts as any other. */
@@ -83,11 +94,22 @@ async function makeHosts(): Promise<void> {
   for (const { controller } of hosts) while (controller.networks().length < count.networks) await pause(5);
 }
 
+/** Side by side, so that the delays of the store are waited for together. */
+async function eachOf<T>(all: readonly T[], act: (each: T) => Promise<void>): Promise<void> {
+  const left = all.values();
+  const worker = async (): Promise<void> => {
+    for (const each of left) await act(each);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
 /** Containers with an endpoint on each network of their host. */
 async function fill(): Promise<void> {
   const perSandbox = count.each;
   const sandboxes = Math.max(1, Math.round(count.endpoints / count.hosts / perSandbox));
-  for (const host of hosts) for (let i = 0; i < sandboxes; i++) await addContainer(host, `c${i}`);
+  await eachOf(hosts, async (host) => {
+    for (let i = 0; i < sandboxes; i++) await addContainer(host, `c${i}`);
+  });
   for (const host of hosts) while (seenBy(host) < expectedOf(host, sandboxes)) await pause(5);
 }
 

@@ -15,6 +15,7 @@ import type {
   PortBinding,
 } from '../../driverapi/driver.ts';
 import { markOf } from '../../driverapi/mark.ts';
+import { readRecorded } from '../../driverapi/recorded.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import { type EndpointId, type NetworkId, newMacAddress, vethName } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
@@ -257,11 +258,9 @@ class BridgeDriver implements Driver {
   }
 
   async restore(state: DriverState): Promise<void> {
-    for (const network of state.networks) {
-      const parsed = this.#parseRecorded(network);
-      if (parsed === undefined) continue;
+    for (const [id, parsed] of readRecorded(state.networks, parseConfig, this.#devices.logger)) {
       const config = await withMtu(this.#devices.host, parsed);
-      this.#networks.set(network.id, { config, joined: new Set() });
+      this.#networks.set(id, { config, joined: new Set() });
     }
     for (const { network, endpoint, joined } of state.endpoints) {
       const known = this.#networks.get(network.id);
@@ -270,19 +269,6 @@ class BridgeDriver implements Driver {
       this.#policies.note(known.config, endpoint);
       if (endpoint.ports.length > 0) this.#hairpins.add(endpoint.id);
       await this.#ports.follow(known.config, endpoint);
-    }
-  }
-
-  /** One record that can't be read must not keep all the others from coming back. */
-  #parseRecorded(network: DriverNetwork): BridgeConfig | undefined {
-    try {
-      return parseConfig(network);
-    } catch (error) {
-      if (!LibnetworkError.is(error)) throw error;
-      this.#devices.logger.error(`network ${network.name} can't be taken up: ${error.message}`, {
-        network: network.id,
-      });
-      return undefined;
     }
   }
 

@@ -15,12 +15,13 @@ import type {
   Numbers,
   PeerChange,
 } from '../../driverapi/driver.ts';
+import { readRecorded } from '../../driverapi/recorded.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import { type NetworkId, vethName } from '../../ids.ts';
 import { parseCidr, toBytes } from '../../ip.ts';
 import { labels } from '../../labels.ts';
 import { attach, routesOf } from './attach.ts';
-import { FIRST_VNI, MAX_VNI, type OverlayConfig, parseConfig, segmentOfEndpoint } from './config.ts';
+import { FIRST_VNI, MAX_VNI, parseConfig, segmentOfEndpoint } from './config.ts';
 import { reconcileRooms } from './reconcile.ts';
 import { type Ground, Room, roomPath } from './room.ts';
 
@@ -132,10 +133,8 @@ class OverlayDriver implements Driver {
   }
 
   async restore(state: DriverState): Promise<void> {
-    for (const network of state.networks) {
-      const config = this.#parseRecorded(network);
-      if (config) this.#rooms.set(network.id, await Room.open(this.#ground(), config));
-    }
+    for (const [id, config] of readRecorded(state.networks, parseConfig, this.#host.logger))
+      this.#rooms.set(id, await Room.open(this.#ground(), config));
     for (const { network, endpoint, joined } of state.endpoints)
       if (joined) this.#rooms.get(network.id)?.joined.add(endpoint.id);
   }
@@ -152,19 +151,6 @@ class OverlayDriver implements Driver {
   async close(): Promise<void> {
     await Promise.all([...this.#rooms.values()].map(({ namespace }) => namespace.close()));
     this.#rooms.clear();
-  }
-
-  /** One record that can't be read must not keep all the others from coming back. */
-  #parseRecorded(network: DriverNetwork): OverlayConfig | undefined {
-    try {
-      return parseConfig(network);
-    } catch (error) {
-      if (!LibnetworkError.is(error)) throw error;
-      this.#host.logger.error(`network ${network.name} can't be taken up: ${error.message}`, {
-        network: network.id,
-      });
-      return undefined;
-    }
   }
 
   #ground(): Ground {

@@ -13,6 +13,7 @@ import type {
   Logger,
 } from '../../driverapi/driver.ts';
 import { markOf } from '../../driverapi/mark.ts';
+import { readRecorded } from '../../driverapi/recorded.ts';
 import { LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { NetworkId } from '../../ids.ts';
 import { attach, detach } from './attach.ts';
@@ -111,16 +112,8 @@ export class SublinkDriver implements Driver {
   }
 
   async restore({ networks }: DriverState): Promise<void> {
-    for (const network of networks) {
-      try {
-        this.#networks.set(network.id, parseConfig(this.#kind, network));
-      } catch (error) {
-        if (!LibnetworkError.is(error)) throw error;
-        this.#logger.error(`network ${network.name} can't be taken up: ${error.message}`, {
-          network: network.id,
-        });
-      }
-    }
+    const recorded = readRecorded(networks, (network) => parseConfig(this.#kind, network), this.#logger);
+    for (const [id, config] of recorded) this.#networks.set(id, config);
   }
 
   async reconcile(
