@@ -132,8 +132,14 @@ export class Core {
   async save<R extends StoredRecord>(entry: { record: R }, record: R): Promise<void> {
     Object.freeze(record);
     if (this.globals && record.kind !== 'sandbox') await this.globals.save(record);
-    else await this.store.put(keyOf(record), record);
+    else if (this.isKept(record)) await this.store.put(keyOf(record), record);
     entry.record = record;
+  }
+
+  /** Whether a record outlives the process. An endpoint's does where its network's does. */
+  isKept(record: StoredRecord): boolean {
+    if (record.kind === 'endpoint') return this.networks.get(record.networkId)?.record.persist !== false;
+    return record.kind === 'sandbox' || record.persist !== false;
   }
 
   async erase(record: StoredRecord): Promise<void> {

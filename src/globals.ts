@@ -14,6 +14,7 @@ import { plain } from './pools.ts';
 import { reconcile } from './reconcile.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
 import { namesOf } from './sandboxnames.ts';
+import { asRecord, peerOf } from './sharednetwork.ts';
 
 /** How long a start, or a question, waits for a store that does not answer. */
 const START_MS = 5_000;
@@ -127,7 +128,12 @@ export class Globals {
     if (record.kind === 'network') {
       if (this.shares(record)) return this.#saveNetwork(record);
     } else if (this.#isOfShared(record) && record.state !== 'creating') await this.#show(record);
-    await store.put(keyOf(record), record);
+    if (this.#core.isKept(record)) await store.put(keyOf(record), record);
+  }
+
+  /** Tells other hosts of an endpoint as it is now, where they share its network. @throws CONFLICT for a name of theirs */
+  async show(record: EndpointRecord): Promise<void> {
+    if (this.#isOfShared(record)) await this.#show(record);
   }
 
   /** What a creation that failed may have written goes as soon as it can; everything else goes now, or not at all. */
@@ -380,21 +386,3 @@ export class Globals {
 }
 
 /** From its creation on: so that the others need to be told of nothing when it joins, but of its names. */
-function peerOf({ endpoint, via }: RemoteEndpoint): Peer[] {
-  const { id, macAddress, ipv4, ipv6 } = endpoint;
-  if (macAddress === undefined || via === undefined) return [];
-  return [{ id, macAddress, ipv4: ipv4?.address, ipv6: ipv6?.address, via }];
-}
-
-/** What is known here of an endpoint of another host. */
-function asRecord({ host: _, joined, names, ...endpoint }: SharedEndpoint): EndpointRecord {
-  return {
-    ...endpoint,
-    state: 'ready',
-    aliases: joined ? names.filter((name) => name !== endpoint.name) : [],
-    gatewayPriority: 0,
-    sysctls: {},
-    options: {},
-    ports: [],
-  };
-}

@@ -7,7 +7,7 @@ import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { deepFreeze } from './frozen.ts';
 import { type EndpointId, type NetworkId, newId } from './ids.ts';
 import type { PoolUsage } from './ipam/ipam.ts';
-import { checkUnused, withConfig } from './networkconfig.ts';
+import { checkScope, checkUnused, withConfig } from './networkconfig.ts';
 import { type NetworkIpam, publicIpam } from './networkipam.ts';
 import { publicDns, showNetworkNames } from './networknames.ts';
 import { type NetworkChanges, previewNetwork, updateNetwork } from './networkupdate.ts';
@@ -75,6 +75,10 @@ export class Network {
   /** It only holds settings for networks made with `configFrom`. */
   get configOnly(): boolean {
     return this.#entry.record.configOnly ?? false;
+  }
+  /** Whether it, and what is on it, outlives the process. */
+  get persist(): boolean {
+    return this.#entry.record.persist ?? true;
   }
   get configFrom(): string | undefined {
     return this.#entry.record.configFrom;
@@ -205,11 +209,12 @@ export async function createNetwork(
   const ipam = await core.findIpam(parsed.ipam.driver, signal);
   // Plugins may have been waited for: from here to the table there is no wait.
   checkName(core, parsed.name);
-  const { usesIpam, dataScope } = driver.capability;
+  const { usesIpam, dataScope, addressless } = driver.capability;
   checkScope(parsed, dataScope);
   advertisingOf(parsed.options);
   checkPolicy(driver, parsed.policy, parsed.dns?.allow);
-  if (!parsed.ipv4 && !parsed.ipv6) throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');
+  if (!parsed.ipv4 && !parsed.ipv6 && !addressless)
+    throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');
   const families = usesIpam ? poolsByFamily(parsed.ipam.pools, parsed) : { ipv4: [], ipv6: [] };
   const record = newRecord(parsed, 'creating', dataScope);
   // In the table from here on, so that no second network takes the name while this one waits.
@@ -285,22 +290,6 @@ function checkName(core: Core, name: string): void {
     value: name,
     holder: `network ${holder.record.id}`,
   });
-}
-
-function checkScope({ scope, ingress, driver }: Parsed<'network'>, dataScope: Scope): void {
-  if (scope !== undefined && scope !== dataScope)
-    throw new LibnetworkError(
-      'FORBIDDEN',
-      scope === 'local'
-        ? `cannot downgrade network scope for ${driver} networks`
-        : `the driver ${driver} makes networks of local scope only`,
-      { field: 'scope', value: scope },
-    );
-  if (ingress && dataScope !== 'global')
-    throw new LibnetworkError('FORBIDDEN', 'an ingress network must be of global scope', {
-      field: 'ingress',
-      value: ingress,
-    });
 }
 
 /** The pools as far as they are known before IPAM is asked, for the driver's validation. */

@@ -1,6 +1,7 @@
 /** Networks that only hold settings (`configOnly`), and networks that take theirs from one (`configFrom`). */
 import type { Core } from './core.ts';
-import { LibnetworkError } from './errors.ts';
+import type { Scope } from './driverapi/driver.ts';
+import { invalid, LibnetworkError } from './errors.ts';
 import type { NetworkEntry } from './network.ts';
 import type { Parsed } from './options.ts';
 import type { NetworkRecord } from './records.ts';
@@ -85,4 +86,23 @@ function nameOf({ record }: NetworkEntry): string {
 
 function refused(field: string, value: unknown, why: string): LibnetworkError {
   return new LibnetworkError('FORBIDDEN', `${field}: ${why}`, { field, value });
+}
+
+/** The flags must fit where the driver's networks live. @throws INVALID_ARGUMENT, FORBIDDEN */
+export function checkScope({ scope, ingress, persist, driver }: ParsedNetwork, dataScope: Scope): void {
+  if (persist === false && dataScope === 'global')
+    throw invalid('persist', persist, 'a network of global scope is in the store that hosts share');
+  if (scope !== undefined && scope !== dataScope)
+    throw new LibnetworkError(
+      'FORBIDDEN',
+      scope === 'local'
+        ? `cannot downgrade network scope for ${driver} networks`
+        : `the driver ${driver} makes networks of local scope only`,
+      { field: 'scope', value: scope },
+    );
+  if (ingress && dataScope !== 'global')
+    throw new LibnetworkError('FORBIDDEN', 'an ingress network must be of global scope', {
+      field: 'ingress',
+      value: ingress,
+    });
 }

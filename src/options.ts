@@ -118,6 +118,8 @@ export interface NetworkOptions {
   readonly attachable?: boolean | undefined;
   /** The network that an orchestrator's published ports come in by. @default false */
   readonly ingress?: boolean | undefined;
+  /** Whether it outlives the process. One that does not is taken away by the next start. @default true */
+  readonly persist?: boolean | undefined;
   /** Where its records live. @default what the driver says */
   readonly scope?: Scope | undefined;
   /** Only holds settings for networks made with `configFrom`. @default false */
@@ -236,6 +238,7 @@ const schemas = {
     internal: flag,
     attachable: flag,
     ingress: flag,
+    persist: v.optional(v.boolean('must be true or false')),
     scope: v.optional(v.picklist(['local', 'global'], 'must be "local" or "global"')),
     configOnly: flag,
     configFrom: v.optional(name),

@@ -42,6 +42,8 @@ export interface NetworkRecord {
   readonly ipv6: boolean;
   readonly internal: boolean;
   readonly attachable?: boolean | undefined;
+  /** False: it is in no store, and neither are its endpoints. */
+  readonly persist?: boolean | undefined;
   readonly ingress?: boolean | undefined;
   /** It only holds settings for other networks: no driver has it, and it has no endpoints. */
   readonly configOnly?: boolean | undefined;

@@ -76,14 +76,20 @@ export async function renameSandbox(
     // Taken from here on; the former names stay taken until the records are written.
     for (const endpoint of endpoints) endpoint.network.endpoints.set(name, endpoint);
     const records = before.map((record) => Object.freeze({ ...record, name }));
-    try {
+    await allOrNothing(async (undo) => {
+      undo.push('forget the name', async () => {
+        for (const endpoint of endpoints) endpoint.network.endpoints.delete(name);
+      });
+      for (const [i, record] of records.entries()) {
+        undo.push('tell other hosts the former name', async () => before[i] && core.globals?.show(before[i]));
+        await core.globals?.show(record);
+      }
       await core.store.transaction(
-        records.map((record) => ({ op: 'put' as const, key: keyOf(record), value: record })),
+        records
+          .filter((record) => core.isKept(record))
+          .map((record) => ({ op: 'put' as const, key: keyOf(record), value: record })),
       );
-    } catch (error) {
-      for (const endpoint of endpoints) endpoint.network.endpoints.delete(name);
-      throw error;
-    }
+    });
     endpoints.forEach((endpoint, i) => {
       endpoint.network.endpoints.delete(before[i]?.name ?? '');
       endpoint.record = records[i] ?? endpoint.record;

@@ -1,8 +1,10 @@
-/** What is other about a network that hosts share, as one of them makes or deletes it. */
+/** What is other about a network that hosts share: as one of them makes or deletes it, and its endpoints elsewhere. */
 import { type Core, driverNetwork } from './core.ts';
-import type { Driver } from './driverapi/driver.ts';
+import type { Driver, Peer } from './driverapi/driver.ts';
+import type { RemoteEndpoint } from './globalscope/part.ts';
+import type { SharedEndpoint } from './globalscope/shapes.ts';
 import type { NetworkEntry } from './network.ts';
-import type { NetworkRecord } from './records.ts';
+import type { EndpointRecord, NetworkRecord } from './records.ts';
 import type { Undo } from './undo.ts';
 
 /** A network that hosts share is made by each with its first endpoint; what it needs once is taken here. */
@@ -33,4 +35,24 @@ export async function refuseIfUsed(core: Core, entry: NetworkEntry, record: Netw
     await core.save(entry, record);
     throw error;
   }
+}
+
+/** An endpoint of another host as drivers are told of it; none without what packets need to get there. */
+export function peerOf({ endpoint, via }: RemoteEndpoint): Peer[] {
+  const { id, macAddress, ipv4, ipv6 } = endpoint;
+  if (macAddress === undefined || via === undefined) return [];
+  return [{ id, macAddress, ipv4: ipv4?.address, ipv6: ipv6?.address, via }];
+}
+
+/** What is known here of an endpoint of another host. */
+export function asRecord({ host: _, joined, names, ...endpoint }: SharedEndpoint): EndpointRecord {
+  return {
+    ...endpoint,
+    state: 'ready',
+    aliases: joined ? names.filter((name) => name !== endpoint.name) : [],
+    gatewayPriority: 0,
+    sysctls: {},
+    options: {},
+    ports: [],
+  };
 }

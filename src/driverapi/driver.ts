@@ -73,6 +73,8 @@ export interface DriverCapability {
    * Default: false.
    */
   readonly followsGateway?: boolean | undefined;
+  /** Its networks may have no address family at all: their endpoints are links alone. @default false */
+  readonly addressless?: boolean | undefined;
   /** It holds the members of a network to its `policy`. @default false */
   readonly enforcesPolicy?: boolean | undefined;
 }

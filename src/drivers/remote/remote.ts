@@ -66,6 +66,7 @@ export class RemoteDriver implements Driver {
     usesIpam: true,
     resolvesNames: true,
     followsGateway: true,
+    addressless: true,
   };
   readonly #onClose: RemoteDriverOptions['onClose'];
   #checksGateways = false;

@@ -1,7 +1,7 @@
 import type { DriverEndpoint, DriverNetwork, DriverPool } from '../../driverapi/driver.ts';
 import { invalid } from '../../errors.ts';
 import type { NetworkId } from '../../ids.ts';
-import { type Family, formatPrefix, parseCidr, parsePrefix } from '../../ip.ts';
+import { FAMILIES, type Family, formatPrefix, parseCidr, parsePrefix } from '../../ip.ts';
 import { integerOption, labels, textOption } from '../../labels.ts';
 import type { SublinkKind, SublinkMode } from './kind.ts';
 
@@ -49,6 +49,19 @@ export function parseConfig(kind: SublinkKind, network: DriverNetwork): SublinkC
     ipv4: network.ipv4,
     ipv6: network.ipv6,
   };
+}
+
+/** An IPAM that gives no addresses has one pool that holds everything. @throws INVALID_ARGUMENT */
+export function checkPools(network: DriverNetwork): void {
+  for (const family of FAMILIES) {
+    const empty = network[family].find(({ subnet }) => parsePrefix(subnet)?.length === 0);
+    if (empty === undefined) continue;
+    throw invalid(
+      'ipam.pools.subnet',
+      empty.subnet,
+      `the ${family} pool is empty: switch ${family} off, or give a subnet`,
+    );
+  }
 }
 
 /** The parent's name as the options give it; not checked. */

@@ -17,7 +17,7 @@ import { readRecorded } from '../../driverapi/recorded.ts';
 import { LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { NetworkId } from '../../ids.ts';
 import { attach, detach } from './attach.ts';
-import { gatewayFor, nameOf, parentNameOf, parseConfig, type SublinkConfig } from './config.ts';
+import { checkPools, gatewayFor, nameOf, parentNameOf, parseConfig, type SublinkConfig } from './config.ts';
 import type { SublinkKind } from './kind.ts';
 import { checkParent, ensureParent, type KnownParents, type Parents, releaseParent } from './parent.ts';
 import { reconcileSublinks } from './reconcile.ts';
@@ -34,6 +34,7 @@ export class SublinkDriver implements Driver {
     connectivityScope: 'global',
     usesIpam: true,
     resolvesNames: true,
+    addressless: true,
   } as const;
   readonly #kind: SublinkKind;
   readonly #parents: Parents;
@@ -49,6 +50,7 @@ export class SublinkDriver implements Driver {
 
   async validateNetwork(network: DriverNetwork): Promise<void> {
     const config = parseConfig(this.#kind, network);
+    checkPools(network);
     this.#checkSharing(config);
     await checkParent(this.#parents, config, this.#known);
   }

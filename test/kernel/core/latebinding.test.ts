@@ -1,11 +1,29 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { tell } from '../../../src/cmd/setkey.ts';
 import { NetworkController } from '../../../src/index.ts';
 import { canUseKernel, type TestHost, whyNot, withTestHost } from '../../support/kernel.ts';
 
 const run = promisify(execFile);
+
+const PROGRAM = fileURLToPath(new URL('../../../dist/cmd/setkey.js', import.meta.url));
+
+/** Runs the hook as a runtime does: the container's state on its standard input. */
+function hook(args: readonly string[], state: string): Promise<{ code: number | null; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['pipe', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (data: Buffer) => {
+      stderr += data.toString();
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stderr }));
+    child.stdin.end(state);
+  });
+}
 
 async function withController<T>(
   work: (test: TestHost & { controller: NetworkController }) => Promise<T>,
@@ -52,5 +70,51 @@ describe.skipIf(!canUseKernel)(`a sandbox bound late on the real kernel ${whyNot
       await sandbox.delete();
       expect((await host.links()).filter(({ kind }) => kind === 'veth')).toEqual([]);
       for (const network of [front, back]) await network.delete();
+    }));
+
+  it('is told by the program with upstream’s arguments, which ends with 0, or with 1 and the reason', () =>
+    withController(async ({ controller, create, path }) => {
+      const sandbox = await controller.createSandbox({ containerId: 'c1', externalKey: true });
+      const network = await controller.createNetwork({
+        name: 'front',
+        ipam: { pools: [{ subnet: '10.9.7.0/24' }] },
+      });
+      await (await network.createEndpoint({ name: 'web' })).join(sandbox);
+      await (await create('theirs')).close();
+      // What an OCI runtime starts: a process in the container's namespace.
+      const container = spawn('nsenter', [`--net=${path('theirs')}`, 'sleep', '60'], { stdio: 'ignore' });
+      const { pid } = container;
+      try {
+        const { socket, args } = controller.runtimeHook('c1');
+        expect(args.slice(0, 2)).toEqual(['libnetwork-setkey', '-exec-root']);
+        expect(`${args[2]}/libnetwork/${args[4]}.sock`).toBe(socket);
+        // The shell of the process is in its namespace a moment after it was started.
+        await vi.waitFor(() =>
+          expect(readlinkSync(`/proc/${pid}/ns/net`)).not.toBe(readlinkSync('/proc/self/ns/net')),
+        );
+        const state = (of: number | undefined) => JSON.stringify({ ociVersion: '1.0.2', id: 'c1', pid: of });
+        const nobody = await hook([...args.slice(1, 3), 'nobody', args[4] ?? ''], state(pid));
+        expect(nobody).toMatchObject({
+          code: 1,
+          stderr: expect.stringContaining('failed to get sandbox for nobody'),
+        });
+        expect(await hook(args.slice(1), state(2 ** 22 + 1))).toMatchObject({ code: 1 });
+        expect(await hook(args.slice(1), '{}')).toMatchObject({
+          code: 1,
+          stderr: expect.stringContaining('no pid'),
+        });
+        expect(await hook(args.slice(1, 3), state(pid))).toMatchObject({
+          code: 1,
+          stderr: expect.stringContaining('usage'),
+        });
+        expect(sandbox.namespacePath).toBe('');
+        expect(await hook(args.slice(1), state(pid))).toEqual({ code: 0, stderr: '' });
+        expect(sandbox.namespacePath).toBe(`/proc/${pid}/ns/net`);
+        expect(Object.keys(await sandbox.statistics())).toEqual(['eth0']);
+        await sandbox.delete();
+        await network.delete();
+      } finally {
+        container.kill();
+      }
     }));
 });

@@ -182,6 +182,14 @@ describe('the runtime’s hook', () => {
     await expect(tell({ socket, containerId: 'c1' }, '/x')).rejects.toThrow('ENOENT');
   });
 
+  it('answers exactly success, and leaves the connection to the other side', async () => {
+    const late = await lateSandbox(await setUp({ runtimeHook: true }), 1);
+    const { socket } = late.controller.runtimeHook('c1');
+    const path = await late.runtime('theirs');
+    expect(await ask(socket, `{"ContainerID":"c1","Key":"${path}","OTelTrace":{"a":"b"}}\n`)).toBe('success');
+    expect(late.sandbox.namespacePath).toBe(path);
+  });
+
   it('finds the controller that comes after a restart, also after a crash left the socket’s file', async () => {
     const late = await lateSandbox(await setUp({ runtimeHook: true }));
     const before = late.controller.runtimeHook('c1');

@@ -86,6 +86,13 @@ export class World {
     return entries;
   }
 
+  /** Stores something behind the controller's back. */
+  async put(key: string, value: unknown): Promise<void> {
+    const store = memoryStore({ backing: this.backing });
+    await store.put(key, value);
+    await store.close();
+  }
+
   /** The keys of all records. */
   async keys(): Promise<string[]> {
     return (await this.entries()).map((entry) => entry.key);

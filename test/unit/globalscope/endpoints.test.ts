@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createApi } from '../../../src/api/app.ts';
+import type { Sandbox } from '../../../src/index.ts';
 import { askFromHere } from '../../kernel/resolver/setting.ts';
 import { refusal } from '../core/setting.ts';
 import { Cluster, type Host, overlay, until } from './cluster.ts';
@@ -131,6 +132,46 @@ describe('endpoints on networks that hosts share', () => {
     expect(then).toEqual(first?.toReversed());
     await web.sandbox.delete();
     await until(async () => !Array.isArray(await resolve('web.front')));
+  });
+});
+
+describe('names on networks that hosts share', () => {
+  const resolve = async (on: Host, from: Sandbox, name: string): Promise<unknown> => {
+    const inside = await on.osl.openNamespace(from.namespacePath);
+    const { rcode, answers = [] } = await askFromHere(inside, name, 'A');
+    return rcode === 'NOERROR' ? answers.map((it) => ('data' in it ? it.data : it.type)) : rcode;
+  };
+
+  it('are resolved by their new name when their sandbox is renamed', async () => {
+    const { hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await one.run('front', 'web');
+    const client = await two.run('front', 'client');
+    const address = JSON.stringify([web.endpoint.ipv4?.split('/')[0]]);
+    await until(async () => JSON.stringify(await resolve(two, client.sandbox, 'web.front')) === address);
+    await web.sandbox.rename('shop');
+    await until(async () => JSON.stringify(await resolve(two, client.sandbox, 'shop.front')) === address);
+    expect(Array.isArray(await resolve(two, client.sandbox, 'web.front'))).toBe(false);
+    expect(two.network('front').endpoint('shop')?.id).toBe(web.endpoint.id);
+    // The former name is free again on every host, and the new one is not.
+    await two.network('front').createEndpoint({ name: 'web' });
+    await expect(client.sandbox.rename('shop')).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(client.endpoint.name).toBe('client');
+    expect(await resolve(one, web.sandbox, 'client.front')).toHaveLength(1);
+  });
+
+  it('are resolved by name only where the network is used', async () => {
+    const { hosts } = await onFront(2);
+    const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
+    const web = await one.run('front', 'web');
+    const client = await two.run('front', 'client');
+    await until(async () => Array.isArray(await resolve(two, client.sandbox, 'web.front')));
+    const known = () => two.controller.inspect().names.map(({ id }) => id);
+    expect(known()).toContain(web.endpoint.id);
+    await client.sandbox.delete();
+    await until(() => known().length === 0);
+    const again = await two.run('front', 'again');
+    await until(async () => Array.isArray(await resolve(two, again.sandbox, 'web.front')));
   });
 });
 

@@ -105,6 +105,18 @@ describe('adding and removing', () => {
     }
   });
 
+  it('remove two of three lines, and nothing from a file of nothing', () => {
+    const [one, two, three] = ['1.1.1.1', '2.2.2.2', '3.3.3.3'].map((address, i) => ({
+      address,
+      names: [`testhostname${i + 1}`],
+    }));
+    if (!one || !two || !three) throw new Error('there are three');
+    const content = addEntries(base, [one, two, three]);
+    expect(removeEntries(content, [one, three])).toBe(`${base}2.2.2.2\ttesthostname2\n`);
+    for (const nothing of ['', '\n', '\n\n', '# nothing\n'])
+      expect(removeEntries(nothing, [one, two])).toBe(nothing);
+  });
+
   it('end an unfinished last line first', () => {
     expect(addEntries('10.9.0.1 a', [{ address: '10.9.0.2', names: ['b'] }])).toBe(
       '10.9.0.1 a\n10.9.0.2\tb\n',

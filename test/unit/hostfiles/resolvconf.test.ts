@@ -128,6 +128,19 @@ describe('with an embedded server', () => {
     expect(result.ndotsSet).toBe(ndotsSet);
   });
 
+  it('writes unknown directives after the options', () => {
+    const { content } = made({
+      content: 'something unexpected\nnameserver 10.0.0.1\nunrecognised thing\nsearch lab\n',
+    });
+    expect(lines(content)).toEqual([
+      'nameserver 127.0.0.11',
+      'search lab',
+      'options ndots:0',
+      'something unexpected',
+      'unrecognised thing',
+    ]);
+  });
+
   it('takes ndots from the host', () => {
     const { content } = made({ content: 'options ndots:3\n' });
     expect(lines(content)).toContain('options ndots:3');

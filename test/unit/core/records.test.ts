@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import type { EndpointId, NetworkId, SandboxId } from '../../../src/ids.ts';
+import { keyOf, ROOT, readRecord, type StoredRecord } from '../../../src/records.ts';
+import { refusal, restart, setUp } from './setting.ts';
+
+const record = (facts: object): StoredRecord => ({ schema: 1, ...facts }) as StoredRecord;
+
+describe('a record', () => {
+  it('has a key of libnetwork’s shape, and is read back from it', () => {
+    const id = 'a'.repeat(64);
+    for (const [made, key] of [
+      [record({ kind: 'network', id: id as NetworkId }), `docker/network/v1.0/network/${id}/`],
+      [record({ kind: 'sandbox', id: id as SandboxId }), `docker/network/v1.0/sandbox/${id}/`],
+      [
+        record({ kind: 'endpoint', id: id as EndpointId, networkId: 'b' as NetworkId }),
+        `docker/network/v1.0/endpoint/b/${id}/`,
+      ],
+    ] as const) {
+      expect(keyOf(made)).toBe(key);
+      expect(readRecord(key, made)).toBe(made);
+    }
+  });
+
+  it.each([
+    ['nothing', null],
+    ['a text', 'network'],
+    ['another kind', { schema: 1, kind: 'sandbox', id: 'x' }],
+    ['no id', { schema: 1, kind: 'network' }],
+    ['another version', { schema: 2, kind: 'network', id: 'x' }],
+    ['no version', { kind: 'network', id: 'x' }],
+  ])('is refused with its key where it is %s', (_, value) => {
+    const key = `${ROOT}network/x/`;
+    expect(() => readRecord(key, value)).toThrow(expect.objectContaining({ code: 'INTERNAL', field: key }));
+    expect(() => readRecord(key, value)).toThrow(key);
+  });
+
+  it('that can’t be read keeps the controller from starting, and is left as it is', async () => {
+    const setting = await setUp();
+    const { controller, world } = setting;
+    const network = await controller.createNetwork({ name: 'front' });
+    const key = `${ROOT}network/${network.id}/`;
+    await world.put(key, { schema: 99, kind: 'network', id: network.id });
+    expect(await refusal(restart(setting))).toMatchObject({ code: 'INTERNAL', field: key, value: 99 });
+    expect((await world.entries()).find((entry) => entry.key === key)?.value).toMatchObject({ schema: 99 });
+  });
+});
