@@ -267,7 +267,7 @@ export { rulesText } from './osl/firewall/text.ts';
 export { type Trace, type TracedPacket, type TraceStep, traceRules } from './osl/firewall/trace.ts';
 export { kernelAvailability } from './osl/linux/availability.ts';
 export { linuxOsl } from './osl/linux/index.ts';
-export type { LinkStatistics, Osl } from './osl/osl.ts';
+export type { LinkStatistics, Osl, Route } from './osl/osl.ts';
 export type { PluginOptions } from './plugin/options.ts';
 export { openPlugins, type Plugins } from './plugin/plugins.ts';
 export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';

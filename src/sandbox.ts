@@ -7,7 +7,7 @@ import type { Generated } from './hostfiles/resolvconf.ts';
 import { type EndpointId, newId, type SandboxId } from './ids.ts';
 import { setIpv6 } from './ipv6.ts';
 import { parseOptions, type RefreshOptions, type SandboxOptions, type Waits } from './options.ts';
-import type { LinkStatistics, Namespace } from './osl/osl.ts';
+import type { LinkStatistics, Namespace, Route } from './osl/osl.ts';
 import { type SandboxRecord, SCHEMA_VERSION } from './records.ts';
 import type { DnsCounters, NameServer } from './resolver/servers.ts';
 import { refreshSandbox, renameSandbox } from './sandboxchange.ts';
@@ -83,6 +83,11 @@ export class Sandbox {
     const links = await this.#namespace().links();
     const joined = links.filter((link) => names.has(link.name));
     return Object.freeze(Object.fromEntries(joined.map((link) => [link.name, link.statistics])));
+  }
+
+  /** The routes of its namespace, as the kernel has them; none while it has no namespace. */
+  async routes(): Promise<readonly Route[]> {
+    return Object.freeze(this.#entry.namespace ? await this.#namespace().routes() : []);
   }
 
   /**

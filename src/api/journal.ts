@@ -32,7 +32,9 @@ const NAMES = [
   'endpoint:delete',
   'endpoint:join',
   'endpoint:leave',
+  'endpoint:lost',
   'sandbox:create',
+  'sandbox:update',
   'sandbox:delete',
   'reconcile',
 ] as const satisfies readonly EventName[];
@@ -65,6 +67,11 @@ export class Journal {
   /** Those kept from a time on, in milliseconds since 1970. */
   since(time: number): readonly ApiEvent[] {
     return this.#kept.filter((event) => event.time >= time);
+  }
+
+  /** Those kept that came later than one of them, by its id: ids sort by time, also those of an earlier daemon. */
+  after(id: string): readonly ApiEvent[] {
+    return this.#kept.filter((event) => event.id > id);
   }
 
   /** Tells what comes, until the answer is called. */

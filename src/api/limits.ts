@@ -16,6 +16,8 @@ export interface ApiLimits {
   readonly connections: number;
   /** Streams of events at once. */
   readonly streams: number;
+  /** The same at the address for browsers, counted by themselves. */
+  readonly webStreams: number;
   /** Bytes that wait for a reader of a stream; one that falls behind further is hung up on. */
   readonly streamBytes: number;
   /** Events that are kept for `since`. */
@@ -30,6 +32,7 @@ export const DEFAULT_LIMITS: ApiLimits = {
   idleMs: 60_000,
   connections: 1024,
   streams: 64,
+  webStreams: 16,
   streamBytes: 1024 * 1024,
   events: 1024,
 };

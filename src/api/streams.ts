@@ -16,11 +16,14 @@ export interface Stream {
 
 export class Streams {
   readonly #limits: StreamLimits;
+  readonly #limit: string;
   readonly #open = new Set<Stream>();
   #isClosing = false;
 
-  constructor(limits: StreamLimits) {
+  /** @param limit the name by which the number of streams is set */
+  constructor(limits: StreamLimits, limit = 'streams') {
     this.#limits = limits;
+    this.#limit = limit;
   }
 
   get count(): number {
@@ -36,8 +39,8 @@ export class Streams {
     if (this.#open.size >= this.#limits.streams)
       throw new LibnetworkError(
         'UNAVAILABLE',
-        `there are ${this.#open.size} streams already: end one, or raise limits.streams`,
-        { limit: 'streams' },
+        `there are ${this.#open.size} streams already: end one, or raise limits.${this.#limit}`,
+        { limit: this.#limit },
       );
     reply.hijack();
     const { raw } = reply;

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { LibnetworkError } from '../../index.ts';
 import type { ApiContext } from '../context.ts';
-import type { ApiEvent } from '../journal.ts';
+import type { ApiEvent, Journal } from '../journal.ts';
 
 /** So that a reader and what lies between notice that the other is gone. */
 const BEAT_MS = 15_000;
@@ -22,13 +22,15 @@ export function eventRoutes(app: FastifyInstance, { journal, streams }: ApiConte
       follow: { type: 'string', enum: ['true', 'false'] },
     },
   } as const;
-  const summary = 'What happens, as lines of JSON, or as server-sent events where `Accept` says so';
+  const summary =
+    'What happens, as lines of JSON, or as server-sent events where `Accept` says so; after the one that `Last-Event-ID` names';
   app.get<{ Querystring: Query }>(
     '/events',
     { schema: { tags: ['dnet'], summary, querystring } },
     (request, reply) => {
       const { since, follow } = request.query;
-      const past = since === undefined ? [] : journal.since(readTime(since));
+      const last = request.headers['last-event-id'];
+      const past = typeof last === 'string' ? journal.after(last) : pastOf(journal, since);
       const isSse = request.headers.accept?.includes('text/event-stream') ?? false;
       const form = isSse ? asServerSent : asLine;
       let stop = (): void => undefined;
@@ -44,6 +46,10 @@ export function eventRoutes(app: FastifyInstance, { journal, streams }: ApiConte
       };
     },
   );
+}
+
+function pastOf(journal: Journal, since: string | undefined): readonly ApiEvent[] {
+  return since === undefined ? [] : journal.since(readTime(since));
 }
 
 function readTime(text: string): number {

@@ -3,9 +3,10 @@ import type { FastifyInstance } from 'fastify';
 import { type FirewallChange, LibnetworkError, rulesText } from '../../index.ts';
 import type { ApiContext } from '../context.ts';
 import { type ExplainRequest, explain } from '../explain.ts';
-import { explain as explainBody, reconcile } from './schemas.ts';
+import { explain as explainBody, explainQuery, reconcile } from './schemas.ts';
 
 const tags = ['dnet'];
+const explainSummary = 'Which rules a packet meets, and where it ends';
 
 /** The rules that should hold now. */
 export interface FirewallView {
@@ -35,13 +36,23 @@ export function firewallRoutes(app: FastifyInstance, context: ApiContext): void 
   );
   app.post<{ Body: ExplainRequest }>(
     '/firewall/explain',
-    { schema: { tags, summary: 'Which rules a packet meets, and where it ends', body: explainBody } },
+    { schema: { tags, summary: explainSummary, body: explainBody } },
     async (request) => explain(context, request.body),
   );
   app.post<{ Body?: { readonly dryRun?: boolean } }>(
     '/reconcile',
     { schema: { tags, summary: 'Compares the kernel with the records, and repairs it', body: reconcile } },
     async (request) => controller.reconcile({ dryRun: request.body?.dryRun ?? false }),
+  );
+}
+
+/** The question of `explain` as a link: what a page in a browser asks. */
+export function packetRoutes(app: FastifyInstance, context: ApiContext): void {
+  app.get<{ Querystring: Omit<ExplainRequest, 'port'> & { readonly port?: string } }>(
+    '/firewall/explain',
+    { schema: { tags, summary: explainSummary, querystring: explainQuery } },
+    async ({ query: { port, ...rest } }) =>
+      explain(context, port === undefined ? rest : { ...rest, port: Number(port) }),
   );
 }
 

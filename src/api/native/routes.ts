@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import { failureOf } from '../failure.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { eventRoutes } from './events.ts';
-import { firewallRoutes } from './firewall.ts';
+import { firewallRoutes, packetRoutes } from './firewall.ts';
 import { networkRoutes } from './networks.ts';
 import { sandboxRoutes } from './sandboxes.ts';
 import { stateRoutes } from './state.ts';
@@ -24,6 +24,7 @@ export function nativeRoutes(context: ApiContext): FastifyPluginAsync {
 export function readOnlyRoutes(app: FastifyInstance, context: ApiContext): void {
   stateRoutes(app, context);
   eventRoutes(app, context);
+  packetRoutes(app, context);
 }
 
 /** The facts of an error that a client is told. */

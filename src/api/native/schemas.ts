@@ -128,6 +128,12 @@ export const explain = {
   },
 } as const;
 
+/** The same as a query: a number is text there. */
+export const explainQuery = {
+  ...explain,
+  properties: { ...explain.properties, port: { type: 'string', pattern: '^[1-9][0-9]{0,4}$' } },
+} as const;
+
 export const force = {
   type: 'object',
   properties: { force: { type: 'string', enum: ['true', 'false'] } },

@@ -4,6 +4,7 @@ import type { GlobalOptions } from '../session.ts';
 interface Flags extends GlobalOptions {
   readonly config?: string;
   readonly web?: string;
+  readonly webExposed?: boolean;
   readonly firewall?: string;
   readonly predefined?: boolean;
   readonly runtimeHook?: boolean;
@@ -16,7 +17,8 @@ export function daemonCommand(program: Command): void {
     .command('daemon')
     .description('serve the HTTP interfaces at --host until SIGTERM; sandboxes outlive it')
     .option('--config <file>', 'settings as JSON; default: /etc/libnetwork/dnet.json where it is')
-    .option('--web <address:port>', 'an address of the loopback where a browser may look, read-only')
+    .option('--web <address:port>', 'serve the topology page, read-only, at an address of the loopback')
+    .option('--web-exposed', 'let --web be an address that others reach; the page asks for no password')
     .option('--firewall <engine>', 'nftables, iptables or none')
     .option('--no-predefined', 'without the networks bridge, host and none')
     .option('--runtime-hook', 'listen for libnetwork-setkey, the hook of container runtimes')

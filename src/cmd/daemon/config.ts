@@ -11,6 +11,7 @@ const schema = v.strictObject({
   instance: v.optional(v.string()),
   fake: v.optional(v.boolean(), false),
   web: v.optional(v.string()),
+  webExposed: v.optional(v.boolean(), false),
   firewall: v.optional(v.picklist(['nftables', 'iptables', 'none'])),
   predefined: v.optional(v.boolean(), true),
   runtimeHook: v.optional(v.boolean(), false),

@@ -12,7 +12,7 @@ import {
   serverFactory,
   type TlsFiles,
 } from '../../api/index.ts';
-import { type Host, isLoopback, parseHost } from '../../client/host.ts';
+import { type Host, isLoopback, parseHost, parseTcp, type TcpHost } from '../../client/host.ts';
 import { LibnetworkError, type Logger, NetworkController } from '../../index.ts';
 import { packageVersion } from '../version.ts';
 import type { DaemonConfig } from './config.ts';
@@ -24,7 +24,7 @@ const STOP_MS = 10_000;
 
 /** Runs until a signal. @throws whatever keeps it from starting, with nothing left behind */
 export async function runDaemon(config: DaemonConfig): Promise<void> {
-  const { host, tls, limits } = checked(config);
+  const { host, tls, limits, web } = checked(config);
   const logger = loggerOf(config);
   const manager = await serviceManager(process.env);
   const controller = await openController(config, logger);
@@ -45,14 +45,18 @@ export async function runDaemon(config: DaemonConfig): Promise<void> {
     });
     await listenAt(started.api, host, fd, config);
     if (host.kind === 'unix' && fd === undefined) started.path = host.path;
-    if (config.web !== undefined) started.web = await openWeb(started.api, config.web);
+    if (web) started.web = await openWeb(started.api, web);
   } catch (error) {
     await stop(started);
     throw error;
   }
   await giveBack();
   manager.tell('READY=1');
-  logger.info('ready', { host: config.host, instance: controller.instance, web: config.web });
+  logger.info('ready', {
+    host: config.host,
+    instance: controller.instance,
+    web: started.web && urlOf(started.web),
+  });
   const signal = await asked();
   logger.info('stopping', { signal });
   manager.tell('STOPPING=1');
@@ -74,8 +78,7 @@ function checked(config: DaemonConfig) {
   const host = parseHost(config.host);
   const limits = apiLimits(config.limits);
   const tls = host.kind === 'tcp' ? readTls(config) : undefined;
-  if (config.web !== undefined) webAddress(config.web);
-  return { host, limits, tls };
+  return { host, limits, tls, web: webAddress(config) };
 }
 
 /** By TCP only those come in that show a certificate. @throws INVALID_ARGUMENT without one; NOT_FOUND */
@@ -142,20 +145,28 @@ async function listenAt(
     });
 }
 
-/** @throws INVALID_ARGUMENT for an address that others reach */
-function webAddress(text: string): { readonly host: string; readonly port: number } {
-  const address = parseHost(`tcp://${text}`);
-  if (address.kind === 'tcp' && isLoopback(address.host)) return address;
-  throw new LibnetworkError(
-    'INVALID_ARGUMENT',
-    `web: must be an address of the loopback, such as 127.0.0.1:8080, got ${text}: there is no password`,
-    { field: 'web', value: text },
-  );
+/** @throws INVALID_ARGUMENT for what is no address, and for one that others reach unless that is wanted */
+function webAddress({ web, webExposed }: DaemonConfig): TcpHost | undefined {
+  if (web === undefined) return undefined;
+  const address = parseTcp(web);
+  if (address && (webExposed || isLoopback(address.host))) return address;
+  const wanted = 'an address of the loopback and a port, such as 127.0.0.1:8080';
+  const why = address
+    ? `others reach ${web}, and the page asks for no password: name ${wanted}, or add --web-exposed`
+    : `must be ${wanted}, got ${web}`;
+  throw new LibnetworkError('INVALID_ARGUMENT', `web: ${why}`, { field: 'web', value: web });
 }
 
-async function openWeb(api: Api, text: string): Promise<FastifyInstance> {
-  const { host, port } = webAddress(text);
-  const web = await createWebApi(api, host);
+/** Where the page is: the port is the kernel's choice where it was given as 0. */
+function urlOf({ server }: FastifyInstance): string | undefined {
+  const address = server.address();
+  if (address === null || typeof address === 'string') return undefined;
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}/`;
+}
+
+async function openWeb(api: Api, { host, port }: TcpHost): Promise<FastifyInstance> {
+  const web = await createWebApi(api, { host });
   await listen(web.server, { host, port });
   return web;
 }

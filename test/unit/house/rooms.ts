@@ -117,11 +117,14 @@ export const rooms: readonly Room[] = [
   },
   { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
+  // What runs in a browser; the rest of the package sees only what it is told.
+  { name: 'page', holds: /^page\//, sees: [/^page\//] },
   {
     name: 'http api',
     outside: true,
     holds: /^api\//,
     sees: [words, /^index$/, /^(api|client)\//],
+    seesTypesOf: [/^page\/topology$/],
     packages: ['ajv', 'fastify', '@fastify/swagger', 'prom-client'],
   },
   // Works wherever a daemon can be reached: it knows the forms of answers, and nothing that makes them.
