@@ -111,7 +111,7 @@ class SandboxResolver implements Resolver {
       serveTcp(stream, this.#handle, this.#limits.tcpIdleMs);
     });
     if (engine === 'none' || table === undefined) return;
-    this.#firewall = await namespace.firewall({ engine, table });
+    this.#firewall = await namespace.firewall({ engine, table, latch: false });
     await redirect(this.#firewall, id, this.ports);
   }
 

@@ -38,7 +38,7 @@ export class NameServerThread implements NameServers {
   async start({ firewallTable: table, ...spec }: NameServerSpec, namespace: Namespace): Promise<NameServer> {
     const { path } = namespace;
     const { ino: inode } = await stat(path);
-    const firewall = await namespace.firewall({ engine: 'nftables', table });
+    const firewall = await namespace.firewall({ engine: 'nftables', table, latch: false });
     const entry: Entry = {
       number: ++this.#last,
       firewall,

@@ -95,6 +95,9 @@ function act(table: Table, rule: Rule, question: Question): Outcome | undefined 
       return { kind: 'snat', address: 'masquerade' };
     case 'drop':
       return { kind: 'drop', rule: rule.comment };
+    case 'label':
+      // Only a latch asks for labels, and what nobody else can change needs none.
+      return undefined;
     default:
       return action;
   }
@@ -134,6 +137,7 @@ function matches(table: Table, match: Match, question: Question): boolean {
   if (match.field === 'ct state') return match.values.some((bit) => bit === stateOf(question.tracked));
   if (match.field === 'ct status')
     return match.values.some((bit) => statusOf(question.tracked).includes(bit));
+  if (match.field === 'ct label') return false;
   const value = read(match.field, question);
   if (value === undefined) return false;
   if (match.op === 'range')

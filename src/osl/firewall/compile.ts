@@ -32,7 +32,7 @@ import {
   translated,
   WORDS,
 } from './layout.ts';
-import type { Element, Rule, Verdict } from './model.ts';
+import type { Chain, Element, Rule, Verdict } from './model.ts';
 import { canonical, canonicalPrefix, chainName } from './names.ts';
 import { type Part, type Parts, pathOf, same } from './part.ts';
 import { policyParts } from './policy.ts';
@@ -41,6 +41,14 @@ import type { SetDeclaration } from './transaction.ts';
 
 const ACCEPT: Verdict = { kind: 'accept' };
 const DROP: Verdict = { kind: 'drop' };
+
+/** What makes a table of intents. */
+export interface Compiler {
+  /** The parts that are there for one intent alone. @throws INVALID_ARGUMENT for an intent that can't be */
+  compile(intent: Intent): Parts;
+  /** What the intents of a kind share; `undefined` for a kind that the table is not about. */
+  layoutOf(kind: Intent['kind']): Layout | undefined;
+}
 
 /** The parts of the table that are there for one intent alone. @throws INVALID_ARGUMENT for an intent that can't be */
 export function compile(intent: Intent): Parts {
@@ -76,7 +84,38 @@ export function layoutOf(kind: Intent['kind']): Layout {
   return kind === 'resolver' ? RESOLVER_LAYOUT : BRIDGE_LAYOUT;
 }
 
-function gather(parts: readonly Part[]): Parts {
+/** The rules of networks, policies and resolvers. */
+export const RULES: Compiler = { compile, layoutOf };
+
+/** The same for a kernel whose connections have no labels, and for tables that nothing looks after. */
+export const RULES_WITHOUT_LABELS: Compiler = {
+  compile: (intent) => withoutLabels(compile(intent)),
+  layoutOf: (kind) => UNLABELLED.get(layoutOf(kind)),
+};
+
+const unlabelled = (chain: Chain): Chain => ({
+  ...chain,
+  rules: chain.rules.filter(({ action }) => action.kind !== 'label'),
+});
+
+/** Always the same object for the same layout, as its users are counted by it. */
+const UNLABELLED: ReadonlyMap<Layout, Layout> = new Map(
+  [BRIDGE_LAYOUT, POLICY_LAYOUT, RESOLVER_LAYOUT].map((layout) => [
+    layout,
+    { ...layout, chains: layout.chains.map(unlabelled) },
+  ]),
+);
+
+function withoutLabels(parts: Parts): Parts {
+  return new Map(
+    [...parts].map(([path, part]) => [
+      path,
+      part.kind === 'chain' ? { ...part, chain: unlabelled(part.chain) } : part,
+    ]),
+  );
+}
+
+export function gather(parts: readonly Part[]): Parts {
   const map = new Map<string, Part>();
   for (const part of parts) {
     const path = pathOf(part);

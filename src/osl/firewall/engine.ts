@@ -2,6 +2,7 @@ import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import { type FoundTable, found as foundOf, type RulesetBackend } from './backend.ts';
 import { intentsAfter } from './changed.ts';
+import { type Compiler, RULES } from './compile.ts';
 import { diff, spareUser } from './diff.ts';
 import type {
   FirewallChange,
@@ -26,7 +27,11 @@ import { Turns } from './turns.ts';
  * reaches a kernel.
  * @throws NOT_IMPLEMENTED for the engine iptables, which has no tables; INVALID_ARGUMENT for a table name that can't be
  */
-export function createFirewall(backend: RulesetBackend, options: FirewallOptions): GuardedFirewall {
+export function createFirewall(
+  backend: RulesetBackend,
+  options: FirewallOptions,
+  compiler: Compiler = RULES,
+): GuardedFirewall {
   if (options.engine === 'iptables')
     throw new LibnetworkError(
       'NOT_IMPLEMENTED',
@@ -35,7 +40,7 @@ export function createFirewall(backend: RulesetBackend, options: FirewallOptions
     );
   if (!/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/.test(options.table))
     throw invalid('table', options.table, 'expected a letter and at most 254 letters, digits or _.-');
-  return new RulesetFirewall(backend, options);
+  return new RulesetFirewall(backend, options, compiler);
 }
 
 /** Refusals that show that the kernel's table is not what we thought: somebody else changed it. */
@@ -44,6 +49,7 @@ const SURPRISES: readonly (string | undefined)[] = ['ENOENT', 'EEXIST', 'EBUSY']
 class RulesetFirewall implements GuardedFirewall {
   readonly engine: FirewallEngine;
   readonly #backend: RulesetBackend;
+  readonly #compiler: Compiler;
   readonly #table: string;
   #ruleset: Ruleset;
   /** False until the kernel's table was read, and after a surprise. */
@@ -52,12 +58,13 @@ class RulesetFirewall implements GuardedFirewall {
   readonly #repairs = new Repairs(() => this.#turns.run(() => this.#repair()));
   readonly #onRepaired: FirewallOptions['onRepaired'];
 
-  constructor(backend: RulesetBackend, options: FirewallOptions) {
+  constructor(backend: RulesetBackend, options: FirewallOptions, compiler: Compiler) {
     this.#backend = backend;
+    this.#compiler = compiler;
     this.engine = options.engine;
     this.#table = options.table;
     this.#onRepaired = options.onRepaired;
-    this.#ruleset = new Ruleset(options.table);
+    this.#ruleset = new Ruleset(options.table, compiler);
     this.#turns = new Turns(`the firewall of table ${options.table}`, (changes) => this.#make(changes));
     backend.watch?.(options.table, () => this.#repairs.request());
   }
@@ -70,7 +77,7 @@ class RulesetFirewall implements GuardedFirewall {
     intents: readonly Intent[],
     { dryRun = false, signal }: Waits & { readonly dryRun?: boolean } = {},
   ): Promise<FirewallReport> {
-    const wanted = Ruleset.of(this.#table, intents);
+    const wanted = Ruleset.of(this.#table, intents, this.#compiler);
     return this.#turns.run(async () => {
       throwIfAborted(signal);
       const found = await this.#backend.read(this.#table);
@@ -104,7 +111,8 @@ class RulesetFirewall implements GuardedFirewall {
       const table = this.#ruleset.table();
       const before = repair ? await this.#look() : table && foundOf(table);
       const { transaction } = this.#ruleset.stage(changes, repair);
-      const after = Ruleset.of(this.#table, intentsAfter(this.#ruleset.intents(), changes)).table();
+      const intents = intentsAfter(this.#ruleset.intents(), changes);
+      const after = Ruleset.of(this.#table, intents, this.#compiler).table();
       const { missing, orphaned } = report(before, after, transaction);
       return { added: missing, removed: orphaned, text: renderTransaction(transaction) };
     });
@@ -118,7 +126,7 @@ class RulesetFirewall implements GuardedFirewall {
       } catch (error) {
         if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
       }
-      this.#ruleset = new Ruleset(this.#table);
+      this.#ruleset = new Ruleset(this.#table, this.#compiler);
     });
   }
 

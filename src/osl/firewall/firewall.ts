@@ -3,6 +3,7 @@
  * compiles them to rules, compares with what it last applied, and commits the difference as one transaction.
  * Changes that arrive while a transaction is under way share the next one.
  */
+import type { LibnetworkError } from '../../errors.ts';
 import type { Protocol, Waits } from '../osl.ts';
 
 export type FirewallEngine = 'nftables' | 'iptables' | 'none';
@@ -16,6 +17,13 @@ export interface FirewallOptions {
    * missing. Told by the engine nftables, which repairs at once and on its own.
    */
   readonly onRepaired?: ((report: FirewallReport) => void) | undefined;
+  /**
+   * Networks stay shut from the moment that somebody flushes their rules until these are back, by a second table that
+   * nobody else can change and that ends with this handle. Default: true. A kernel may lack what that takes (tables
+   * with an owner, Linux 5.12; labels of connections): then `onUnlatched` is told, and rules hold without it.
+   */
+  readonly latch?: boolean | undefined;
+  readonly onUnlatched?: ((reason: LibnetworkError) => void) | undefined;
   /**
    * firewalld refuses what is forwarded to and from bridges that it does not know. Where it runs, bridges of networks
    * join a zone of ours there, also after each of its reloads. `auto`: the daemon on the system's message bus, if there

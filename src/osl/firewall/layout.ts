@@ -3,7 +3,7 @@
  * sets and maps that the packets of all networks are looked up in.
  */
 import { FAMILIES, type Family } from '../../ip.ts';
-import type { Action, Chain, Field, Hook, KeyType, Match, Rule } from './model.ts';
+import type { Action, Chain, Field, Hook, KeyType, LabelBit, Match, Rule } from './model.ts';
 import { USER_CHAIN } from './part.ts';
 import type { SetDeclaration } from './transaction.ts';
 
@@ -56,15 +56,34 @@ export const is = (field: Field, value: string): Match => ({ field, op: '==', va
 export const isNot = (field: Field, value: string): Match => ({ field, op: '!=', values: [value] });
 export const translated: Match = { field: 'ct status', op: '==', values: ['dnat'] };
 
+/** A new connection's: of those that go on, a packet has passed before. */
+export const isNew: Match = { field: 'ct state', op: '==', values: ['new'] };
+/** The bit of connections whose first packet met the rules of networks, whatever these said (`latch.ts`). */
+export const JUDGED: LabelBit = '127';
+
 export function rule(comment: string, match: readonly Match[], action: Action): Rule {
   return { match, action, comment };
 }
 
-const base = (name: string, hook: Omit<Hook, 'policy'>, rules: readonly Rule[]): Chain => ({
+/** A base chain. */
+export const base = (name: string, hook: Omit<Hook, 'policy'>, rules: readonly Rule[]): Chain => ({
   name,
   hook: { ...hook, policy: 'accept' },
   rules,
 });
+
+const amongBridges = (field: 'iifname' | 'oifname'): Match => ({
+  fields: [field],
+  op: 'in',
+  set: SETS.bridges,
+});
+
+/** Before everything else: no rule of the host's or the user's has to do with it. */
+export const LOOPBACK_IS_CLOSED = rule(
+  'containers do not reach the loopback addresses of the host',
+  [amongBridges('iifname'), is('ip daddr', '127.0.0.0/8')],
+  { kind: 'drop' },
+);
 
 const toLocal = rule('what is for this host may be for a published port', [is('fib daddr type', 'local')], {
   kind: 'jump',
@@ -76,11 +95,7 @@ export const BRIDGE_LAYOUT: Layout = {
   name: 'bridge',
   chains: [
     base('raw-prerouting', { type: 'filter', hook: 'prerouting', priority: -300 }, [
-      rule(
-        'containers do not reach the loopback addresses of the host',
-        [{ fields: ['iifname'], op: 'in', set: SETS.bridges }, is('ip daddr', '127.0.0.0/8')],
-        { kind: 'drop' },
-      ),
+      LOOPBACK_IS_CLOSED,
       rule(
         'ports published on a loopback address are for the host alone',
         [isNot('iifname', 'lo'), { fields: destination('ipv4'), op: 'in', set: SETS.loopback }],
@@ -110,6 +125,8 @@ export const BRIDGE_LAYOUT: Layout = {
     ]),
     { name: USER_CHAIN, rules: [] },
     base('forward', { type: 'filter', hook: 'forward', priority: 0 }, [
+      judged('from', 'iifname'),
+      judged('to', 'oifname'),
       rule('what the user says goes', [], { kind: 'jump', chain: USER_CHAIN }),
       rule('from our bridges', [], { kind: 'vmap', fields: ['iifname'], map: SETS.fromBridge }),
       rule('to our bridges', [], { kind: 'vmap', fields: ['oifname'], map: SETS.toBridge }),
@@ -128,6 +145,13 @@ export const BRIDGE_LAYOUT: Layout = {
     ]),
   ],
 };
+
+function judged(way: string, field: 'iifname' | 'oifname'): Rule {
+  return rule(`the rules are there for what goes ${way} our bridges`, [isNew, amongBridges(field)], {
+    kind: 'label',
+    bit: JUDGED,
+  });
+}
 
 function publish(family: Family): Rule[] {
   return [

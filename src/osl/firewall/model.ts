@@ -56,17 +56,23 @@ export type Field =
   | 'fib saddr type';
 
 /** Properties of a packet's connection; each is a set of bits. */
-export type ConnectionField = 'ct state' | 'ct status';
+export type ConnectionField = 'ct state' | 'ct status' | 'ct label';
 
-/** `untracked`: connection tracking leaves it alone, as it does IPv6's neighbour discovery. */
-export type ConnectionBit = 'established' | 'related' | 'untracked' | 'dnat';
+/**
+ * `untracked`: connection tracking leaves it alone, as it does IPv6's neighbour discovery. `confirmed`: a packet of it
+ * went all the way once. Those of `ct label` are bits of its label.
+ */
+export type ConnectionBit = 'new' | 'established' | 'related' | 'untracked' | 'dnat' | 'confirmed' | LabelBit;
+
+/** The bits of connections' labels that are ours: the last two of 128. */
+export type LabelBit = '126' | '127';
 
 export type Match =
   /** The field is (not) the value; for addresses the value may be a prefix. */
   | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly [string] }
   /** The port is from the first value to the last. */
   | { readonly field: 'dport'; readonly op: 'range'; readonly values: readonly [string, string] }
-  /** The connection has at least one of the bits: `established`, `related`; `dnat`. */
+  /** The connection has at least one of the bits: `established`, `related`; `dnat`; … */
   | { readonly field: ConnectionField; readonly op: '=='; readonly values: readonly ConnectionBit[] }
   /** The fields together are (not) an element of a set. */
   | { readonly fields: readonly Field[]; readonly op: 'in' | 'not in'; readonly set: string };
@@ -100,6 +106,8 @@ export type Action =
       readonly among: number;
     }
   | { readonly kind: 'snat-to'; readonly family: Family; readonly address: string }
+  /** Sets a bit of the connection's label; the next rule follows. */
+  | { readonly kind: 'label'; readonly bit: LabelBit }
   | { readonly kind: 'masquerade' };
 
 export interface ElementSet {

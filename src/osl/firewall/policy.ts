@@ -12,11 +12,11 @@ import type {
   PolicyPortIntent,
   PolicyRuleIntent,
 } from './firewall.ts';
-import { is, rule, WORDS } from './layout.ts';
+import { is, isNew, rule, WORDS } from './layout.ts';
 import type { Element, Match, Rule, Verdict } from './model.ts';
 import { canonical, chainName } from './names.ts';
 import type { Part } from './part.ts';
-import { POLICY_LAYOUT, POLICY_MAPS, sourceSet } from './policylayout.ts';
+import { PERMITTED, POLICY_LAYOUT, POLICY_MAPS, sourceSet } from './policylayout.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 /** Which way a packet goes, as far as a chain knows it without looking. */
@@ -112,8 +112,10 @@ function allowedParts({ network, set: name, address, expires }: AllowedIntent): 
 
 function rulesOf(policy: PolicyIntent, way: Way): Rule[] {
   const judged = policy.rules.flatMap((each) => ruleAlternatives(policy.id, each, way));
-  return way === 'out' ? [...FAMILIES.map(genuine), ...judged] : judged;
+  return [PRESENT, ...(way === 'out' ? FAMILIES.map(genuine) : []), ...judged];
 }
+
+const PRESENT = rule('the policy is there', [isNew], { kind: 'label', bit: PERMITTED });
 
 /** Else a forged source would be nobody's, and no rule about endpoints would fit it. */
 function genuine(family: Family): Rule {

@@ -29,6 +29,7 @@ const FIELDS: Readonly<Record<Field | ConnectionField, string>> = {
   'fib saddr type': 'fib saddr type',
   'ct state': 'ct state',
   'ct status': 'ct status',
+  'ct label': 'ct label',
 };
 
 const KEYS: Readonly<Record<KeyType, string>> = {
@@ -157,6 +158,8 @@ function actionText(action: Action): string {
       return `snat ${action.family === 'ipv4' ? 'ip' : 'ip6'} to ${action.address}`;
     case 'masquerade':
       return 'masquerade';
+    case 'label':
+      return `ct label set ${action.bit}`;
     default:
       return valueText(action);
   }

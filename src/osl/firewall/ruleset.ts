@@ -1,5 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
-import { compile, layoutOf, layoutParts } from './compile.ts';
+import { type Compiler, layoutParts, RULES } from './compile.ts';
 import { compatible, operations } from './diff.ts';
 import type { FirewallChange, Intent, Owner } from './firewall.ts';
 import type { Layout } from './layout.ts';
@@ -35,19 +35,21 @@ interface Claim {
  */
 export class Ruleset {
   readonly #table: string;
+  readonly #compiler: Compiler;
   readonly #owners = new Map<string, Holder>();
   readonly #claims = new Map<string, readonly Claim[]>();
   /** How many intents need a layout. */
   readonly #users = new Map<Layout, number>();
   #held = new Map<string, FoundPart>();
 
-  constructor(table: string) {
+  constructor(table: string, compiler: Compiler = RULES) {
     this.#table = table;
+    this.#compiler = compiler;
   }
 
   /** The ruleset of these intents. @throws INVALID_ARGUMENT; CONFLICT when two of them want the same place */
-  static of(table: string, intents: readonly Intent[]): Ruleset {
-    const ruleset = new Ruleset(table);
+  static of(table: string, intents: readonly Intent[], compiler: Compiler = RULES): Ruleset {
+    const ruleset = new Ruleset(table, compiler);
     ruleset.accept(ruleset.stage(intents.map((set) => ({ set }))));
     return ruleset;
   }
@@ -115,12 +117,14 @@ export class Ruleset {
     const changed = new Map<string, Holder | undefined>();
     for (const change of changes) {
       if ('remove' in change) changed.set(ownerKey(change.remove), undefined);
-      else changed.set(ownerKey(change.set), { intent: change.set, parts: compile(change.set) });
+      else
+        changed.set(ownerKey(change.set), { intent: change.set, parts: this.#compiler.compile(change.set) });
     }
     const users = new Map<Layout, number>();
     const count = (holder: Holder | undefined, step: number) => {
       if (holder?.intent === undefined) return;
-      const layout = layoutOf(holder.intent.kind);
+      const layout = this.#compiler.layoutOf(holder.intent.kind);
+      if (layout === undefined) return;
       users.set(layout, (users.get(layout) ?? this.#users.get(layout) ?? 0) + step);
     };
     const owners = new Map<string, Holder | undefined>();

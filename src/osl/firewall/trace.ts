@@ -2,7 +2,16 @@
 import { type Address, contains, type Family, formatAddress, parseAddress, parsePrefix } from '../../ip.ts';
 import type { Protocol } from '../osl.ts';
 import type { Intent } from './firewall.ts';
-import { type Chain, type Field, type Hook, isOver, type Match, type Rule, type Table } from './model.ts';
+import {
+  type Chain,
+  type ConnectionBit,
+  type Field,
+  type Hook,
+  isOver,
+  type Match,
+  type Rule,
+  type Table,
+} from './model.ts';
 import { renderRule } from './render.ts';
 import { Ruleset } from './ruleset.ts';
 
@@ -72,6 +81,7 @@ class Walk {
   #isTranslated = false;
   #verdict: 'accept' | 'drop' = 'accept';
   #hook: Hook['hook'] = 'prerouting';
+  readonly #label = new Set<ConnectionBit>();
 
   constructor(table: Table | undefined, packet: TracedPacket) {
     this.#table = table;
@@ -139,6 +149,9 @@ class Walk {
         return 'accept';
       case 'balance':
         return this.#draw(chain, rule, action.map, action.among);
+      case 'label':
+        this.#label.add(action.bit);
+        return undefined;
       case 'dnat':
       case 'vmap':
         return this.#fromMap(chain, rule, action.map, action.fields, depth);
@@ -193,8 +206,9 @@ class Walk {
       return (this.#lookUp(match.set, match.fields) !== undefined) === (match.op === 'in');
     }
     // The first packet of a connection: neither established nor related.
-    if (match.field === 'ct state') return false;
+    if (match.field === 'ct state') return match.values.includes('new');
     if (match.field === 'ct status') return this.#isTranslated && match.values.includes('dnat');
+    if (match.field === 'ct label') return match.values.some((bit) => this.#label.has(bit));
     const value = this.#read(match.field);
     if (value === undefined) return false;
     if (match.op === 'range')

@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
+import type { LibnetworkError } from '../../errors.ts';
 import type { Family } from '../../ip.ts';
 import { kernelError } from '../errno.ts';
 import type { Firewall, FirewallOptions } from '../firewall/firewall.ts';
@@ -240,8 +241,13 @@ export class LinuxNamespace implements Namespace {
     }
   }
 
-  async #rules(options: FirewallOptions): Promise<GuardedFirewall> {
+  async #rules(given: FirewallOptions): Promise<GuardedFirewall> {
     const { fd } = this.#handle;
+    const onUnlatched = (reason: LibnetworkError) => {
+      this.#logger?.warn(`networks are open for a moment when somebody flushes rules: ${reason.message}`);
+      given.onUnlatched?.(reason);
+    };
+    const options = { ...given, onUnlatched };
     if (options.engine !== 'iptables') return openNftables(fd, options);
     // Both are begun at once: the descriptor may be closed meanwhile.
     const policies = openNftables(fd, { ...options, engine: 'nftables', table: `${options.table}-policy` });

@@ -98,7 +98,11 @@ describe.skipIf(skip !== '')(`rules that somebody else removes${skip && ` (skipp
       await expect.poll(() => repairs.length, { timeout: WITHIN_MS, interval: 5 }).toBe(1);
       expect(repairs[0]?.missing[0]).toBe(`table ${TABLE}`);
       expect(firewall.intents()).toHaveLength(2);
-      expect(place.run('nft', ['list tables']).trim()).toBe(`table inet ${TABLE}`);
+      expect(place.run('nft', ['list tables']).split('\n').sort()).toEqual([
+        '',
+        `table inet ${TABLE}`,
+        `table inet ${TABLE}-latch`,
+      ]);
     });
   });
 });

@@ -9,6 +9,7 @@ import { LibnetworkError } from '../../../src/errors.ts';
 import type {
   EndpointIntent,
   Firewall,
+  FirewallOptions,
   Intent,
   NetworkIntent,
   PublishedPort,
@@ -84,11 +85,12 @@ export async function withWorld<T>(
   intents: readonly Intent[],
   work: (world: World) => Promise<T>,
   engine: Engine = 'nftables',
+  options: Partial<FirewallOptions> = {},
 ): Promise<T> {
   return withTestHost(async (test) => {
     const places = await build(test);
     const hostFd = openSync(test.host.path, 'r');
-    const open = () => openFirewall(hostFd, engine);
+    const open = () => openFirewall(hostFd, engine, options);
     const firewalls = [await open()];
     try {
       const firewall = firewalls[0] as Firewall;

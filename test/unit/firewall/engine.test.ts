@@ -164,6 +164,8 @@ describe('a table that somebody else changed', () => {
     expect(report).toEqual({
       missing: [
         'element open4 10.9.0.2 . tcp . 80',
+        'rule "the rules are there for what goes from our bridges" in chain forward',
+        'rule "the rules are there for what goes to our bridges" in chain forward',
         'rule "what the user says goes" in chain forward',
         'rule "from our bridges" in chain forward',
         'rule "to our bridges" in chain forward',

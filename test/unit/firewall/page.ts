@@ -152,8 +152,16 @@ iptables. This page is made of the files in \`test/golden/firewall\`; \`npx vite
 | where | one table of ours, \`inet libnetwork-<instance>\` | Docker's chains; rules of ours bear the comment \`libnetwork-<instance>\` |
 | a change | one transaction | one process for each family that changes; each table is a transaction, and a failure undoes the others |
 | cost of a change | that of what changes | grows with the number of rules |
-| somebody removes rules | they are back at once, by the kernel's notifications, and connections that slipped in meanwhile are ended | the same with the variant nft; with legacy, of which the kernel tells nothing, they are back with the next \`sync\`, or change that meets the damage |
+| somebody removes rules | they are back at once, by the kernel's notifications; until then the latch keeps networks shut, and where it can't, connections that slipped in are ended | the same with the variant nft; with legacy, of which the kernel tells nothing, they are back within a second. Policies have a latch, the other rules none: connections that slipped in are ended |
 | the user's word | the chain \`user\` of our table, called first, and a chain of a lower priority in a table of yours: \`nft add rule inet libnetwork-default user ip saddr 203.0.113.0/24 drop\`. Its rules are never changed, and stay when the last network goes; \`accept\` there lets pass what the networks' rules would refuse (but no policy) | \`DOCKER-USER\`: made if missing, called first, never changed |
+
+The latch is a second table, \`libnetwork-<instance>-latch\`, that only the process that made it can change, and that ends
+with it; the rules themselves stay, and containers go on. The rules label each new connection of our bridges that they
+see (bits 126 and 127 of the connection's label), before your chain and whatever they say of it, and the latch refuses
+those that have no label: it is neutral while the rules are there, closed when they are gone, and knows no other bridges.
+Connections that passed once go on, and are still translated. A table with an owner takes Linux 5.12, labels a kernel with
+CONFIG_NF_CONNTRACK_LABELS; without them there is no latch, and a warning in the log. A flush that leaves the chain
+\`forward\` as it is (\`nft flush chain\` of another) is not seen by the latch, but repaired all the same.
 
 Take \`iptables\` where the policy of the host or its tools demand it; two engines must not be used at once for the same
 networks. Policies and chains of others are never changed by either. A host whose \`FORWARD\` policy is \`DROP\` and that

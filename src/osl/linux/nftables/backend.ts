@@ -16,7 +16,7 @@ import {
 import { NetlinkSocket } from '../netlink/socket.ts';
 import * as nft from './constants.ts';
 import { decodeChain, decodeRule, decodeSet, foundSet } from './decode.ts';
-import { batchEdge, encodeTransaction } from './encode.ts';
+import { batchEdge, encodeTransaction, type TableOptions } from './encode.ts';
 import { RulesetWatch } from './watch.ts';
 import { NftWriter } from './writer.ts';
 
@@ -45,6 +45,17 @@ export function netlinkBackend(namespaceFd?: number): RulesetBackend {
       watch.close();
       socket.close();
     },
+  };
+}
+
+/** The same for a table that nobody else can change: there is nothing to watch, and closing ends it. */
+export function ownedBackend(namespaceFd?: number): RulesetBackend {
+  const socket = NetlinkSocket.open(NETLINK_NETFILTER, namespaceFd);
+  const numbers = new OwnNumbers();
+  return {
+    commit: (transaction) => commit(socket, transaction, numbers, { owned: true }),
+    read: (table) => read(socket, table),
+    close: async () => socket.close(),
   };
 }
 
@@ -77,8 +88,13 @@ class OwnNumbers {
 }
 
 /** Sends the whole transaction as one batch: the kernel takes all of it or nothing. */
-async function commit(socket: NetlinkSocket, transaction: Transaction, numbers: OwnNumbers): Promise<void> {
-  const inner = encodeTransaction(transaction);
+async function commit(
+  socket: NetlinkSocket,
+  transaction: Transaction,
+  numbers: OwnNumbers,
+  options?: TableOptions,
+): Promise<void> {
+  const inner = encodeTransaction(transaction, options);
   const last = inner.pop();
   if (last === undefined) return;
   // One acknowledgement is enough: refusals are always told, and before it.

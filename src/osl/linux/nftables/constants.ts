@@ -27,6 +27,9 @@ export const NFT_MSG_NEWGEN = message(15);
 export const NFT_MSG_GETGEN = message(16);
 
 export const NFTA_TABLE_NAME = 1;
+export const NFTA_TABLE_FLAGS = 2;
+/** Only the socket that made the table may change it, and its end is the table's (since Linux 5.12). */
+export const NFT_TABLE_F_OWNER = 2;
 export const NFTA_LIST_ELEM = 1;
 export const NFTA_GEN_ID = 1;
 export const NFTA_GEN_PROC_PID = 2;
@@ -68,8 +71,10 @@ export const NFT_META = { IIFNAME: 6, OIFNAME: 7, NFPROTO: 15, L4PROTO: 16 } as 
 export const NFTA_PAYLOAD = { DREG: 1, BASE: 2, OFFSET: 3, LEN: 4 } as const;
 export const NFT_PAYLOAD_NETWORK_HEADER = 1;
 export const NFT_PAYLOAD_TRANSPORT_HEADER = 2;
-export const NFTA_CT = { DREG: 1, KEY: 2 } as const;
-export const NFT_CT = { STATE: 0, STATUS: 2 } as const;
+export const NFTA_CT = { DREG: 1, KEY: 2, SREG: 4 } as const;
+export const NFT_CT = { STATE: 0, STATUS: 2, LABELS: 13 } as const;
+/** Bytes of a connection's label. */
+export const NF_CT_LABELS_SIZE = 16;
 export const NFTA_FIB = { DREG: 1, RESULT: 2, FLAGS: 3 } as const;
 export const NFT_FIB_RESULT_ADDRTYPE = 3;
 export const NFTA_FIB_F_SADDR = 1;
@@ -90,8 +95,17 @@ export const NFT_REG_VERDICT = 0;
 /** The first of sixteen registers of four bytes. */
 export const NFT_REG32_00 = 8;
 
-/** Bits of `ct state` (IP_CT_* as bits) and of `ct status` (IPS_*). */
-export const CT_BITS = { established: 2, related: 4, untracked: 64, dnat: 32 } as const;
+/** Bits of `ct state` (IP_CT_* as bits), of `ct status` (IPS_*) and of `ct label`, by their numbers. */
+export const CT_BITS = {
+  established: 1,
+  related: 2,
+  new: 3,
+  untracked: 6,
+  confirmed: 3,
+  dnat: 5,
+  126: 126,
+  127: 127,
+} as const;
 /** linux/rtnetlink.h: RTN_* */
 export const ADDRESS_TYPES: Readonly<Record<string, number>> = { unicast: 1, local: 2, broadcast: 3 };
 /** linux/netfilter.h: NF_INET_* */

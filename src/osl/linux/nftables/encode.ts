@@ -17,10 +17,27 @@ const NEW = NLM_F_CREATE | NLM_F_EXCL;
 /** Without this `nft` shows interface names as empty texts (libnftnl's udata: key byte order, 4 bytes, host's). */
 const HOST_ORDER_KEYS = Buffer.of(0, 4, 1, 0, 0, 0);
 
+export interface TableOptions {
+  /** Tables are made so that nobody else can change them, and end with the socket that made them. */
+  readonly owned?: boolean;
+}
+
 /** The messages between the batch's begin and end. */
-export function encodeTransaction({ table, operations }: Transaction): NetlinkRequest[] {
+export function encodeTransaction(
+  { table, operations }: Transaction,
+  { owned = false }: TableOptions = {},
+): NetlinkRequest[] {
   const setIds = new Map<string, number>();
-  return operations.flatMap((operation) => encodeOperation(table, operation, setIds));
+  return operations.flatMap((operation) => {
+    const requests = encodeOperation(table, operation, setIds);
+    return owned && operation.op === 'addTable' ? requests.map(asOwner) : requests;
+  });
+}
+
+/** A table is made by one message: its flags are the last attribute of it. */
+function asOwner(request: NetlinkRequest): NetlinkRequest {
+  const flags = new NftWriter().attrU32BE(nft.NFTA_TABLE_FLAGS, nft.NFT_TABLE_F_OWNER).finish();
+  return { ...request, payload: Buffer.concat([request.payload, flags]) };
 }
 
 /** The two messages that make one transaction of what is between them. */

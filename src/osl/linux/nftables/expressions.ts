@@ -1,6 +1,6 @@
 /** A rule as the expressions that the kernel runs: load into registers, compare or look up, then act. */
 import { type Family, parseCidr } from '../../../ip.ts';
-import type { Action, ConnectionField, Field, Match, Rule } from '../../firewall/model.ts';
+import type { Action, ConnectionBit, ConnectionField, Field, Match, Rule } from '../../firewall/model.ts';
 import * as nft from './constants.ts';
 import { encodeAddress, encodeName, protocolNumber } from './values.ts';
 import type { NftWriter } from './writer.ts';
@@ -39,9 +39,9 @@ const payload = (base: number, offset: number, size: number, family?: Family): L
       .attrU32BE(nft.NFTA_PAYLOAD.LEN, size),
 });
 
-const connection = (key: number): Load => ({
+const connection = (key: number, size: number): Load => ({
   expression: 'ct',
-  size: 4,
+  size,
   fill: (data, register) => data.attrU32BE(nft.NFTA_CT.DREG, register).attrU32BE(nft.NFTA_CT.KEY, key),
 });
 
@@ -79,8 +79,9 @@ const LOADS: Readonly<Record<Field | ConnectionField, Load>> = {
   dport: payload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
   'fib daddr type': addressType(nft.NFTA_FIB_F_DADDR),
   'fib saddr type': addressType(nft.NFTA_FIB_F_SADDR),
-  'ct state': connection(nft.NFT_CT.STATE),
-  'ct status': connection(nft.NFT_CT.STATUS),
+  'ct state': connection(nft.NFT_CT.STATE, 4),
+  'ct status': connection(nft.NFT_CT.STATUS, 4),
+  'ct label': connection(nft.NFT_CT.LABELS, nft.NF_CT_LABELS_SIZE),
 };
 
 const FIRST = nft.NFT_REG32_00;
@@ -98,11 +99,8 @@ class ExpressionWriter {
   match(match: Match): void {
     if ('fields' in match) {
       this.#lookup(match.fields, match.set, undefined, match.op === 'not in');
-    } else if (match.field === 'ct state' || match.field === 'ct status') {
-      this.#bits(
-        match.field,
-        match.values.reduce((mask, bit) => mask | nft.CT_BITS[bit], 0),
-      );
+    } else if (match.field === 'ct state' || match.field === 'ct status' || match.field === 'ct label') {
+      this.#bits(match.field, match.values);
     } else if (match.op === 'range') this.#range(match.field, match.values);
     else this.#compareField(match.field, match.op, match.values[0]);
   }
@@ -126,6 +124,12 @@ class ExpressionWriter {
         break;
       case 'masquerade':
         this.#add('masq', () => undefined);
+        break;
+      case 'label':
+        this.#immediate(FIRST, (data, type) => data.data(type, bitMask(nft.NF_CT_LABELS_SIZE, [action.bit])));
+        this.#add('ct', (data) =>
+          data.attrU32BE(nft.NFTA_CT.KEY, nft.NFT_CT.LABELS).attrU32BE(nft.NFTA_CT.SREG, FIRST),
+        );
         break;
       default:
         this.#immediate(nft.NFT_REG_VERDICT, (data, type) => data.verdict(type, action));
@@ -158,10 +162,11 @@ class ExpressionWriter {
     this.#compare('<=', encodeOperand(field, last).value);
   }
 
-  #bits(field: ConnectionField, mask: number): void {
+  #bits(field: ConnectionField, bits: readonly ConnectionBit[]): void {
+    const { size } = LOADS[field];
     this.#load(LOADS[field], FIRST);
-    this.#mask(hostOrder(mask));
-    this.#compare('!=', hostOrder(0));
+    this.#mask(bitMask(size, bits));
+    this.#compare('!=', Buffer.alloc(size));
   }
 
   #mask(mask: Uint8Array): void {
@@ -274,6 +279,16 @@ function encodePrefix(text: string): { value: Uint8Array; mask?: Uint8Array } {
   if (length > 0 && length % 8 === 0) return { value: value.subarray(0, length / 8) };
   const mask = value.map((_, index) => 0xff00 >> Math.min(8, Math.max(0, length - 8 * index)));
   return { value, mask };
+}
+
+/** Bits by their numbers, in the machine's own order as `hostOrder` tells. */
+function bitMask(size: number, bits: readonly ConnectionBit[]): Uint8Array {
+  const mask = Buffer.alloc(size);
+  for (const bit of bits) {
+    const number = nft.CT_BITS[bit];
+    mask.writeUInt8(mask.readUInt8(number >> 3) | (1 << (number & 7)), number >> 3);
+  }
+  return mask;
 }
 
 /** Conntrack's and the FIB's numbers are in the machine's own order; Node runs on little-endian machines. */

@@ -1,9 +1,12 @@
 /** nf_tables by netlink: no `nft` binary is needed. */
+import { RULES_WITHOUT_LABELS } from '../../firewall/compile.ts';
 import { createFirewall } from '../../firewall/engine.ts';
 import type { FirewallOptions } from '../../firewall/firewall.ts';
 import type { GuardedFirewall } from '../../firewall/guarded.ts';
+import { createLatchedFirewall } from '../../firewall/latched.ts';
 import { memoryBackend } from '../../firewall/memory.ts';
 import { netlinkBackend } from './backend.ts';
+import { openLatch, whyNoLatch } from './latch.ts';
 
 /**
  * The firewall of the network namespace that a descriptor stands for, by default of this thread's; the descriptor may
@@ -15,6 +18,14 @@ export async function openNftables(
   namespaceFd: number | undefined,
   options: FirewallOptions,
 ): Promise<GuardedFirewall> {
-  const backend = options.engine === 'nftables' ? netlinkBackend(namespaceFd) : memoryBackend();
-  return createFirewall(backend, options);
+  if (options.engine !== 'nftables') return createFirewall(memoryBackend(), options);
+  // Opened before the first wait: the caller's descriptor may be closed meanwhile.
+  const backend = netlinkBackend(namespaceFd);
+  if (options.latch === false) return createFirewall(backend, options, RULES_WITHOUT_LABELS);
+  const latch = openLatch(namespaceFd, options);
+  const lacking = await whyNoLatch();
+  if (lacking === undefined) return createLatchedFirewall(createFirewall(backend, options), latch, options);
+  await latch.close();
+  options.onUnlatched?.(lacking);
+  return createFirewall(backend, options, RULES_WITHOUT_LABELS);
 }
