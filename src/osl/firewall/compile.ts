@@ -90,7 +90,7 @@ export const RULES: Compiler = { compile, layoutOf };
 /** The same for a kernel whose connections have no labels, and for tables that nothing looks after. */
 export const RULES_WITHOUT_LABELS: Compiler = {
   compile: (intent) => withoutLabels(compile(intent)),
-  layoutOf: (kind) => UNLABELLED.get(layoutOf(kind)),
+  layoutOf: (kind) => unlabelledLayout(layoutOf(kind)),
 };
 
 const unlabelled = (chain: Chain): Chain => ({
@@ -98,13 +98,14 @@ const unlabelled = (chain: Chain): Chain => ({
   rules: chain.rules.filter(({ action }) => action.kind !== 'label'),
 });
 
+const unlabelledLayouts = new Map<Layout, Layout>();
+
 /** Always the same object for the same layout, as its users are counted by it. */
-const UNLABELLED: ReadonlyMap<Layout, Layout> = new Map(
-  [BRIDGE_LAYOUT, POLICY_LAYOUT, RESOLVER_LAYOUT].map((layout) => [
-    layout,
-    { ...layout, chains: layout.chains.map(unlabelled) },
-  ]),
-);
+function unlabelledLayout(layout: Layout): Layout {
+  const known = unlabelledLayouts.get(layout) ?? { ...layout, chains: layout.chains.map(unlabelled) };
+  unlabelledLayouts.set(layout, known);
+  return known;
+}
 
 function withoutLabels(parts: Parts): Parts {
   return new Map(
