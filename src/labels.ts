@@ -26,6 +26,10 @@ export const labels = {
     },
     /** Interfaces of the host, between colons, from which published ports are reached at the container's address too. */
     trustedHostInterfaces: 'com.docker.network.bridge.trusted_host_interfaces',
+    /** From everywhere, published ports are reached at the container's address too (Docker has it for the daemon). */
+    allowDirectRouting: 'com.docker.network.bridge.allow_direct_routing',
+    /** What bears this mark may come in, `1` or `0x1/0xff` (Docker has it for the daemon). */
+    acceptFwmark: 'com.docker.network.bridge.accept_fwmark',
     /** The bridge tells VLANs apart (ours; Docker has no such option). */
     vlanFiltering: 'com.docker.network.bridge.vlan_filtering',
     /** Docker's older spelling of `hostAddress`. */

@@ -17,20 +17,20 @@ import type {
 import { markOf } from '../../driverapi/mark.ts';
 import { readRecorded } from '../../driverapi/recorded.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../../errors.ts';
-import { type EndpointId, type NetworkId, newMacAddress, vethName } from '../../ids.ts';
+import { type EndpointId, newMacAddress, vethName } from '../../ids.ts';
 import { FAMILIES } from '../../ip.ts';
 import type { Firewall, FirewallChange } from '../../osl/firewall/firewall.ts';
 import { attach, bridgeFull, detach, hairpin, MAX_BRIDGE_PORTS } from './attach.ts';
 import { checkBridged, checkForeignBridged, showBridged } from './bridged.ts';
 import { checkChange } from './change.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
-import { checkConflicts } from './conflicts.ts';
 import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs } from './device.ts';
 import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
 import { removeLimits, setLimits } from './limits.ts';
 import { withMtu } from './mtu.ts';
+import { type BridgeNetwork, Networks } from './networks.ts';
 import { Policies } from './policies.ts';
 import { Ports } from './ports.ts';
 import { reconcileBridges } from './reconcile.ts';
@@ -42,12 +42,6 @@ import { checkPorts } from './requests.ts';
  * (`ensureForwarding`); everything else it makes carries its stamp.
  */
 export const bridgeDriver: DriverFactory = (host) => new BridgeDriver(host);
-
-/** A network as the driver knows it, and which of its endpoints are joined. */
-interface BridgeNetwork {
-  readonly config: BridgeConfig;
-  readonly joined: Set<EndpointId>;
-}
 
 class BridgeDriver implements Driver {
   readonly name = 'bridge';
@@ -62,7 +56,7 @@ class BridgeDriver implements Driver {
   readonly #firewall: Firewall;
   readonly #ports: Ports;
   readonly #policies: Policies;
-  readonly #networks = new Map<NetworkId, BridgeNetwork>();
+  readonly #networks = new Networks();
   /** The endpoints whose own published ports lead back to them. */
   readonly #hairpins = new Set<EndpointId>();
 
@@ -75,7 +69,7 @@ class BridgeDriver implements Driver {
 
   async validateNetwork(network: DriverNetwork): Promise<void> {
     const config = parseConfig(network);
-    checkConflicts(config, this.#configs());
+    this.#networks.checkConflicts(config);
     await checkBridged(this.#devices, config);
     const link = await this.#devices.host.link(config.bridge);
     if (link !== undefined && !isOurs(this.#devices, network, link))
@@ -85,15 +79,15 @@ class BridgeDriver implements Driver {
   async createNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
     const parsed = parseConfig(network);
     checkWhole(parsed);
-    checkConflicts(parsed, this.#configs());
+    this.#networks.checkConflicts(parsed);
     throwIfAborted(signal);
     const known = this.#networks.get(network.id);
     const joined = known?.joined ?? new Set();
     // Known from here on, so that no second network takes its name or subnet while this one waits.
-    this.#networks.set(network.id, { config: parsed, joined });
+    this.#networks.set({ config: parsed, joined });
     try {
       const config = await withMtu(this.#devices.host, parsed);
-      this.#networks.set(network.id, { config, joined });
+      this.#networks.set({ config, joined });
       await ensureForwarding(this.#devices.host, this.#devices.logger, config);
       await checkBridged(this.#devices, config);
       await ensureBridge(this.#devices, config);
@@ -117,7 +111,7 @@ class BridgeDriver implements Driver {
     else if (shown.length > 0) await this.#devices.host.apply(shown);
     const policy = this.#policies.changes(before, config);
     await this.#firewall.apply([{ set: networkIntent(config) }, ...policy]);
-    this.#networks.set(network.id, { config, joined });
+    this.#networks.set({ config, joined });
   }
 
   async previewNetwork(network: DriverNetwork): Promise<string> {
@@ -258,9 +252,9 @@ class BridgeDriver implements Driver {
   }
 
   async restore(state: DriverState): Promise<void> {
-    for (const [id, parsed] of readRecorded(state.networks, parseConfig, this.#devices.logger)) {
+    for (const [, parsed] of readRecorded(state.networks, parseConfig, this.#devices.logger)) {
       const config = await withMtu(this.#devices.host, parsed);
-      this.#networks.set(id, { config, joined: new Set() });
+      this.#networks.set({ config, joined: new Set() });
     }
     for (const { network, endpoint, joined } of state.endpoints) {
       const known = this.#networks.get(network.id);
@@ -289,10 +283,6 @@ class BridgeDriver implements Driver {
 
   async close(): Promise<void> {
     this.#ports.releaseAll();
-  }
-
-  #configs(): BridgeConfig[] {
-    return [...this.#networks.values()].map(({ config }) => config);
   }
 
   #config(network: DriverNetwork): BridgeConfig {

@@ -12,7 +12,7 @@ import {
   parsePrefix,
 } from '../../ip.ts';
 import { addressOption, choiceOption, flagOption, integerOption, labels, textOption } from '../../labels.ts';
-import type { FamilyIntent } from '../../osl/firewall/firewall.ts';
+import type { FamilyIntent, PacketMark } from '../../osl/firewall/firewall.ts';
 
 /** A bridged network, parsed once from what the core and the user gave. */
 export interface BridgeConfig {
@@ -27,6 +27,10 @@ export interface BridgeConfig {
   readonly vlanFiltering: boolean;
   /** Interfaces of the host from which published ports are reached directly. */
   readonly trusted: readonly string[];
+  /** Published ports are reached directly from everywhere. */
+  readonly direct: boolean;
+  /** What bears this mark may come in. */
+  readonly accepted: PacketMark | undefined;
   readonly internal: boolean;
   /** Containers of the network may talk to each other. */
   readonly icc: boolean;
@@ -78,6 +82,8 @@ export function parseConfig(network: DriverNetwork): BridgeConfig {
       (flagOption(options, labels.bridge.defaultBridge) ?? false) && bridgeNameOf(network) !== DEFAULT_BRIDGE,
     vlanFiltering: flagOption(options, labels.bridge.vlanFiltering) ?? false,
     trusted: parseTrusted(options),
+    direct: flagOption(options, labels.bridge.allowDirectRouting) ?? false,
+    accepted: parseMark(options),
     internal,
     icc: flagOption(options, labels.bridge.enableIcc) ?? true,
     policy: network.policy ?? [],
@@ -117,6 +123,28 @@ function parseTrusted(options: DriverOptions): readonly string[] {
   return [...new Set(names)];
 }
 
+/** Numbers as C writes them, as Docker takes them. */
+const NUMBER = /^(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)$/i;
+const ALL_BITS = 0xffffffff;
+
+function parseMark(options: DriverOptions): PacketMark | undefined {
+  const key = labels.bridge.acceptFwmark;
+  const text = textOption(options, key) ?? '';
+  if (text === '') return undefined;
+  const [value, mask, ...others] = text.split('/').map(parseBits);
+  if (value === undefined || (mask === undefined && text.includes('/')) || others.length > 0)
+    throw invalid(key, text, 'must be a mark of 32 bits such as 1 or 0x1, with a mask if need be: 0x1/0xff');
+  if ((value & ~(mask ?? ALL_BITS)) !== 0)
+    throw invalid(key, text, 'can fit no packet: its mark has bits that its mask has not');
+  return { value, mask: mask ?? ALL_BITS };
+}
+
+function parseBits(text: string): number | undefined {
+  if (!NUMBER.test(text)) return undefined;
+  const bits = /^0[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number(text);
+  return bits <= ALL_BITS ? bits : undefined;
+}
+
 const KNOWN = new Set<string>([
   labels.bridge.name,
   labels.bridge.defaultBridge,
@@ -124,6 +152,8 @@ const KNOWN = new Set<string>([
   labels.bridge.enableIpMasquerade,
   labels.bridge.inhibitIpv4,
   labels.bridge.trustedHostInterfaces,
+  labels.bridge.allowDirectRouting,
+  labels.bridge.acceptFwmark,
   labels.bridge.vlanFiltering,
   ...Object.values(labels.bridge.hostBinding),
   ...Object.values(labels.bridge.gatewayMode),

@@ -14,6 +14,8 @@ export function networkIntent(config: BridgeConfig): NetworkIntent {
     internal: config.internal,
     icc: config.icc,
     ...(config.trusted.length === 0 ? {} : { trusted: config.trusted }),
+    ...(config.direct && { direct: true }),
+    ...(config.accepted && { accepted: config.accepted }),
   };
 }
 

@@ -175,6 +175,9 @@ function read(field: Field, question: Question): string | undefined {
       return packet.protocol;
     case 'dport':
       return isEcho(packet.protocol) ? undefined : String(packet.destinationPort);
+    case 'mark':
+      // Nobody gives packets marks here.
+      return undefined;
     case 'fib daddr type':
       return localAddress(netns, packet.destination) === undefined ? 'unicast' : 'local';
     case 'fib saddr type':

@@ -33,7 +33,7 @@ import {
   WORDS,
 } from './layout.ts';
 import type { Chain, Element, Rule, Verdict } from './model.ts';
-import { canonical, canonicalPrefix, chainName } from './names.ts';
+import { canonical, canonicalPrefix, chainName, markText } from './names.ts';
 import { type Part, type Parts, pathOf, same } from './part.ts';
 import { policyParts } from './policy.ts';
 import { POLICY_LAYOUT } from './policylayout.ts';
@@ -176,8 +176,14 @@ function incomingRules(network: NetworkIntent): Rule[] {
   return [
     ...closedRules(network, 'iifname'),
     rule('answers', [{ field: 'ct state', op: '==', values: ['established', 'related'] }], ACCEPT),
+    ...(network.accepted
+      ? [rule('marked by the host', [is('mark', markText(network.accepted))], ACCEPT)]
+      : []),
     ...of('nat', 'nat-unprotected').map((family) =>
       rule(`published ${family} ports, by the host's address`, [translated, open(family)], ACCEPT),
+    ),
+    ...(network.direct ? of('nat') : []).map((family) =>
+      rule(`published ${family} ports, directly`, [open(family)], ACCEPT),
     ),
     ...(network.trusted ?? []).flatMap((name) =>
       of('nat').map((family) =>

@@ -164,6 +164,16 @@ export interface NetworkIntent {
   readonly icc: boolean;
   /** Interfaces from which published ports are reached at the container's own address too. Default: none. */
   readonly trusted?: readonly string[] | undefined;
+  /** Published ports are reached at the container's own address from everywhere. Default: false. */
+  readonly direct?: boolean | undefined;
+  /** What bears this mark is let in. Default: none. */
+  readonly accepted?: PacketMark | undefined;
+}
+
+/** 32 bits that some rule of the host gave a packet: those of the mask must be those of the value. */
+export interface PacketMark {
+  readonly value: number;
+  readonly mask: number;
 }
 
 export interface FamilyIntent {

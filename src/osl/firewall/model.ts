@@ -51,6 +51,8 @@ export type Field =
   | 'l4proto'
   /** The transport header's destination port; only asked for beside `l4proto`. */
   | 'dport'
+  /** Bits that rules of the host gave the packet, in hexadecimal; of some of them with a mask: `0x1/0xff`. */
+  | 'mark'
   /** The kind of the destination address on this host: `local` for its own ones. */
   | 'fib daddr type'
   | 'fib saddr type';

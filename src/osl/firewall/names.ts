@@ -1,6 +1,7 @@
 /** The one text of what is meant, so that equal things have equal names. */
 import { shortHash } from '../../ids.ts';
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from '../../ip.ts';
+import type { PacketMark } from './firewall.ts';
 
 /** A name that tells its network: short ids as they are, object ids by their first digits. */
 export function chainName(prefix: string, id: string): string {
@@ -17,4 +18,12 @@ export function canonical(text: string): string {
 export function canonicalPrefix(text: string): string {
   const prefix = parsePrefix(text);
   return prefix === undefined ? text : formatPrefix(prefix);
+}
+
+const ALL_BITS = 0xffffffff;
+
+/** A mark as iptables and nftables write it: `0x1`, or `0x1/0xff`. */
+export function markText({ value, mask }: PacketMark): string {
+  const hex = (bits: number) => `0x${bits.toString(16)}`;
+  return mask === ALL_BITS ? hex(value) : `${hex(value)}/${hex(mask)}`;
 }

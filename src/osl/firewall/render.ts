@@ -25,6 +25,7 @@ const FIELDS: Readonly<Record<Field | ConnectionField, string>> = {
   'ip6 daddr': 'ip6 daddr',
   l4proto: 'meta l4proto',
   dport: 'th dport',
+  mark: 'meta mark',
   'fib daddr type': 'fib daddr type',
   'fib saddr type': 'fib saddr type',
   'ct state': 'ct state',
@@ -135,6 +136,10 @@ function elementText(set: SetDeclaration, { key, value, expires }: Element): str
 function matchText(match: Match): string {
   if ('fields' in match) return `${fieldsText(match.fields)} ${match.op === 'in' ? '' : '!= '}@${match.set}`;
   if (match.op === 'range') return `${FIELDS[match.field]} ${match.values.join('-')}`;
+  if (match.field === 'mark') {
+    const [value, mask] = match.values[0].split('/');
+    return mask === undefined ? `meta mark ${value}` : `meta mark and ${mask} == ${value}`;
+  }
   const quoted = match.field === 'iifname' || match.field === 'oifname';
   const value = match.values.map((text) => (quoted ? JSON.stringify(text) : text)).join(',');
   return `${FIELDS[match.field]} ${match.op === '==' ? '' : '!= '}${value}`;

@@ -246,6 +246,9 @@ class Walk {
         return this.#packet.protocol;
       case 'dport':
         return this.#port === undefined ? undefined : String(this.#port);
+      case 'mark':
+        // Nobody gives packets marks here.
+        return undefined;
       case 'fib daddr type':
         return this.#packet.route(this.destination) === undefined ? 'local' : 'unicast';
       case 'fib saddr type':

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { DriverNetwork } from '../../../src/driverapi/driver.ts';
 import { LibnetworkError } from '../../../src/errors.ts';
@@ -23,6 +24,17 @@ async function seenAs(from: Namespace, address: string): Promise<string> {
   } finally {
     client.close();
   }
+}
+
+/** Has all packets of the host marked by a rule that is not ours, as early as can be. */
+async function markAll(host: Namespace, mark: string): Promise<void> {
+  const rules = `table inet marks
+    delete table inet marks
+    table inet marks { chain early { type filter hook prerouting priority -310; meta mark set ${mark}; }; }`;
+  const child = host.spawn('nft', ['-f', '-'], { stdio: ['pipe', 'ignore', 'inherit'] });
+  child.stdin?.end(rules);
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`nft ended with ${code}`);
 }
 
 const routes = [
@@ -84,6 +96,56 @@ describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
           expect(await isClosed(outside, '10.9.0.2', 81)).toBe(true);
           expect(await ask(outside, '192.0.2.1', 8080)).toBe('web');
         });
+    });
+
+    it('published ports are reached at the container from everywhere with direct routing, and no others', async () => {
+      for (const direct of [true, false])
+        await withTestHost(async (test) => {
+          const options = { [labels.bridge.allowDirectRouting]: direct };
+          const ports = [port(80, { host: 8080 })];
+          const { driver, outside, place, web } = await setUp(test, ports, { options }, engine);
+          await outside.apply(routes);
+          for (const address of ['0.0.0.0', '::'])
+            await web.listenTcp(address, 81, (stream) => stream.end('unpublished'));
+          await driver.publish?.(place, BOTH);
+          for (const address of ['10.9.0.2', 'fd00:9::2']) {
+            expect(await isClosed(outside, address, 80), `${address}, direct: ${direct}`).toBe(!direct);
+            expect(await isClosed(outside, address, 81)).toBe(true);
+          }
+          expect(await ask(outside, '192.0.2.1', 8080)).toBe('web');
+        });
+    });
+
+    it('what a rule of the host marks comes in, to unpublished ports too, and nothing else does', async () => {
+      await withTestHost(async (test) => {
+        const options = { [labels.bridge.acceptFwmark]: '0x100/0xf00' };
+        const { driver, host, outside, place, web } = await setUp(
+          test,
+          [port(80, { host: 8080 })],
+          { options },
+          engine,
+        );
+        await outside.apply(routes);
+        for (const address of ['0.0.0.0', '::'])
+          await web.listenTcp(address, 81, (stream) => stream.end('unpublished'));
+        await driver.publish?.(place, BOTH);
+        const reached = async () =>
+          Promise.all(
+            ['10.9.0.2', 'fd00:9::2'].flatMap((address) =>
+              [80, 81].map(async (number) => !(await isClosed(outside, address, number))),
+            ),
+          );
+        for (const [mark, isReached] of [
+          ['0x200', false],
+          ['0x123', true],
+        ] as const) {
+          await markAll(host, mark);
+          expect(await reached(), mark).toEqual([isReached, isReached, isReached, isReached]);
+        }
+        // What is accepted is the network's to say, at any time.
+        await driver.updateNetwork?.({ ...place.network, options: {} });
+        expect(await reached()).toEqual([false, false, false, false]);
+      });
     });
 
     it('a network without an MTU has that of the default route', async () => {

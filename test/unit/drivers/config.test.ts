@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from '../../../src/drivers/bridge/config.ts';
-import { checkConflicts } from '../../../src/drivers/bridge/conflicts.ts';
+import { type BridgeConfig, parseConfig } from '../../../src/drivers/bridge/config.ts';
+import { Networks } from '../../../src/drivers/bridge/networks.ts';
 import { labels } from '../../../src/labels.ts';
 import { network } from './setting.ts';
 
@@ -185,6 +185,24 @@ describe('the pools of a bridge network', () => {
   });
 });
 
+describe('the mark of what may come in', () => {
+  it.each([
+    ['1', { value: 1, mask: 0xffffffff }],
+    ['0xFF', { value: 255, mask: 0xffffffff }],
+    ['017/0xff', { value: 15, mask: 255 }],
+    ['0xffffffff', { value: 0xffffffff, mask: 0xffffffff }],
+    ['0', { value: 0, mask: 0xffffffff }],
+  ])('is read as Docker reads it: %s', (text, mark) => {
+    expect(withOptions({ [labels.bridge.acceptFwmark]: text }).accepted).toEqual(mark);
+  });
+
+  it.each(['x', '1/', '/1', '1/2/3', '0x1ffffffff', '-1', '08', '1/2'])('is refused: %s', (text) => {
+    expect(() => withOptions({ [labels.bridge.acceptFwmark]: text })).toThrow(
+      refused(labels.bridge.acceptFwmark),
+    );
+  });
+});
+
 describe('two networks', () => {
   const named = (name: string, bridge: string, ipv4: string, ipv6: string) =>
     parseConfig(
@@ -202,11 +220,20 @@ describe('two networks', () => {
     ['IPv4 subnet', named('two', 'br-two', '10.8.0.0/15', 'fd00:2::/64')],
     ['IPv6 subnet', named('two', 'br-two', '10.8.0.0/24', 'fd00:1:0:0:8000::/65')],
   ])('conflict in their %s, and both are named', (_what, two) => {
-    expect(() => checkConflicts(two, [one])).toThrow(expect.objectContaining({ code: 'CONFLICT' }));
-    expect(() => checkConflicts(two, [one])).toThrow(/network two .*network one/);
+    const networks = known(one, named('else', 'br-else', '10.7.0.0/24', 'fd00:7::/64'));
+    expect(() => networks.checkConflicts(two)).toThrow(expect.objectContaining({ code: 'CONFLICT' }));
+    expect(() => networks.checkConflicts(two)).toThrow(/network two .*network one/);
+    networks.delete(one.id);
+    networks.checkConflicts(two);
   });
 
   it('do not conflict with themselves or with others', () => {
-    checkConflicts(one, [one, named('two', 'br-two', '10.8.0.0/24', 'fd00:2::/64')]);
+    known(one, named('two', 'br-two', '10.8.0.0/24', 'fd00:2::/64')).checkConflicts(one);
   });
 });
+
+function known(...configs: readonly BridgeConfig[]): Networks {
+  const networks = new Networks();
+  for (const config of configs) networks.set({ config, joined: new Set() });
+  return networks;
+}

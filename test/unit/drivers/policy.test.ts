@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { NamedAddress, PolicyRule } from '../../../src/driverapi/driver.ts';
+import type { DriverNetwork, NamedAddress, PolicyRule } from '../../../src/driverapi/driver.ts';
 import { MAX_ALLOWED_ADDRESSES } from '../../../src/drivers/bridge/policies.ts';
 import { bridgeSetting, endpoint, join, neighbour, network } from './setting.ts';
 
@@ -132,6 +132,31 @@ describe('bridged packets that a policy or a network without talk inside is abou
     expect(it.osl.kernel.reaches('/run/c0', '10.9.0.3', { protocol: 'icmp' }).reaches).toBe(false);
     for (const key of KEYS) expect(await it.host.sysctl(key)).toBe('0');
   });
+
+  it.each([
+    [
+      'containers that may not talk to each other',
+      { options: { 'com.docker.network.bridge.enable_icc': false } },
+    ],
+    ['a policy about its own containers', { policy: [{ to: { endpoint: 'db' }, action: 'deny' }] }],
+  ] as [string, Partial<DriverNetwork>][])(
+    'make a kernel without br_netfilter refuse a network with %s, and leave nothing of it',
+    async (_what, more) => {
+      const it = await bridgeSetting();
+      for (const key of KEYS) it.osl.kernel.host.sysctls.delete(key);
+      const before = it.osl.kernel.dump();
+      const refusal = { code: 'NOT_IMPLEMENTED', message: expect.stringContaining('modprobe br_netfilter') };
+      await expect(it.driver.validateNetwork?.(network(more))).rejects.toMatchObject(refusal);
+      await expect(it.driver.createNetwork(network(more))).rejects.toMatchObject(refusal);
+      expect(it.osl.kernel.dump().namespaces).toMatchObject(
+        Object.fromEntries(Object.entries(before.namespaces).map(([name, { links }]) => [name, { links }])),
+      );
+      const front = network();
+      await it.driver.createNetwork(front);
+      await expect(it.driver.updateNetwork?.({ ...front, ...more })).rejects.toMatchObject(refusal);
+      await it.driver.updateNetwork?.({ ...front, policy: [{ to: 'outside', action: 'deny' }] });
+    },
+  );
 
   it('keep a bridge that the user made from such a network, unless the host shows them', async () => {
     const it = await bridgeSetting();

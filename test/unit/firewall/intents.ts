@@ -81,6 +81,10 @@ export const SCENES: Readonly<Record<string, readonly Intent[]>> = {
       ipv6: family('ipv6', { masquerade: '2001:db8::1' }),
     }),
   ],
+  'marked-and-direct': [
+    network({ direct: true, accepted: { value: 1, mask: 0xff } }),
+    endpoint('web', port()),
+  ],
   'two-networks': [
     network(),
     network({

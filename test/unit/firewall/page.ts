@@ -57,6 +57,10 @@ const WHY: Readonly<Record<string, readonly [title: string, why: string]>> = {
     'Network, mode `nat`, leaving with one address',
     'A host with several addresses shows the one that was chosen, whichever interface the packet leaves by.',
   ],
+  'marked-and-direct': [
+    'Network with direct routing, and a mark that lets in',
+    'The host may say of single packets that they come in, by a mark of its own; and published ports may be reached without translation too, where a router leads to the containers.',
+  ],
   'two-networks': [
     'Two networks',
     'Neither reaches the other: each lets in answers and its own published ports, and nothing must be said of pairs.',

@@ -47,7 +47,7 @@ export const rooms: readonly Room[] = [
       errno,
       /^driverapi\//,
       /^osl\/portmap\//,
-      /^ipam\/(bitseq|idm)/,
+      /^ipam\/(bitseq|idm|prefixtree$)/,
       new RegExp(`^drivers/${driver}(/|$)`),
       ...(driver === 'remote' ? [/^plugin\//] : []),
       ...(driver === 'macvlan' || driver === 'ipvlan' ? [/^drivers\/sublink\//] : []),

@@ -5,8 +5,15 @@
  */
 import { invalid } from '../../../errors.ts';
 import { FAMILIES, type Family, familyOf } from '../../../ip.ts';
-import type { EndpointIntent, Intent, NetworkIntent, PublishedPort, ResolverIntent } from '../firewall.ts';
-import { canonical, canonicalPrefix } from '../names.ts';
+import type {
+  EndpointIntent,
+  Intent,
+  NetworkIntent,
+  PacketMark,
+  PublishedPort,
+  ResolverIntent,
+} from '../firewall.ts';
+import { canonical, canonicalPrefix, markText } from '../names.ts';
 import {
   type ChainKey,
   OWN_CHAINS,
@@ -89,7 +96,13 @@ class Rules {
 
 /** Ranks of what comes before the rest of a chain. */
 const EARLY = 0;
+/** Behind what closes internal networks, before what judges the others. */
+const MARKED = 1.5;
 const LATE = 9;
+
+function markMatch(mark: PacketMark): string {
+  return `-m mark --mark ${markText(mark)}`;
+}
 
 /** What all networks share. `DOCKER-USER` comes first, so that what the user says goes. */
 function addLayout(rules: Rules, family: Family): void {
@@ -132,6 +145,9 @@ function addOpen(rules: Rules, family: Family, network: NetworkIntent): void {
   const mode = network[family]?.mode ?? 'nat';
   rules.add('filter DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED`, 'ACCEPT');
   rules.add('filter DOCKER-BRIDGE', `-o ${bridge}`, 'DOCKER');
+  // Docker puts it before all networks, internal ones too.
+  if (network.accepted)
+    rules.add('filter DOCKER-FORWARD', `-o ${bridge} ${markMatch(network.accepted)}`, 'ACCEPT', MARKED);
   if (mode === 'routed') rules.add('filter DOCKER', `-o ${bridge} -p ${WORDS[family].icmp}`, 'ACCEPT');
   rules.add('filter DOCKER', `! -i ${bridge} -o ${bridge}`, mode === 'nat-unprotected' ? 'ACCEPT' : 'DROP');
   if (network.icc) rules.add('filter DOCKER-FORWARD', `-i ${bridge}`, 'ACCEPT');
@@ -171,9 +187,10 @@ function addEndpoint(
     const container = `-d ${canonical(port.address)}${WORDS[family].host}`;
     const protocol = (number: number) => `-p ${port.protocol} -m ${port.protocol} --dport ${number}`;
     // Where addresses are not hidden, answers come to them: there only what was translated is let in, instead.
-    const direct = mode === 'nat' && masquerade === false;
+    const plain = mode === 'nat' && masquerade === false;
+    const isDirect = network?.direct === true;
     for (const name of mode === 'nat' ? (network?.trusted ?? []) : []) {
-      if (direct)
+      if (plain)
         rules.add(
           'filter DOCKER',
           `${container} -i ${name} -o ${bridge} ${protocol(port.port)}`,
@@ -182,11 +199,14 @@ function addEndpoint(
         );
       else rules.add('raw PREROUTING', `${container} -i ${name}`, 'ACCEPT');
     }
-    if (mode === 'nat' && !direct) rules.add('raw PREROUTING', `${container} ! -i ${bridge}`, 'DROP');
+    if (mode === 'nat' && network?.accepted)
+      rules.add('raw PREROUTING', `${container} ${markMatch(network.accepted)}`, 'ACCEPT');
+    if (mode === 'nat' && !plain && !isDirect)
+      rules.add('raw PREROUTING', `${container} ! -i ${bridge}`, 'DROP');
     if (mode !== 'nat-unprotected')
       rules.add(
         'filter DOCKER',
-        `${container} ! -i ${bridge} -o ${bridge} ${protocol(port.port)}${direct ? ' -m conntrack --ctstate DNAT' : ''}`,
+        `${container} ! -i ${bridge} -o ${bridge} ${protocol(port.port)}${plain && !isDirect ? ' -m conntrack --ctstate DNAT' : ''}`,
         'ACCEPT',
         EARLY,
       );

@@ -77,6 +77,7 @@ const LOADS: Readonly<Record<Field | ConnectionField, Load>> = {
   'ip6 daddr': address('ip6 daddr'),
   l4proto: meta(nft.NFT_META.L4PROTO, 1),
   dport: payload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
+  mark: meta(nft.NFT_META.MARK, 4),
   'fib daddr type': addressType(nft.NFTA_FIB_F_DADDR),
   'fib saddr type': addressType(nft.NFTA_FIB_F_SADDR),
   'ct state': connection(nft.NFT_CT.STATE, 4),
@@ -263,6 +264,10 @@ function encodeOperand(field: Field, text: string): { value: Uint8Array; mask?: 
       return { value: Uint8Array.of(protocolNumber(text)) };
     case 'dport':
       return { value: Uint8Array.of(Number(text) >> 8, Number(text) & 0xff) };
+    case 'mark': {
+      const [value, mask] = text.split('/').map((bits) => hostOrder(Number(bits)));
+      return { value: value ?? hostOrder(0), ...(mask && { mask }) };
+    }
     case 'fib daddr type':
     case 'fib saddr type':
       return { value: hostOrder(nft.ADDRESS_TYPES[text] ?? 0) };

@@ -15,6 +15,7 @@ export interface NetworkPlan {
   readonly families: readonly Family[];
   readonly internal?: boolean;
   readonly options?: DriverNetwork['options'];
+  readonly policy?: DriverNetwork['policy'];
   /** The containers in it, and what they publish of `OPEN`, as the host's address and port. */
   readonly containers: Readonly<Record<string, readonly Publication[]>>;
 }
@@ -84,6 +85,24 @@ export const NETWORKS: readonly NetworkPlan[] = [
   },
   { name: 'four', number: 7, families: ['ipv4'], containers: { four: [{ host: 8086 }] } },
   { name: 'six', number: 8, families: ['ipv6'], containers: { six: [{ host: 8087 }] } },
+  {
+    name: 'ruled',
+    number: 9,
+    families: BOTH,
+    policy: [
+      // A guest gets at one port of the shop, and at nothing else.
+      {
+        from: { endpoint: 'guest' },
+        to: { endpoint: 'shop' },
+        ports: [{ protocol: 'tcp', port: OPEN }],
+        action: 'allow',
+      },
+      { from: { endpoint: 'guest' }, action: 'deny' },
+      // The shop is for the world but for the host's neighbour.
+      { from: [NEIGHBOUR.ipv4, NEIGHBOUR.ipv6], to: { endpoint: 'shop' }, action: 'deny' },
+    ],
+    containers: { shop: [{ host: 8088 }], guest: [] },
+  },
 ];
 
 export function subnet({ number }: NetworkPlan, family: Family): string {
@@ -172,7 +191,7 @@ function hostTargets(family: Family): Target[] {
     });
   const gateway = NETWORKS[0] === undefined ? '' : addressIn(NETWORKS[0], family, 1);
   return [
-    ...at('uplink', UPLINK[family], 8080, 8081, 8082, 8083, 8084, 8085, 8086, 8087, SERVICE),
+    ...at('uplink', UPLINK[family], 8080, 8081, 8082, 8083, 8084, 8085, 8086, 8087, 8088, SERVICE),
     ...at('spare', SPARE[family], 8080, 8082),
     ...at('loopback', LOOPBACK[family], 8080, 8081, 8082),
     ...at('gateway', gateway, 8080, 8082, SERVICE),

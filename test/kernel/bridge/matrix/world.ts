@@ -146,8 +146,8 @@ async function addNetwork(
     const gateway = isolated ? undefined : `${addressIn(plan, family, 1)}/${length}`;
     return [{ subnet: subnet(plan, family), gateway, auxAddresses: {} }];
   };
-  const { name, internal = false, options = {} } = plan;
-  const made = network({ name, internal, options, ipv4: pools('ipv4'), ipv6: pools('ipv6') });
+  const { name, internal = false, options = {}, policy = [] } = plan;
+  const made = network({ name, internal, options, policy, ipv4: pools('ipv4'), ipv6: pools('ipv6') });
   await driver.createNetwork(made);
   const places: EndpointPlace[] = [];
   for (const [i, [container, publications]] of Object.entries(plan.containers).entries()) {
