@@ -3,7 +3,7 @@ import { LibnetworkError, type NetworkOptions } from '../../index.ts';
 import { type ApiContext, signalOf } from '../context.ts';
 import { networkById } from './find.ts';
 import { map, text } from './schemas.ts';
-import { classicFields, orNull, sendText } from './views.ts';
+import { classicFields, classicLookup, sendText } from './views.ts';
 
 const tags = ['libnetwork'];
 
@@ -18,14 +18,8 @@ export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
     '/networks',
     { schema: { tags, summary: 'Networks, or those of a name or of the start of an id', querystring } },
     async ({ query }) => {
-      const { name, 'partial-id': prefix } = query;
-      const all = controller.networks();
-      // The default network is `bridge`.
-      if (name !== undefined)
-        return orNull(all.filter((it) => it.name === (name || 'bridge')).map(classicFields));
-      if (prefix !== undefined)
-        return orNull(all.filter((it) => it.id.startsWith(prefix)).map(classicFields));
-      return orNull(all.map(classicFields));
+      const { name, 'partial-id': prefix = '' } = query;
+      return classicLookup(controller.networks(), name, prefix);
     },
   );
   app.get<{ Params: { id: string } }>(

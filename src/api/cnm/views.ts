@@ -31,6 +31,17 @@ export function classicFields(network: Network): NetworkView {
   };
 }
 
+/** Networks of a name, or of the start of an id. Without a name, as its client leaves it, the default one is meant. */
+export function classicLookup(
+  networks: readonly Network[],
+  name: string | undefined,
+  prefix: string,
+): readonly NetworkView[] | null {
+  const isWanted = (each: Network): boolean =>
+    name === undefined ? each.id.startsWith(prefix) : each.name === (name || 'bridge');
+  return orNull(networks.filter(isWanted).map(classicFields));
+}
+
 export function endpointView(network: Network, { name, id }: Endpoint): EndpointView {
   return { name, id, network: network.name };
 }

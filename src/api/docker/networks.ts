@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LibnetworkError, type Network, type NetworkOptions } from '../../index.ts';
 import { bodyOf } from '../body.ts';
-import { classicFields } from '../cnm/views.ts';
+import { classicFields, classicLookup } from '../cnm/views.ts';
 import { type ApiContext, signalOf } from '../context.ts';
 import { versionOf } from '../versioning.ts';
 import {
@@ -98,11 +98,8 @@ export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
 function list(context: ApiContext, request: FastifyRequest<{ Querystring: ListQuery }>): unknown {
   const { filters, name, 'partial-id': prefix } = request.query;
   const networks = context.controller.networks();
-  // The lookups of libnetwork's own client, which knows no version in its paths. None is `null` to it.
-  if (name !== undefined || prefix !== undefined) {
-    const found = networks.filter((each) => (name ? each.name === name : each.id.startsWith(prefix ?? '')));
-    return found.length === 0 ? null : found.map((network) => classicFields(network));
-  }
+  // The lookups of libnetwork's own client, which knows no version in its paths.
+  if (name !== undefined || prefix !== undefined) return classicLookup(networks, name, prefix ?? '');
   const test = fits(readFilters(filters, LIST_FILTERS));
   return networks.filter(test).map((network) => both(request, network, summaryOf(request.raw, network)));
 }

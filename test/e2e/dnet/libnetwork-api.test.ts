@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { type Answer, type Daemon, isBuilt, withDaemon } from '../../support/dnet.ts';
 
@@ -127,3 +128,102 @@ class OriginalClient {
     return byName ?? ids(await this.#daemon.ask('GET', `/networks?partial-id=${name}`))[0];
   }
 }
+
+interface Driven {
+  readonly command: string;
+  readonly exchanges: readonly {
+    readonly request: string;
+    readonly status: number;
+    readonly reply: string;
+  }[];
+  readonly exit: number;
+  readonly stdout: string;
+}
+
+/**
+ * What libnetwork's own client, built from its source, sent to this daemon for each of its commands, what it was
+ * answered, and what it printed. Ids stand as `{id 1}`, in the order in which they came.
+ */
+const driven: readonly Driven[] = JSON.parse(
+  readFileSync(new URL('../../golden/libnetwork/client.json', import.meta.url), 'utf8'),
+);
+
+/** Ids as they are, and as the recording has them. */
+class Ids {
+  readonly #named = new Map<string, string>();
+
+  /** What a reply of ours says, in the recording's terms. */
+  plain(text: string): string {
+    let result = text.replace(/\b[0-9a-f]{64}\b/g, (id) => {
+      const name = this.#named.get(id) ?? `{id ${this.#named.size + 1}}`;
+      this.#named.set(id, name);
+      return name;
+    });
+    for (const [id, name] of this.#named)
+      result = result.replaceAll(id.slice(0, 12), name.replace('id', 'short id'));
+    return result
+      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '{time}')
+      .replace(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, '{mac}')
+      .replace(/\bfd[0-9a-f]{2}(:[0-9a-f]{1,4}){2}::/g, '{ula}::')
+      .replace(/there are bridge, .*\n/, 'there are {drivers}\n');
+  }
+
+  /** The bytes of a request with the ids of now: they are as long. */
+  filled(text: string): string {
+    let result = text;
+    for (const [id, name] of this.#named) result = result.replaceAll(name, id);
+    return result;
+  }
+}
+
+/** Sends bytes as they are; the answer, as long as its head says. */
+async function rawly(daemon: Daemon, bytes: string): Promise<{ status: number; reply: string }> {
+  const socket = createConnection(daemon.socket);
+  socket.write(bytes);
+  let received = '';
+  for await (const chunk of socket) {
+    received += String(chunk);
+    const [head = '', ...rest] = received.split('\r\n\r\n');
+    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    const reply = rest.join('\r\n\r\n');
+    if (rest.length > 0 && Buffer.byteLength(reply) >= length)
+      return { status: Number(head.split(' ')[1]), reply };
+  }
+  throw new Error(`the daemon hung up: ${received}`);
+}
+
+describe.skipIf(!isBuilt)('libnetwork’s own client (after npm run build)', () => {
+  it('is answered byte for byte as it was when it drove this daemon', async () => {
+    await withDaemon({}, async (daemon) => {
+      const ids = new Ids();
+      for (const { command, exchanges: sent } of driven) {
+        const answers = [];
+        for (const { request } of sent) {
+          const { status, reply } = await rawly(daemon, ids.filled(request));
+          const told = reply.replaceAll(`${daemon.directory}/run/default`, '<run>');
+          answers.push({ request, status, reply: ids.plain(told) });
+        }
+        expect({ command, answers }).toEqual({ command, answers: sent });
+      }
+    });
+  });
+
+  it('may leave the network of a service away: it is the default one', async () => {
+    await withDaemon({}, async (daemon) => {
+      await daemon.send('POST', '/networks', { name: 'another' });
+      const { json } = await daemon.ask('GET', '/networks?name=');
+      expect((json as { name: string }[]).map(({ name }) => name)).toEqual(['bridge']);
+    });
+  });
+
+  it('can’t choose the id of a network, from which the names of its links and rules are made', async () => {
+    await withDaemon({}, async (daemon) => {
+      const answer = await daemon.send('POST', '/networks', { name: 'mine', id: 'mhid' });
+      expect([answer.status, answer.text]).toEqual([
+        501,
+        'the id of a network can not be chosen: leave it out\n',
+      ]);
+      expect((await daemon.ask('GET', '/networks?name=mine')).text).toBe('null\n');
+    });
+  });
+});
