@@ -1,6 +1,37 @@
 /** Names that one sandbox alone knows (`--link db:postgres`): of the sandbox, and bound to a network. */
-import { LibnetworkError, type Sandbox } from '../index.ts';
+import { type Endpoint, type JoinOptions, LibnetworkError, type Network, type Sandbox } from '../index.ts';
 import type { ApiContext } from './context.ts';
+
+/** What an endpoint is joined with, and the links that hold as long. */
+export interface LinkedJoin extends JoinOptions {
+  readonly links: readonly string[];
+}
+
+/** Joins and links, or neither. @throws as `Endpoint.join`; INVALID_ARGUMENT for a link of another form */
+export async function joinLinked(
+  context: ApiContext,
+  { network, endpoint }: { readonly network: Network; readonly endpoint: Endpoint },
+  sandbox: Sandbox,
+  { links, ...options }: LinkedJoin,
+): Promise<void> {
+  await endpoint.join(sandbox, options);
+  try {
+    await addLinks(context, sandbox, network.name, links);
+  } catch (error) {
+    await endpoint.leave(sandbox);
+    throw error;
+  }
+}
+
+/** Leaves, and takes the links of the network along. @throws as `Endpoint.leave` */
+export async function leaveLinked(
+  context: ApiContext,
+  { network, endpoint }: { readonly network: Network; readonly endpoint: Endpoint },
+  sandbox: Sandbox,
+): Promise<void> {
+  await endpoint.leave(sandbox);
+  await dropLinks(context, sandbox, network.name);
+}
 
 /**
  * Adds links to the sandbox's own names. A link is `container:alias`, or a name that stands for both.

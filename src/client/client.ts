@@ -83,7 +83,13 @@ export class Client {
   join(
     network: string,
     name: string,
-    options: { readonly sandbox: string; readonly aliases?: readonly string[]; readonly priority?: number },
+    options: {
+      readonly sandbox: string;
+      readonly aliases?: readonly string[];
+      /** `container:alias`: names that this sandbox alone knows, as long as it is joined. */
+      readonly links?: readonly string[];
+      readonly priority?: number;
+    },
   ): Promise<EndpointView> {
     return this.#ask('POST', `${endpointPath(network, name)}/join`, options);
   }

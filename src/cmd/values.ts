@@ -7,6 +7,21 @@ export function collect(value: string, before: readonly string[] = []): string[]
   return [...before, value];
 }
 
+/** Of a command that puts an endpoint into a sandbox. */
+export const ALIAS = [
+  '--alias <[container:]name>',
+  'a further name as long as it is joined; with a container: what the sandbox alone calls that one',
+  collect,
+] as const;
+
+/** The names for the network, and those that the sandbox alone knows. */
+export function namesOf(aliases: readonly string[]): { aliases: string[]; links: string[] } {
+  return {
+    aliases: aliases.filter((alias) => !alias.includes(':')),
+    links: aliases.filter((alias) => alias.includes(':')),
+  };
+}
+
 /** `a=b`; without `=` the value is empty. Several in one, with commas, where each has its own `=`. */
 export function pairs(list: readonly string[] = []): Record<string, string> {
   const all = list.flatMap((text) => {

@@ -1,5 +1,5 @@
 /** A daemon of its own for a test, on the fake kernel or in a network namespace made for it, and clients of it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -13,6 +13,7 @@ import { vi } from 'vitest';
 import { linuxOsl } from '../../src/osl/linux/index.ts';
 import type { Namespace } from '../../src/osl/osl.ts';
 import { bound } from './bound.ts';
+import { openListener } from './unixsockets.ts';
 
 // Programs start and end in these tests, on machines that have other work too.
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
@@ -89,6 +90,8 @@ export interface DaemonOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** What stands in its file of settings. */
   readonly settings?: object;
+  /** With a socket that is open already, as a service manager starts it. */
+  readonly activated?: boolean;
 }
 
 /** Runs a test with a daemon, and ends it and all that it made, also when the test fails. */
@@ -162,11 +165,18 @@ class TestDaemon implements Daemon {
       ...(this.namespace ? [] : ['--fake']),
       ...flags,
     ];
-    const options = { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] as const };
-    const [command, all] = bound(process.execPath, args);
+    const listener = this.#options.activated ? openListener(this.socket) : undefined;
+    // The number of the process that a socket is for is known when there is one.
+    const activation = ['-c', 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"', process.execPath, ...args];
+    const [command, all] = listener ? bound('/bin/sh', activation) : bound(process.execPath, args);
+    const options: SpawnOptions = {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'pipe', ...(listener ? [listener.fd] : [])],
+    };
     const child = this.namespace
-      ? this.namespace.spawn(command, all, { ...options, stdio: [...options.stdio] })
-      : spawn(command, [...all], { ...options, stdio: [...options.stdio] });
+      ? this.namespace.spawn(command, all, options)
+      : spawn(command, [...all], options);
+    listener?.close();
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#log += chunk.toString('utf8');
     });

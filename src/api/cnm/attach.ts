@@ -1,7 +1,7 @@
 /** Joining and leaving, which the routes of endpoints and of services have in common. */
 import { type Endpoint, LibnetworkError, type Network } from '../../index.ts';
 import type { ApiContext } from '../context.ts';
-import { addLinks, dropLinks } from '../links.ts';
+import { joinLinked, leaveLinked } from '../links.ts';
 import { sandboxById } from './find.ts';
 import type { JoinBody } from './schemas.ts';
 
@@ -17,13 +17,7 @@ export async function attach(
     throw new LibnetworkError('FORBIDDEN', 'another container is attached to the same network endpoint', {
       holder: `sandbox ${endpoint.sandboxId}`,
     });
-  await endpoint.join(sandbox, { signal });
-  try {
-    await addLinks(context, sandbox, network.name, body?.aliases ?? []);
-  } catch (error) {
-    await endpoint.leave(sandbox);
-    throw error;
-  }
+  await joinLinked(context, { network, endpoint }, sandbox, { links: body?.aliases ?? [], signal });
   return sandbox.namespacePath;
 }
 
@@ -36,6 +30,5 @@ export async function detach(
   const sandbox = sandboxById(context, sandboxId);
   if (endpoint.sandboxId === undefined)
     throw new LibnetworkError('FORBIDDEN', 'cannot leave endpoint with no attached sandbox');
-  await endpoint.leave(sandbox);
-  await dropLinks(context, sandbox, network.name);
+  await leaveLinked(context, { network, endpoint }, sandbox);
 }

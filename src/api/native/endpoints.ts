@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
-import type { EndpointChanges, EndpointOptions, JoinOptions } from '../../index.ts';
+import type { EndpointChanges, EndpointOptions } from '../../index.ts';
 import { type ApiContext, endpointOf, networkOf, sandboxOf, signalOf } from '../context.ts';
+import { joinLinked, type LinkedJoin, leaveLinked } from '../links.ts';
 import { endpoint as body, endpointChanges, force, join, params } from './schemas.ts';
 import { endpointView, portViews } from './views.ts';
 
@@ -12,7 +13,11 @@ interface Ids {
 }
 
 export function endpointRoutes(app: FastifyInstance, context: ApiContext): void {
-  const found = ({ id, eid }: Ids) => endpointOf(networkOf(context, id), eid);
+  const placeOf = ({ id, eid }: Ids) => {
+    const network = networkOf(context, id);
+    return { network, endpoint: endpointOf(network, eid) };
+  };
+  const found = (ids: Ids) => placeOf(ids).endpoint;
   const ofBoth = params('id', 'eid');
   app.get('/endpoints', { schema: { tags, summary: 'The endpoints of all networks' } }, async () =>
     context.controller
@@ -63,23 +68,24 @@ export function endpointRoutes(app: FastifyInstance, context: ApiContext): void 
       return reply.code(204).send();
     },
   );
-  app.post<{ Params: Ids; Body: { readonly sandbox: string } & JoinOptions }>(
+  app.post<{ Params: Ids; Body: { readonly sandbox: string } & Partial<LinkedJoin> }>(
     '/networks/:id/endpoints/:eid/join',
     { schema: { tags, summary: 'Puts an endpoint into a sandbox', params: ofBoth, body: join } },
     async (request, reply) => {
-      const { sandbox, aliases, priority } = request.body;
-      const endpoint = found(request.params);
-      await endpoint.join(sandboxOf(context, sandbox), { aliases, priority, signal: signalOf(reply) });
-      return endpointView(context, endpoint);
+      const { sandbox, aliases, priority, links = [] } = request.body;
+      const place = placeOf(request.params);
+      const options = { aliases, priority, links, signal: signalOf(reply) };
+      await joinLinked(context, place, sandboxOf(context, sandbox), options);
+      return endpointView(context, place.endpoint);
     },
   );
   app.post<{ Params: Ids; Body: { readonly sandbox: string } }>(
     '/networks/:id/endpoints/:eid/leave',
     { schema: { tags, summary: 'Takes an endpoint out of its sandbox', params: ofBoth, body: join } },
     async (request) => {
-      const endpoint = found(request.params);
-      await endpoint.leave(sandboxOf(context, request.body.sandbox));
-      return endpointView(context, endpoint);
+      const place = placeOf(request.params);
+      await leaveLinked(context, place, sandboxOf(context, request.body.sandbox));
+      return endpointView(context, place.endpoint);
     },
   );
 }

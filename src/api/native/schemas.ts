@@ -90,7 +90,12 @@ export const endpointChanges = {
 export const join = {
   type: 'object',
   required: ['sandbox'],
-  properties: { sandbox: text, aliases: texts, priority: { type: 'integer' } },
+  properties: {
+    sandbox: text,
+    aliases: texts,
+    links: { ...texts, description: '`container:alias`: names that this sandbox alone knows' },
+    priority: { type: 'integer' },
+  },
 } as const;
 
 export const sandbox = {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { EndpointView } from '../../client/client.ts';
 import { shortId } from '../output.ts';
-import { collect, pairs, readInteger, readPort } from '../values.ts';
+import { ALIAS, collect, namesOf, pairs, readInteger, readPort } from '../values.ts';
 import { act, actSlowly, FORMAT, forEach, type Kit } from './kit.ts';
 
 interface CreateFlags {
@@ -132,12 +132,12 @@ function joining(endpoint: Command, kit: Kit): void {
       .argument('<network>')
       .argument('<endpoint>')
       .argument('<sandbox>')
-      .option('--alias <name>', 'a name that holds as long as it is joined', collect)
+      .option(...ALIAS)
       .option('--priority <number>', 'replaces the endpoint’s gateway priority'),
     'joining',
     async (client, { alias = [], priority }, network, name, sandbox) => {
       const number = readInteger('priority', priority);
-      const options = { sandbox, aliases: alias, ...(number === undefined ? {} : { priority: number }) };
+      const options = { sandbox, ...namesOf(alias), ...(number === undefined ? {} : { priority: number }) };
       const { interfaceName, ipv4, ipv6 } = await client.join(network, name, options);
       kit.output.line([interfaceName, ipv4, ipv6].filter(Boolean).join(' '));
     },

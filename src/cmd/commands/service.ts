@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Client, EndpointView } from '../../client/client.ts';
 import { shortId } from '../output.ts';
-import { collect, splitService } from '../values.ts';
+import { ALIAS, collect, namesOf, splitService } from '../values.ts';
 import { act, FORMAT, type Kit } from './kit.ts';
 
 export function serviceCommands(program: Command, { output }: Kit): void {
@@ -35,10 +35,10 @@ export function serviceCommands(program: Command, { output }: Kit): void {
       .description('put it into a container’s sandbox')
       .argument('<container>')
       .argument('<service[.network]>')
-      .option('--alias <name>', 'a name that holds as long as it is attached', collect),
+      .option(...ALIAS),
     async (client, { alias = [] }, sandbox, text) => {
       const { service: name, network } = splitService(text);
-      await client.join(network, name, { sandbox, aliases: alias });
+      await client.join(network, name, { sandbox, ...namesOf(alias) });
     },
   );
   act<[string, string], object>(
