@@ -254,7 +254,9 @@ function operations({ controller }: Asked, registers: Registers): () => void {
   });
   const listen = (message: unknown): void => {
     const { instance, operation, outcome, durationMs } = message as OperationMessage;
-    if (instance === controller.instance) durations.observe({ operation, outcome }, durationMs / 1000);
+    if (instance !== controller.instance) return;
+    const ended = outcome === 'ok' ? 'succeeded' : 'failed';
+    durations.observe({ operation, outcome: ended }, durationMs / 1000);
   };
   subscribe(OPERATION_CHANNEL, listen);
   return () => unsubscribe(OPERATION_CHANNEL, listen);

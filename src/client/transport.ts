@@ -40,7 +40,9 @@ export function connectTo(host: string, tls?: TlsOptions): Transport {
   const send = (method: string, path: string, body: unknown, options: AskOptions): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const text = body === undefined ? undefined : JSON.stringify(body);
-      const headers: Record<string, string | number> = { host: 'dnet', accept: 'application/json' };
+      const headers: Record<string, string | number> = { accept: 'application/json' };
+      // By TLS the header would be the name that the daemon's certificate has to be of.
+      if (at.kind === 'unix') headers.host = 'dnet';
       if (text !== undefined) {
         headers['content-type'] = 'application/json';
         headers['content-length'] = Buffer.byteLength(text);

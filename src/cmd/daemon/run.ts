@@ -21,6 +21,8 @@ import { handedSocket, type ServiceManager, serviceManager } from './servicemana
 
 /** How long requests under way may take after the signal to stop. */
 const STOP_MS = 10_000;
+/** How soon a connection that rests is closed then. */
+const CHECK_MS = 50;
 
 /** Runs until a signal. @throws whatever keeps it from starting, with nothing left behind */
 export async function runDaemon(config: DaemonConfig): Promise<void> {
@@ -196,11 +198,16 @@ async function stop({ api, web, path, controller, manager, logger }: Started): P
   const late = setTimeout(() => {
     for (const server of servers) server.closeAllConnections();
   }, STOP_MS);
+  // A connection whose last request was under way rests only now.
+  const resting = setInterval(() => {
+    for (const server of servers) server.closeIdleConnections();
+  }, CHECK_MS);
   const closed = servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
   await closing('the server', () => api?.close());
   await closing('the page', () => web?.close());
   await Promise.all(closed);
   clearTimeout(late);
+  clearInterval(resting);
   await closing('the controller', () => controller.close());
   if (path !== undefined) rmSync(path, { force: true });
   manager.close();

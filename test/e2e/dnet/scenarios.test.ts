@@ -17,6 +17,7 @@ const OUTSIDE = '192.0.2.2';
 /** A daemon, and its commands as a person would give them. */
 class Node {
   readonly daemon: Daemon;
+  readonly #files = new Map<string, string>();
 
   constructor(daemon: Daemon) {
     this.daemon = daemon;
@@ -54,15 +55,20 @@ class Node {
 
   /** Whether a name or address answers, asked in a container with its own hosts file and name server. */
   async reaches(container: string, target: string): Promise<boolean> {
-    const files = await this.dnet(
-      ...['sandbox', 'inspect', container, '--format', '{{.ResolvConfPath}} {{.HostsPath}}'],
-    );
-    const [resolv = '', hosts = ''] = files.trim().split(' ');
+    const [resolv = '', hosts = ''] = await this.#filesOf(container);
     const script =
       'mount --bind "$0" /etc/resolv.conf && mount --bind "$1" /etc/hosts && exec "$2" ping -c 1 -W 2 "$3"';
     const within = ['unshare', '--mount', 'sh', '-c', script, resolv, hosts, BUSYBOX, target];
     const { code, stdout } = await this.daemon.dnet('sandbox', 'exec', container, '--', ...within);
     return code === 0 && / 0% packet loss/.test(stdout);
+  }
+
+  async #filesOf(container: string): Promise<readonly string[]> {
+    const format = '{{.ResolvConfPath}} {{.HostsPath}}';
+    const known =
+      this.#files.get(container) ?? (await this.dnet('sandbox', 'inspect', container, '--format', format));
+    this.#files.set(container, known);
+    return known.trim().split(' ');
   }
 
   /** Each the next one, by name, and the world outside. */
