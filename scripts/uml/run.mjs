@@ -3,7 +3,7 @@
 // A Debian kernel boots as a process, with this machine's files as its root, read-only. It has no network but what
 // the tests make in it. The last line is `N passed, N failed, N skipped`; the exit code is 0 when nothing failed,
 // also when nothing could be run: then the line before says why.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   accessSync,
   constants,
@@ -75,7 +75,7 @@ function boot(results) {
   const kernel = spawn(find('linux.uml'), options, {
     stdio: ['ignore', 'inherit', 'inherit'],
     detached: true,
-    env: { ...process.env, TMPDIR: memoryDirectory(results) },
+    env: { ...process.env, ...preload(results), TMPDIR: memoryDirectory(results) },
   });
   const end = () => {
     try {
@@ -91,6 +91,13 @@ function boot(results) {
     kernel.once('error', (error) => done(error.message));
     kernel.once('exit', (code, signal) => done(signal ? `it was ended by ${signal}` : `it ended with ${code}`));
   });
+}
+
+/** For processors whose registers are more than the kernel inside makes room for: see xstate.c. */
+function preload(results) {
+  const library = join(results, 'xstate.so');
+  const { status } = spawnSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, `${here}xstate.c`], { stdio: 'ignore' });
+  return status === 0 ? { LD_PRELOAD: library } : {};
 }
 
 /** Where the file is that the machine inside has as its memory: in memory, where there is room. */
