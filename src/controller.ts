@@ -189,6 +189,22 @@ export class NetworkController implements AsyncDisposable {
     return inspect(this.#core);
   }
 
+  /**
+   * Has the hosts of the cluster agree on a new key for their encrypted networks, and waits until all of them use it;
+   * traffic goes on. They do so by themselves every `cluster.rotateKeysMs`.
+   * @throws NOT_FOUND where no network was ever encrypted; UNAVAILABLE when the global store can't be asked
+   */
+  rotateKeys(waits: Waits = {}): Promise<void> {
+    return this.#core.operate(
+      'rotateKeys',
+      async () => {
+        if (this.#core.globals) return this.#core.globals.rotateKeys(waits.signal);
+        throw new LibnetworkError('NOT_FOUND', 'only hosts with a global store share keys');
+      },
+      waits,
+    );
+  }
+
   /** How often each operation ran, how it ended and how long it took, by its name. */
   get counters(): Readonly<Record<string, OperationCounters>> {
     return this.#core.telemetry.counters;

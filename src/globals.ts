@@ -203,6 +203,11 @@ export class Globals {
     await within(START_MS, this.#scope.networks.resync());
   }
 
+  /** See `NetworkController.rotateKeys`. */
+  rotateKeys(signal: AbortSignal | undefined): Promise<void> {
+    return this.#scope.keyring.rotate(signal);
+  }
+
   /** Ends what runs; the lease is left to run out. */
   async end(): Promise<void> {
     this.#begin();

@@ -14,6 +14,7 @@ import type { Driver, DriverFactory, DriverHost, Logger, NumberRange } from './d
 import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';
 import { invalid, LibnetworkError } from './errors.ts';
+import { SharedKeyring } from './globalscope/keyring.ts';
 import { hostIdentity } from './ipam/default.ts';
 import { createIdm, createIpam, nullIpam } from './ipam/index.ts';
 import { remoteIpam } from './ipam/remote/remote.ts';
@@ -102,10 +103,16 @@ async function assemble(
   const hostId = globalStore && (await hostIdentity(cluster.hostId, store)());
   const address = cluster.address ?? (globalStore && (await ownAddress(osl.host)));
   const numbers = (range: NumberRange) => createIdm({ ...range, store: globalStore ?? store });
-  const drivers = await makeDrivers(
-    { osl, firewall, instance, runDir: directory, address, numbers, logger },
-    more,
-  );
+  const { leaseMs, rotateKeysMs: rotateMs } = cluster;
+  const shared = globalStore && hostId !== undefined ? { store: globalStore, host: hostId } : undefined;
+  const globals = shared && {
+    ...shared,
+    address,
+    leaseMs,
+    keyring: new SharedKeyring({ ...shared, rotateMs, logger }),
+  };
+  const surroundings = { osl, firewall, instance, runDir: directory, address, numbers, logger };
+  const drivers = await makeDrivers({ ...surroundings, keyring: globals?.keyring }, more);
   const ipam = createIpam({ store, globalStore, hostId, defaultAddressPools });
   const parts: ControllerParts = {
     osl,
@@ -120,10 +127,7 @@ async function assemble(
     drivers,
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
     plugins: pluginParts(plugins, logger),
-    globals:
-      globalStore && hostId !== undefined
-        ? { store: globalStore, host: hostId, address, leaseMs: cluster.leaseMs }
-        : undefined,
+    globals,
     close: [...opened].reverse(),
   };
   return { parts, start: { activeSandboxes, predefined, runtimeHook }, plugins, allowances };

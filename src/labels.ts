@@ -41,9 +41,9 @@ export const labels = {
   overlay: {
     /** VXLAN network identifiers between commas, one for each subnet. Default: chosen. */
     vxlanIds: 'com.docker.network.driver.overlay.vxlanid_list',
-    /** The UDP port of the tunnels (ours; upstream has one for the cluster). Default 4789. */
+    /** The UDP port of the tunnels (ours; upstream has one for the cluster). Default 4789; 4796 if encrypted. */
     port: 'com.docker.network.driver.overlay.vxlan_port',
-    /** Its presence asks for encryption between hosts, which is refused as long as there is none. */
+    /** Its presence asks for encryption between hosts. */
     encrypted: 'encrypted',
   },
   /** How often, and how many milliseconds apart, a new interface tells its neighbours its addresses. */

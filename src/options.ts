@@ -91,6 +91,8 @@ export interface ClusterOptions {
    * must be shorter. @default 30000
    */
   readonly leaseMs?: number | undefined;
+  /** How old the key of encrypted networks gets, in milliseconds: 1,000 to 2,147,483,647. @default 43200000 (12 h) */
+  readonly rotateKeysMs?: number | undefined;
 }
 
 export interface PoolOptions {
@@ -341,6 +343,15 @@ const schemas = {
         leaseMs: v.optional(
           v.pipe(v.number('must be a number'), v.minValue(500, 'must be 500 milliseconds or more')),
           30_000,
+        ),
+        rotateKeysMs: v.optional(
+          v.pipe(
+            v.number('must be a number'),
+            v.minValue(1_000, 'must be 1000 milliseconds or more'),
+            // Timers of Node take no more.
+            v.maxValue(2_147_483_647, 'must be 2147483647 milliseconds or less'),
+          ),
+          43_200_000,
         ),
       }),
       {},

@@ -6,6 +6,7 @@
 import type { EndpointId, NetworkId } from '../ids.ts';
 import type { Firewall } from '../osl/firewall/firewall.ts';
 import type { Namespace, Osl, Protocol } from '../osl/osl.ts';
+import type { Keyring } from './keyring.ts';
 
 export type Scope = 'local' | 'global';
 
@@ -26,6 +27,8 @@ export interface DriverHost {
   readonly address?: string | undefined;
   /** Numbers that no two holders get, on any host: VXLAN network identifiers. Kept in the store that hosts share. */
   readonly numbers: (options: NumberRange) => Numbers;
+  /** Secrets that hosts share, to encrypt what passes between them; undefined without a store that hosts share. */
+  readonly keyring?: Keyring | undefined;
   readonly logger: Logger;
 }
 

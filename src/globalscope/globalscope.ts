@@ -8,6 +8,7 @@ import type { EndpointId, NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
 import { Debts } from './debts.ts';
 import { sleep } from './follow.ts';
+import type { SharedKeyring } from './keyring.ts';
 import { SharedNetworks } from './networks.ts';
 import { Part, type RemoteChange, type RemoteEndpoint } from './part.ts';
 import { Presence } from './presence.ts';
@@ -25,6 +26,8 @@ export interface GlobalScopeOptions {
   readonly leaseMs: number;
   readonly logger: Logger;
   readonly events: GlobalEvents;
+  /** What drivers encrypt with. */
+  readonly keyring: SharedKeyring;
 }
 
 /** What the core is told. Nothing is awaited: it does its part in its own time. */
@@ -46,6 +49,7 @@ export class GlobalScope {
   readonly networks: SharedNetworks;
   readonly published: Published;
   readonly debts: Debts;
+  readonly keyring: SharedKeyring;
   readonly #store: Datastore;
   readonly #logger: Logger;
   readonly #events: GlobalEvents;
@@ -54,7 +58,7 @@ export class GlobalScope {
   readonly #parts = new Map<NetworkId, Part>();
   readonly #memberOf = new Set<NetworkId>();
 
-  constructor({ store, host, address, leaseMs, logger, events }: GlobalScopeOptions) {
+  constructor({ store, host, address, leaseMs, logger, events, keyring }: GlobalScopeOptions) {
     this.host = host;
     this.address = address;
     this.#store = store;
@@ -66,6 +70,8 @@ export class GlobalScope {
     this.debts = debts;
     this.networks = new SharedNetworks({ store, logger, debts, onNetwork, onGone });
     this.published = new Published({ store, host, debts, onLost });
+    this.keyring = keyring;
+    keyring.connect(this.#presence);
     this.#reclaimer = new Reclaimer({ store, logger, onReclaimed });
   }
 
@@ -157,6 +163,7 @@ export class GlobalScope {
       this.#presence.end(),
       this.networks.end(),
       this.debts.end(),
+      this.keyring.end(),
       this.#reclaimer.end(),
       ...[...this.#parts.values()].map((part) => part.end()),
     ]);
@@ -198,7 +205,8 @@ export class GlobalScope {
   /** After a time in which this host counted as gone: everything is looked at anew. */
   async #return(): Promise<void> {
     this.#logger.info('this host is there again in the global store');
-    await Promise.all([this.networks.resync(), ...[...this.#parts.values()].map((part) => part.resync())]);
+    const parts = [...this.#parts.values()].map((part) => part.resync());
+    await Promise.all([this.networks.resync(), this.keyring.returned(), ...parts]);
     await this.debts.payOff();
     this.#events.returned();
   }

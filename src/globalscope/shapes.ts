@@ -1,8 +1,10 @@
 /** What hosts tell each other through the global store: plain data under keys of libnetwork's shape. */
 import type { Entry } from '../datastore/datastore.ts';
+import type { Member } from '../driverapi/keyring.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
-import { type HeldAddress, type NetworkRecord, ROOT, readRecord, type SCHEMA_VERSION } from '../records.ts';
+import { type HeldAddress, type NetworkRecord, ROOT, readRecord, SCHEMA_VERSION } from '../records.ts';
+import { type Keys, MAX_GENERATIONS } from './rotation.ts';
 
 /** An endpoint as its host shows it to the others. */
 export interface SharedEndpoint {
@@ -38,7 +40,16 @@ export const endpointNameKey = (network: string, name: string): string =>
   `${ROOT}endpoint_name/${network}/${name}`;
 export const membersOf = (network: string): string => `${ROOT}member/${network}/`;
 export const memberKey = (network: string, host: string): string => `${membersOf(network)}${host}`;
+export const encryption = `${ROOT}encryption/`;
+export const keysKey = `${encryption}keys`;
+const encryptionMembers = `${encryption}member/`;
+export const encryptionMemberKey = (host: string): string => `${encryptionMembers}${host}`;
+/** The last number that a member took. Not under the others, as nobody follows it. */
+export const memberNumberKey = `${ROOT}encryption_number`;
 export const hostKey = (host: string): string => `${ROOT}host/${host}`;
+
+/** Of a key that hosts share: what AES of 256 bits takes. */
+export const SECRET_BYTES = 32;
 
 /** The last part of a key, which names the object. */
 export function lastPart(key: string): string {
@@ -64,4 +75,42 @@ export function readEndpoint({ key, value }: Entry): SharedEndpoint {
 export function readMembership({ key, value }: Entry): Membership {
   const address = (value as Partial<Membership> | null)?.address;
   return { host: lastPart(key), ...(typeof address === 'string' ? { address } : {}) };
+}
+
+/** @throws INTERNAL for what is none of keys, and shows nothing of it */
+export function readKeys({ key, value }: Entry): Keys {
+  const keys = value as Partial<Keys> | null;
+  const { generations = [], sending } = keys ?? {};
+  const sound =
+    keys?.schema === SCHEMA_VERSION &&
+    Array.isArray(generations) &&
+    generations.length <= MAX_GENERATIONS &&
+    generations.some(({ id }) => id === sending) &&
+    generations.every(
+      ({ id, secret, createdAt }) =>
+        Number.isSafeInteger(id) && isSecret(secret) && Number.isFinite(Date.parse(createdAt)),
+    );
+  if (sound) return value as Keys;
+  throw new LibnetworkError(
+    'INTERNAL',
+    `the keys at ${key} can't be read: delete them, and the hosts agree on new ones`,
+    { field: key },
+  );
+}
+
+function isSecret(text: unknown): boolean {
+  return typeof text === 'string' && Buffer.from(text, 'base64').length === SECRET_BYTES;
+}
+
+/** Undefined for what a host of another version may have written. */
+export function readMember({ key, value }: Entry): Member | undefined {
+  const { address, number, accepts, sends } = (value ?? {}) as Partial<Member>;
+  const numbers = [number, accepts, sends];
+  if (typeof address !== 'string' || !numbers.every((each) => Number.isSafeInteger(each))) return undefined;
+  return { ...(value as Member), host: lastPart(key) };
+}
+
+/** Whose entry a key is, where it is one of a member that encrypts. */
+export function memberOf(key: string): string | undefined {
+  return key.startsWith(encryptionMembers) ? lastPart(key) : undefined;
 }

@@ -1,5 +1,5 @@
 import type { DriverNetwork, DriverPool } from '../../driverapi/driver.ts';
-import { invalid, LibnetworkError } from '../../errors.ts';
+import { invalid } from '../../errors.ts';
 import type { NetworkId } from '../../ids.ts';
 import { contains, FAMILIES, type Family, familyOf, type Prefix, parseCidr, parsePrefix } from '../../ip.ts';
 import { integerOption, labels, type OptionValues } from '../../labels.ts';
@@ -9,8 +9,13 @@ export const MAX_VNI = 0xff_ffff;
 /** Those chosen for users begin here: below, some systems take them for VLANs' (upstream). */
 export const FIRST_VNI = 4096;
 const VXLAN_PORT = 4789;
-/** What the tunnel adds to a packet: inner Ethernet 14, VXLAN 8, UDP 8, and the outer IP header. */
-const OVERHEAD = { ipv4: 50, ipv6: 70 } as const;
+/** Encrypted networks have a port of their own: by it the kernel tells what must be encrypted (docs/decisions.md). */
+const ENCRYPTED_PORT = 4796;
+const OUTER_HEADER = { ipv4: 20, ipv6: 40 } as const;
+/** What the tunnel adds below that: UDP 8, VXLAN 8, and inner Ethernet 14. */
+const TUNNEL_HEADERS = 30;
+/** What ESP adds (RFC 4303, 2; RFC 4106): SPI and number 8, initialization vector 8, check value 16; at the end 2. */
+const ESP = { around: 32, trailer: 2, align: 4 } as const;
 const DEFAULT_MTU = 1500;
 const MIN_MTU = 68;
 const MIN_IPV6_MTU = 1280;
@@ -38,6 +43,8 @@ export interface OverlayConfig {
   readonly name: string;
   readonly internal: boolean;
   readonly segments: readonly Segment[];
+  /** What passes between hosts is encrypted. */
+  readonly encrypted: boolean;
   readonly port: number;
   /** The MTU of the hosts' network, as the option says it. */
   readonly baseMtu: number | undefined;
@@ -45,7 +52,7 @@ export interface OverlayConfig {
 
 /**
  * A network's options and pools. The n-th pools of both families share a VXLAN.
- * @throws INVALID_ARGUMENT naming the option; NOT_IMPLEMENTED for encryption
+ * @throws INVALID_ARGUMENT naming the option
  */
 export function parseConfig({ id, name, internal, ipv4, ipv6, options }: DriverNetwork): OverlayConfig {
   const count = Math.max(ipv4.length, ipv6.length);
@@ -55,18 +62,15 @@ export function parseConfig({ id, name, internal, ipv4, ipv6, options }: DriverN
     return { index, bridge: `br${index}`, vxlan: `vxlan${index}`, vni: vnis[index], pools };
   });
   const { mtu: mtuKey } = labels.driver;
-  // Better refused than sent in the clear.
-  if (isOn(options, labels.overlay.encrypted))
-    throw new LibnetworkError('NOT_IMPLEMENTED', 'overlay networks can not be encrypted yet', {
-      field: labels.overlay.encrypted,
-      value: options[labels.overlay.encrypted],
-    });
+  const encrypted = isOn(options, labels.overlay.encrypted);
+  const port = integerOption(options, labels.overlay.port, { min: 1024, max: 49_151 });
   return {
     id,
     name,
     internal,
     segments,
-    port: integerOption(options, labels.overlay.port, { min: 1024, max: 49_151 }) ?? VXLAN_PORT,
+    encrypted,
+    port: port ?? (encrypted ? ENCRYPTED_PORT : VXLAN_PORT),
     baseMtu: integerOption(options, mtuKey, { min: 0, max: 65_535 }) || undefined,
   };
 }
@@ -109,12 +113,20 @@ function parseVnis(options: OptionValues, count: number): readonly number[] {
 }
 
 /** The MTU of what is on the network, given that of the hosts' network, and how the hosts reach each other. */
-export function innerMtu({ baseMtu, segments }: OverlayConfig, outer: Outer): number {
+export function innerMtu({ baseMtu, segments, encrypted }: OverlayConfig, outer: Outer): number {
   const base = baseMtu ?? outer.mtu ?? DEFAULT_MTU;
-  const mtu = base - OVERHEAD[outer.family];
+  const room = base - OUTER_HEADER[outer.family];
+  const datagram = encrypted ? roomInEsp(room) : room;
+  const mtu = datagram - TUNNEL_HEADERS;
   const least = segments.some(({ pools }) => pools.ipv6) ? MIN_IPV6_MTU : MIN_MTU;
   if (mtu >= least) return mtu;
   throw invalid(labels.driver.mtu, base, `leaves ${mtu} bytes in the tunnel, and ${least} are needed`);
+}
+
+/** What is encrypted is filled up to words, with the trailer at the end of the last one. */
+function roomInEsp(room: number): number {
+  const text = room - ESP.around;
+  return text - (text % ESP.align) - ESP.trailer;
 }
 
 export interface Outer {

@@ -21,7 +21,8 @@ import { type NetworkId, vethName } from '../../ids.ts';
 import { parseCidr, toBytes } from '../../ip.ts';
 import { labels } from '../../labels.ts';
 import { attach, routesOf } from './attach.ts';
-import { FIRST_VNI, MAX_VNI, parseConfig, segmentOfEndpoint } from './config.ts';
+import { FIRST_VNI, MAX_VNI, type OverlayConfig, parseConfig, segmentOfEndpoint } from './config.ts';
+import { Encryption } from './encryption/encryption.ts';
 import { reconcileRooms } from './reconcile.ts';
 import { type Ground, Room, roomPath } from './room.ts';
 
@@ -44,16 +45,20 @@ class OverlayDriver implements Driver {
   readonly #directory: string;
   readonly #numbers: Numbers;
   readonly #rooms = new Map<NetworkId, Room>();
+  readonly #encryption: Encryption;
 
   constructor(host: DriverHost) {
     this.#host = host;
+    this.#encryption = new Encryption({ host, isReached: (address) => this.#isReached(address) });
     this.#directory = `${host.runDir}/overlay`;
     this.#numbers = host.numbers({ name: 'vxlan-id', start: 0, end: MAX_VNI });
   }
 
-  validateNetwork(network: DriverNetwork): void {
-    parseConfig(network);
+  async validateNetwork(network: DriverNetwork): Promise<void> {
+    const config = parseConfig(network);
     this.#ground();
+    this.#checkPort(config);
+    if (config.encrypted) await this.#encryption.check();
   }
 
   /** Chooses a VXLAN number for each segment, or takes those that the options name. */
@@ -80,9 +85,12 @@ class OverlayDriver implements Driver {
     throwIfAborted(signal);
     const config = parseConfig(network);
     const known = this.#rooms.get(network.id);
-    const room = known ?? (await Room.open(this.#ground(), config));
-    this.#rooms.set(network.id, room);
+    this.#checkPort(config);
+    // Before there is a device that could send.
+    if (config.encrypted) await this.#encryption.enter(network.id, config.port, { signal });
     try {
+      const room = known ?? (await Room.open(this.#ground(), config));
+      this.#rooms.set(network.id, room);
       await room.furnish();
     } catch (error) {
       if (!known) await this.deleteNetwork(network);
@@ -95,6 +103,7 @@ class OverlayDriver implements Driver {
     if (room) await room.tearDown();
     else await this.#host.osl.deleteNamespace(roomPath({ directory: this.#directory }, network.id));
     this.#rooms.delete(network.id);
+    await this.#encryption.leave(network.id);
   }
 
   decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {
@@ -119,6 +128,7 @@ class OverlayDriver implements Driver {
 
   async updatePeers(network: DriverNetwork, change: PeerChange): Promise<void> {
     await this.#rooms.get(network.id)?.change(change);
+    this.#encryption.peersChanged();
   }
 
   async endpointInfo({ network, endpoint }: EndpointPlace): Promise<Readonly<Record<string, unknown>>> {
@@ -133,8 +143,10 @@ class OverlayDriver implements Driver {
   }
 
   async restore(state: DriverState): Promise<void> {
-    for (const [id, config] of readRecorded(state.networks, parseConfig, this.#host.logger))
+    for (const [id, config] of readRecorded(state.networks, parseConfig, this.#host.logger)) {
+      if (config.encrypted) this.#encryption.resume(id, config.port);
       this.#rooms.set(id, await Room.open(this.#ground(), config));
+    }
     for (const { network, endpoint, joined } of state.endpoints)
       if (joined) this.#rooms.get(network.id)?.joined.add(endpoint.id);
   }
@@ -145,12 +157,37 @@ class OverlayDriver implements Driver {
   ): Promise<DriverReport> {
     throwIfAborted(signal);
     const { osl, logger, instance } = this.#host;
-    return reconcileRooms({ osl, logger, instance, directory: this.#directory }, this.#rooms, state, dryRun);
+    // First what keeps shut what the devices are opened for.
+    const encryption = await this.#encryption.reconcile(dryRun);
+    const place = { osl, logger, instance, directory: this.#directory };
+    const rooms = await reconcileRooms(place, this.#rooms, state, dryRun);
+    return {
+      missing: [...encryption.missing, ...rooms.missing],
+      orphaned: [...encryption.orphaned, ...rooms.orphaned],
+    };
   }
 
   async close(): Promise<void> {
+    await this.#encryption.end();
     await Promise.all([...this.#rooms.values()].map(({ namespace }) => namespace.close()));
     this.#rooms.clear();
+  }
+
+  #isReached(address: string): boolean {
+    return [...this.#rooms.values()].some(
+      (room) => room.config.encrypted && room.peers().some(({ via }) => via === address),
+    );
+  }
+
+  /** The kernel tells by the port what it must encrypt. @throws CONFLICT */
+  #checkPort({ id, port, encrypted }: OverlayConfig): void {
+    const other = [...this.#rooms.values()].find(({ config }) => config.id !== id && config.port === port);
+    if (!other || other.config.encrypted === encrypted) return;
+    throw new LibnetworkError(
+      'CONFLICT',
+      `UDP port ${port} is used by network ${other.config.name}, which is ${encrypted ? 'not ' : ''}encrypted: choose another`,
+      { field: labels.overlay.port, value: port, holder: `network ${other.config.name}` },
+    );
   }
 
   #ground(): Ground {

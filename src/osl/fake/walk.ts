@@ -12,6 +12,7 @@ import { type Landing, resolve } from './segment.ts';
 import { sourceFor } from './source.ts';
 import type { LinkState, NetnsState, RouteState } from './state.ts';
 import { flag, linkSetting } from './sysctls.ts';
+import { passesXfrm } from './xfrm.ts';
 
 /** The hop limit that a packet starts with (ip_default_ttl). */
 const HOP_LIMIT = 64;
@@ -221,14 +222,9 @@ export class Walk {
     walk.#hops = this.#hops + 1;
     if (walk.#hops > HOP_LIMIT) return undefined;
     try {
-      return walk.send(from, {
-        protocol: 'udp',
-        source: undefined,
-        sourcePort: port,
-        destination: remote,
-        destinationPort: port,
-        bytes: 0,
-      }).netns;
+      const outgoing = { protocol: 'udp', sourcePort: port, destinationPort: port, bytes: 0 } as const;
+      const { netns, packet } = walk.send(from, { ...outgoing, source: undefined, destination: remote });
+      return passesXfrm(from, netns, packet) ? netns : undefined;
     } catch (error) {
       if (error instanceof Lost) return undefined;
       throw error;

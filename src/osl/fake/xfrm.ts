@@ -1,4 +1,5 @@
 /** IPsec's tables: entries are kept and refused as the kernel does (net/xfrm/xfrm_state.c, xfrm_policy.c). */
+import { type Address, contains, parsePrefix } from '../../ip.ts';
 import type {
   FoundXfrmState,
   XfrmChange,
@@ -7,7 +8,9 @@ import type {
   XfrmPolicyId,
   XfrmState,
   XfrmStateId,
+  XfrmTemplate,
 } from '../osl.ts';
+import type { Packet } from './packet.ts';
 import { Refusal } from './refusal.ts';
 import type { NetnsState } from './state.ts';
 
@@ -56,6 +59,63 @@ export function dumpXfrm({ xfrm }: NetnsState): readonly string[] {
   const states = [...xfrm.states.values()].map((s) => `state ${s.source} > ${stateKey(s)} reqid ${s.reqid}`);
   const policies = [...xfrm.policies.values()].map((p) => `policy ${policyKey(p)} ${p.action}`);
   return [...states, ...policies].sort();
+}
+
+/**
+ * Whether a UDP packet without a mark gets from one namespace to another: it leaves encrypted or not, as the first
+ * policy that selects it says, and comes in as the first one there asks for (xfrm_lookup, xfrm_policy_check).
+ */
+export function passesXfrm(from: NetnsState, to: NetnsState, packet: Packet): boolean {
+  const out = firstPolicy(from, 'out', packet);
+  if (out?.action === 'block') return false;
+  const sentBy = out?.template && associationFor(from, out.template);
+  if (out?.template && !sentBy && !out.template.optional) return false;
+  const takenBy = sentBy && to.xfrm.states.get(stateKey({ ...sentBy, mark: undefined }));
+  if (sentBy && !(takenBy && Buffer.compare(takenBy.key, sentBy.key) === 0)) return false;
+  const into = firstPolicy(to, 'in', packet);
+  if (into?.action === 'block') return false;
+  if (!into?.template || into.template.optional) return true;
+  return takenBy !== undefined && fits(takenBy, into.template);
+}
+
+function firstPolicy({ xfrm }: NetnsState, direction: 'in' | 'out', packet: Packet): XfrmPolicy | undefined {
+  const selected = [...xfrm.policies.values()].filter(
+    (policy) => policy.direction === direction && policy.mark === undefined && selects(policy, packet),
+  );
+  return selected.sort((a, b) => a.priority - b.priority)[0];
+}
+
+const PROTOCOL_UDP = 17;
+
+function selects({ selector }: XfrmPolicy, packet: Packet): boolean {
+  const { protocol, source, destination, sourcePort, destinationPort } = selector;
+  return (
+    (protocol === undefined || protocol === PROTOCOL_UDP) &&
+    (sourcePort === undefined || sourcePort === packet.sourcePort) &&
+    (destinationPort === undefined || destinationPort === packet.destinationPort) &&
+    isIn(packet.source, source) &&
+    isIn(packet.destination, destination)
+  );
+}
+
+function isIn(address: Address, prefix: string): boolean {
+  const parsed = parsePrefix(prefix);
+  return parsed !== undefined && parsed.family === address.family && contains(parsed, address);
+}
+
+function associationFor({ xfrm }: NetnsState, template: XfrmTemplate): XfrmState | undefined {
+  const { source, destination } = template;
+  return [...xfrm.states.values()].find(
+    (state) => state.source === source && state.destination === destination && fits(state, template),
+  );
+}
+
+function fits({ spi, reqid, mode }: XfrmState, template: XfrmTemplate): boolean {
+  return (
+    (template.spi === undefined || template.spi === spi) &&
+    (template.reqid === 0 || template.reqid === reqid) &&
+    template.mode === mode
+  );
 }
 
 function stateKey({ destination, spi, mark }: XfrmStateId | XfrmState): string {

@@ -40,12 +40,17 @@ export async function applyXfrm(
   changes: readonly contract.XfrmChange[],
 ): Promise<void> {
   checkXfrm(changes);
-  const requests = changes.map((change, i) => request(change, `xfrm[${i}] ${change.op}`));
+  const requests = xfrmRequests(changes);
   try {
     await withSocket(namespaceFd, async (socket) => throwRefusal(await socket.request(requests)));
   } catch (error) {
     throw explainRefusal(withoutEsp(error));
   }
+}
+
+/** Checked changes as messages. */
+export function xfrmRequests(changes: readonly contract.XfrmChange[]): NetlinkRequest[] {
+  return changes.map((change, i) => request(change, `xfrm[${i}] ${change.op}`));
 }
 
 /** A kernel without ESP, or without its cipher, calls the protocol unknown, or the algorithm not found. */

@@ -18,7 +18,7 @@ export interface Room {
 const words = /^(errors|ids|ip)$/;
 const tools = /^(labels|abortable|locks|events|undo)$/;
 const contracts =
-  /^(driverapi\/driver|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
+  /^(driverapi\/(?:driver|keyring)|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */
 const errno = /^osl\/(errno|checks\/[a-z]+)$/;
 const counters = /^osl\/counters$/;

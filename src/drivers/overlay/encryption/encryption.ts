@@ -1,0 +1,246 @@
+/** Keeps this host's part of IPsec what the keyring says, as long as it has encrypted networks. */
+import type { DriverHost, DriverReport, DriverWaits } from '../../../driverapi/driver.ts';
+import type { Keyring, KeyringView } from '../../../driverapi/keyring.ts';
+import { LibnetworkError } from '../../../errors.ts';
+import { type NetworkId, shortHash } from '../../../ids.ts';
+import type { XfrmState } from '../../../osl/osl.ts';
+import {
+  type Associations,
+  associationsOf,
+  canonical,
+  guardsOf,
+  type Mark,
+  numberOf,
+  remotesOf,
+} from './associations.ts';
+import { type Difference, differenceOf, ownOf, stateName, type Tables } from './changes.ts';
+import { checkKernel } from './kernel.ts';
+
+export interface EncryptionOptions {
+  readonly host: Pick<DriverHost, 'osl' | 'instance' | 'logger' | 'address' | 'keyring'>;
+  /** Whether an encrypted network has a peer behind this address. */
+  readonly isReached: (address: string) => boolean;
+}
+
+/** This host's number, and the life of its membership that it is of. */
+interface Life {
+  readonly number: number;
+  readonly lapses: number;
+}
+
+interface Plan {
+  readonly difference: Difference;
+  /** Undefined as long as the keys are not known: what is there stays. */
+  readonly wanted: Associations | undefined;
+  readonly life: Life | undefined;
+}
+
+const RETRY_MS = 1_000;
+
+export class Encryption {
+  readonly #host: EncryptionOptions['host'];
+  readonly #isReached: EncryptionOptions['isReached'];
+  readonly #mark: Mark;
+  /** Encrypted networks that are here, and their ports. */
+  readonly #networks = new Map<NetworkId, number>();
+  #life: Life | undefined;
+  /** The associations that this life has sent by: were one of them made anew, it would begin to count anew. */
+  #sentBy = new Set<string>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #awaited = false;
+  #retry: NodeJS.Timeout | undefined;
+  #ended = false;
+
+  constructor({ host, isReached }: EncryptionOptions) {
+    this.#host = host;
+    this.#isReached = isReached;
+    this.#mark = markOf(host.instance);
+  }
+
+  /** @throws NOT_IMPLEMENTED, UNAVAILABLE when this host can't encrypt, saying what to do */
+  async check(): Promise<void> {
+    this.#keyring();
+    await checkKernel(this.#host.osl.host, this.#address(), this.#mark);
+  }
+
+  /**
+   * Before the first device of a network is made: shuts its port to everything in the clear, then opens it to the
+   * members. What it throws leaves nothing behind.
+   * @throws as `check`; UNAVAILABLE when the keys can't be asked for; CONFLICT with other IPsec entries
+   */
+  async enter(id: NetworkId, port: number, waits: DriverWaits = {}): Promise<void> {
+    if (this.#networks.has(id)) return;
+    await this.check();
+    this.#networks.set(id, port);
+    try {
+      await this.#inTurn(() => this.#sync());
+      this.#follow();
+      await this.#keyring().known(waits);
+      await this.#inTurn(() => this.#sync());
+    } catch (error) {
+      await this.leave(id).catch((failure: unknown) => {
+        this.#host.logger.warn('what encryption needs could not be removed', { error: failure });
+      });
+      throw error;
+    }
+  }
+
+  /** The same for a network whose devices an earlier process made: nothing is done yet. */
+  resume(id: NetworkId, port: number): void {
+    this.#networks.set(id, port);
+    if (this.#host.keyring) this.#follow();
+  }
+
+  /** After the last device of a network is gone. */
+  async leave(id: NetworkId): Promise<void> {
+    if (!this.#networks.delete(id)) return;
+    await this.#inTurn(async () => {
+      await this.#sync();
+      if (this.#networks.size > 0) return;
+      this.#life = undefined;
+      this.#sentBy.clear();
+      await this.#host.keyring?.leave();
+    });
+  }
+
+  /** Peers have changed: hosts that are gone may be reached no more. */
+  peersChanged(): void {
+    if (this.#host.keyring?.view?.gone.length) this.#look();
+  }
+
+  /** A kernel that can't be asked has nothing, where nothing should be there. */
+  async reconcile(dryRun: boolean): Promise<DriverReport> {
+    return this.#inTurn(async () => {
+      try {
+        const { missing, orphaned } = (await this.#plan(this.#life)).difference;
+        if (!dryRun) await this.#sync();
+        return { missing, orphaned };
+      } catch (error) {
+        if (this.#networks.size > 0 || !LibnetworkError.is(error)) throw error;
+        this.#host.logger.debug('what there is of IPsec could not be asked for', { error });
+        return { missing: [], orphaned: [] };
+      }
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#retry);
+    await this.#turn;
+  }
+
+  #follow(): void {
+    this.#keyring().follow(() => this.#look());
+  }
+
+  /** In the background; what comes meanwhile is looked at once. */
+  #look(): void {
+    if (this.#awaited || this.#ended) return;
+    this.#awaited = true;
+    clearTimeout(this.#retry);
+    this.#inTurn(async () => {
+      this.#awaited = false;
+      if (!this.#ended) await this.#sync();
+    }).catch((error: unknown) => {
+      const cutOff = LibnetworkError.is(error, 'UNAVAILABLE') || LibnetworkError.is(error, 'TIMEOUT');
+      const say = cutOff ? 'debug' : 'warn';
+      this.#host.logger[say]('encryption could not be brought up to date; it is tried again', { error });
+      this.#retry = setTimeout(() => this.#look(), RETRY_MS);
+      this.#retry.unref();
+    });
+  }
+
+  async #sync(): Promise<void> {
+    const { wanted, difference, life } = await this.#plan(await this.#presentLife());
+    if (difference.changes.length > 0) await this.#host.osl.host.applyXfrm(difference.changes);
+    if (!wanted || !life) return;
+    this.#life = life;
+    const own = canonical(this.#address());
+    this.#sentBy = new Set(wanted.states.filter(({ source }) => source === own).map(stateName));
+    const { accepts, sends } = wanted;
+    await this.#keyring().report({ address: this.#address(), number: life.number, accepts, sends });
+  }
+
+  async #plan(life: Life | undefined): Promise<Plan> {
+    const found = await this.#tables();
+    const ports = new Set(this.#networks.values());
+    if (ports.size === 0) {
+      const none = { states: [], policies: [] };
+      return { difference: differenceOf(found, none, this.#mark), wanted: undefined, life };
+    }
+    const address = this.#address();
+    const policies = [...ports].flatMap((port) => guardsOf(address, port, this.#mark));
+    const keyring = this.#host.keyring;
+    const view = keyring?.view;
+    if (!keyring || !view || !life) {
+      const difference = differenceOf(found, { states: [], policies }, this.#mark, true);
+      return { difference, wanted: undefined, life };
+    }
+    const own = { address, number: life.number };
+    const derive: Keyring['derive'] = (...of) => keyring.derive(...of);
+    const remotes = remotesOf(view, own, this.#isReached);
+    const wanted = associationsOf(view, own, remotes, { ports, mark: this.#mark, derive });
+    const all = { states: wanted.states, policies: [...policies, ...wanted.policies] };
+    return { difference: differenceOf(found, all, this.#mark), wanted, life };
+  }
+
+  /**
+   * The number goes on as long as what it counted in the kernel is there, and the others have not forgotten it. With
+   * a new one every association is new.
+   */
+  async #presentLife(): Promise<Life | undefined> {
+    const view = this.#host.keyring?.view;
+    if (!view || this.#networks.size === 0) return this.#life;
+    const { lapses } = view;
+    const { states } = ownOf(await this.#tables(), this.#mark);
+    const life = this.#life ?? this.#earlierLife(states, view);
+    const there = new Set(states.map(stateName));
+    if (life?.lapses === lapses && [...this.#sentBy].every((name) => there.has(name))) return life;
+    this.#sentBy.clear();
+    return { number: await this.#keyring().newNumber(), lapses };
+  }
+
+  /** That of an earlier process, whose associations count on. */
+  #earlierLife(states: readonly XfrmState[], { own, lapses }: KeyringView): Life | undefined {
+    const address = this.#address();
+    if (own?.address !== address) return undefined;
+    const isOf = ({ source, spi }: XfrmState) =>
+      source === canonical(address) && numberOf(spi) === own.number;
+    return states.some(isOf) ? { number: own.number, lapses } : undefined;
+  }
+
+  async #tables(): Promise<Tables> {
+    const { host } = this.#host.osl;
+    return { states: await host.xfrmStates(), policies: await host.xfrmPolicies() };
+  }
+
+  #keyring(): Keyring {
+    if (this.#host.keyring) return this.#host.keyring;
+    throw new LibnetworkError(
+      'UNAVAILABLE',
+      'encrypted networks need a store that hosts share, for their keys: set globalStore',
+      { field: 'encrypted' },
+    );
+  }
+
+  #address(): string {
+    if (this.#host.address !== undefined) return this.#host.address;
+    throw new LibnetworkError(
+      'UNAVAILABLE',
+      'encrypted networks need an address that other hosts reach this one by: set cluster.address',
+      { field: 'cluster.address' },
+    );
+  }
+
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(act);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+}
+
+/** The request id and the priority of a controller's instance. */
+export function markOf(instance: string): Mark {
+  const reqid = Number.parseInt(shortHash(`libnetwork overlay ${instance}`, 7), 16) + 1;
+  return { reqid, priority: 1_001 + (reqid % 60_000) };
+}
