@@ -150,7 +150,7 @@ export class Network {
     return this.#do('previewNetwork', changes, (...at) => previewNetwork(...at, changes));
   }
 
-  /** Changes its labels, policy and options in place, as far as its driver can. See `updateNetwork`. */
+  /** Changes its labels, policy, names and options in place, as far as its driver can. See `updateNetwork`. */
   update(changes: NetworkChanges): Promise<void> {
     return this.#do('updateNetwork', changes, (...at) => updateNetwork(...at, changes));
   }

@@ -1,8 +1,10 @@
-/** Changes to a network in place: its labels, and the options that its driver can change. */
+/** Changes to a network in place: its labels, names and policy, and the options that its driver can change. */
 import { type Core, driverNetwork } from './core.ts';
+import type { NetworkDnsOptions } from './dnsoptions.ts';
 import type { PolicyRule } from './driverapi/driver.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import type { NetworkEntry } from './network.ts';
+import { showNetworkNames } from './networknames.ts';
 import { parseOptions, type Waits } from './options.ts';
 import { checkPolicy } from './policy.ts';
 import type { NetworkRecord } from './records.ts';
@@ -14,6 +16,8 @@ export interface NetworkChanges extends Waits {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** All its policy from now on; `[]` for none. */
   readonly policy?: readonly PolicyRule[] | undefined;
+  /** All it says about names from now on; `{}` for nothing. Answers that were given stay. */
+  readonly dns?: NetworkDnsOptions | undefined;
   /** The driver's options to set; `undefined` takes one away. Those that are not named stay. */
   readonly options?: Readonly<Record<string, string | number | boolean | undefined>> | undefined;
 }
@@ -38,9 +42,11 @@ export async function updateNetwork(
     }
     throwIfAborted(signal);
     const changed: NetworkRecord = { ...record, ...parseChanges(record, changes) };
-    if (changes.options === undefined && changes.policy === undefined) return core.save(entry, changed);
+    const { options, policy, dns } = changes;
+    if ((options ?? policy ?? dns) === undefined) return core.save(entry, changed);
     const driver = core.driver(record.driver);
-    checkPolicy(driver, changed.policy, record.dns?.allow);
+    checkPolicy(driver, changed.policy, changed.dns?.allow);
+    if ((options ?? policy) === undefined) return saveWithNames(core, entry, changed);
     if (driver.updateNetwork === undefined) {
       throw new LibnetworkError(
         'NOT_IMPLEMENTED',
@@ -53,10 +59,15 @@ export async function updateNetwork(
       undo.push('bring the former options back', async () => driver.updateNetwork?.(driverNetwork(record)));
       await driver.updateNetwork?.(driverNetwork(changed), { signal });
       throwIfAborted(signal);
-      await core.save(entry, changed);
+      await saveWithNames(core, entry, changed);
     });
   });
   core.events.emit('network:update', { networkId: entry.record.id, name: entry.record.name });
+}
+
+async function saveWithNames(core: Core, entry: NetworkEntry, changed: NetworkRecord): Promise<void> {
+  await core.save(entry, changed);
+  showNetworkNames(core, changed);
 }
 
 /** What `updateNetwork` would do to the firewall. */
@@ -69,7 +80,7 @@ export async function previewNetwork(
   const { record } = entry;
   const driver = core.driver(record.driver);
   const changed = { ...record, ...parseChanges(record, changes) };
-  checkPolicy(driver, changed.policy, record.dns?.allow);
+  checkPolicy(driver, changed.policy, changed.dns?.allow);
   if (driver.previewNetwork !== undefined) return driver.previewNetwork(driverNetwork(changed));
   throw new LibnetworkError(
     'NOT_IMPLEMENTED',
@@ -81,14 +92,14 @@ export async function previewNetwork(
 function parseChanges(
   record: NetworkRecord,
   changes: Omit<NetworkChanges, 'signal'>,
-): Pick<NetworkRecord, 'labels' | 'options' | 'policy'> {
+): Pick<NetworkRecord, 'labels' | 'options' | 'policy' | 'dns'> {
   for (const [field, value] of Object.entries(changes)) {
-    if (['labels', 'options', 'policy'].includes(field)) continue;
+    if (['labels', 'options', 'policy', 'dns'].includes(field)) continue;
     throw invalid(field, value, 'is nothing that can be changed in place: make a new network');
   }
   const merged = Object.entries({ ...record.options, ...changes.options });
   const options = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
-  const { labels = record.labels, policy = record.policy } = changes;
-  const parsed = parseOptions('network', { name: record.name, labels, options, policy });
-  return { labels: parsed.labels, options: parsed.options, policy: parsed.policy };
+  const { labels = record.labels, policy = record.policy, dns = record.dns } = changes;
+  const parsed = parseOptions('network', { name: record.name, labels, options, policy, dns });
+  return { labels: parsed.labels, options: parsed.options, policy: parsed.policy, dns: parsed.dns };
 }

@@ -25,7 +25,14 @@ export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
   );
   app.patch<{ Params: { id: string }; Body: NetworkChanges }>(
     '/networks/:id',
-    { schema: { tags, summary: 'Changes labels and options', params: params('id'), body: networkChanges } },
+    {
+      schema: {
+        tags,
+        summary: 'Changes labels, options, policy and names',
+        params: params('id'),
+        body: networkChanges,
+      },
+    },
     async (request) => {
       const network = networkOf(context, request.params.id);
       await network.update(request.body);

@@ -21,6 +21,14 @@ const pool = {
   properties: { subnet: text, ipRange: text, gateway: text, auxAddresses: map },
 } as const;
 
+const names = { type: 'object', additionalProperties: texts, maxProperties: 1024 } as const;
+const dns = {
+  type: 'object',
+  properties: { records: names, wildcard: names, forward: text, allow: texts },
+} as const;
+/** Its rules have many forms: the controller alone checks them. */
+const policy = { type: 'array', items: { type: 'object' }, maxItems: 256 } as const;
+
 export const network = {
   type: 'object',
   required: ['name'],
@@ -41,10 +49,20 @@ export const network = {
       type: 'object',
       properties: { driver: text, options: map, pools: { type: 'array', items: pool, maxItems: 128 } },
     },
+    policy,
+    dns,
   },
 } as const;
 
-export const networkChanges = { type: 'object', properties: { labels: map, options } } as const;
+export const networkChanges = {
+  type: 'object',
+  properties: {
+    labels: map,
+    options,
+    policy,
+    dns,
+  },
+} as const;
 
 const port = {
   type: 'object',

@@ -133,5 +133,11 @@ describe('the policy of a network', () => {
       ],
     });
     expect(network.policy).toHaveLength(2);
+    // The two change together, or not at all.
+    const dns = { allow: ['other.example'] };
+    expect(await refusal(network.update({ dns }))).toMatchObject({ field: 'policy[0].to' });
+    expect(network.dns.allow).toEqual(['registry.example', '*.apps.example']);
+    await network.update({ dns, policy: [{ to: { names: ['other.example'] }, action: 'allow' }] });
+    expect(network.dns.allow).toEqual(['other.example']);
   });
 });

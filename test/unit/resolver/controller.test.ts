@@ -68,6 +68,24 @@ describe('the names of a network', () => {
     expect(await sandbox.dnsCounters()).toMatchObject({ queries: 3, forwarded: 2, inFlight: 0 });
   });
 
+  it('are changed in place, for the next question and for the controller after a restart', async () => {
+    const setting = await setUp();
+    const sandbox = await sandboxIn(setting, { name: 'front', dns: { allow: ['a.example'] } });
+    const network = setting.controller.network('front');
+    expect(await resolve(setting, sandbox, 'b.example')).toBe('NXDOMAIN');
+    await network?.update({ dns: { records, allow: ['b.example'] } });
+    expect(await resolve(setting, sandbox, 'b.example')).toEqual(['192.0.2.1']);
+    expect(await resolve(setting, sandbox, 'a.example')).toBe('NXDOMAIN');
+    expect(await resolve(setting, sandbox, 'db.example')).toEqual(['10.1.1.2']);
+    await network?.update({ labels: { a: 'b' } });
+    expect(network?.dns).toMatchObject({ records, allow: ['b.example'] });
+    const again = await restart(setting, ['c1']);
+    const survivor = again.controller.sandbox('c1') ?? sandbox;
+    expect(await resolve(again, survivor, 'a.example')).toBe('NXDOMAIN');
+    await again.controller.network('front')?.update({ dns: {} });
+    expect(await resolve(again, survivor, 'a.example')).toEqual(['192.0.2.1']);
+  });
+
   it('say that nothing may be asked', async () => {
     const setting = await setUp();
     const sandbox = await sandboxIn(setting, { name: 'front', dns: { records, forward: 'none' } });
