@@ -45,6 +45,15 @@ export class Runc {
     }
   }
 
+  /** Runs a container to its end; nothing is left of it. What it printed. @throws Error when its exit code is not 0 */
+  async run(id: string, bundle: string): Promise<string> {
+    try {
+      return await this.#run('run', '--bundle', bundle, id);
+    } finally {
+      await this.delete(id);
+    }
+  }
+
   async start(id: string): Promise<void> {
     await this.#run('start', id);
   }

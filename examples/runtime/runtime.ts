@@ -141,7 +141,7 @@ export class Runtime {
   async stop(name: string, graceMs: number): Promise<void> {
     const pid = this.#pids.get(name);
     if (pid === undefined) throw new Error(`no container ${name} is running`);
-    if (graceMs > 0) await this.runc.kill(name, 'TERM');
+    if (graceMs > 0 && !(await hasEnded(pid))) await this.runc.kill(name, 'TERM');
     for (const until = Date.now() + graceMs; Date.now() < until && !(await hasEnded(pid)); ) await sleep(20);
     await this.#remove(name);
   }

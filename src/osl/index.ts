@@ -15,4 +15,5 @@ export type {
   ResolverIntent,
 } from './firewall/firewall.ts';
 export { kernelAvailability, type LinuxOslOptions, linuxOsl } from './linux/index.ts';
+export { onHost } from './onhost.ts';
 export type * from './osl.ts';

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -16,6 +16,7 @@ import type { Namespace } from '../../src/osl/osl.ts';
 import { bound } from '../support/bound.ts';
 import { eventually, hasProgram } from '../support/daemon.ts';
 import { canUseKernel, whyNot, withTestHost } from '../support/kernel.ts';
+import { traces } from '../support/traces.ts';
 
 const main = fileURLToPath(new URL('../../build/examples/runtime/main.js', import.meta.url));
 const obstacle = !canUseKernel
@@ -34,21 +35,7 @@ const serving = (name: string) => [
 ];
 const plain = (cidr: string | undefined): string => cidr?.split('/')[0] ?? '';
 
-/** What a runtime of this directory has on the machine: cgroups, mounts, and processes that see its files. */
-async function traces(directory: string): Promise<string[]> {
-  const cgroups = await readdir('/sys/fs/cgroup', { withFileTypes: true });
-  const places = ['', ...cgroups.filter((each) => each.isDirectory()).map(({ name }) => name)];
-  const found: string[] = [];
-  for (const place of places)
-    for (const name of await readdir(join('/sys/fs/cgroup', place)))
-      if (name.startsWith(`libnetwork-${instanceOf(directory)}`)) found.push(`cgroup ${place}/${name}`);
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
-    if (`${await read('mountinfo')}${await read('cmdline')}`.includes(directory))
-      found.push(`process ${pid} ${(await read('cmdline')).replaceAll('\0', ' ')}`);
-  }
-  return found;
-}
+const tracesOf = (at: string) => traces(at, `libnetwork-${instanceOf(at)}`);
 
 describe.skipIf(obstacle !== '')(`a container runtime on runc ${obstacle}`, () => {
   let host: Namespace;
@@ -211,7 +198,7 @@ describe.skipIf(obstacle !== '')(`a container runtime on runc ${obstacle}`, () =
       if (all.length > 0) await stop('half');
       expect(await readdir(join(directory, 'containers'))).toEqual([]);
       expect((await host.links()).filter(({ kind }) => kind === 'veth')).toEqual([]);
-      expect((await traces(directory)).filter((trace) => !trace.includes('daemon'))).toEqual([]);
+      expect((await tracesOf(directory)).filter((trace) => !trace.includes('daemon'))).toEqual([]);
     }
   });
 
@@ -241,7 +228,7 @@ describe.skipIf(obstacle !== '')(`a container runtime on runc ${obstacle}`, () =
     await house.ask('clear');
     await house.stop();
     expect((await host.links()).map(({ name }) => name)).toEqual(['lo']);
-    expect(await traces(directory)).toEqual([]);
+    expect(await tracesOf(directory)).toEqual([]);
     await house.start();
   });
 
@@ -259,13 +246,13 @@ describe.skipIf(obstacle !== '')(`a container runtime on runc ${obstacle}`, () =
     const exit = once(killed, 'exit');
     killed.kill('SIGKILL');
     await exit;
-    expect(await traces(left)).not.toEqual([]);
+    expect(await tracesOf(left)).not.toEqual([]);
     const held = demo();
     if (!held.stdout) throw new Error('no pipe');
     const [out, [code]] = await Promise.all([text(held.stdout), once(held, 'exit')]);
     expect(JSON.parse(out)).toMatchObject({ ok: true, leaked: [] });
     expect(code).toBe(0);
     expect(existsSync(left)).toBe(false);
-    expect(await traces(left)).toEqual([]);
+    expect(await tracesOf(left)).toEqual([]);
   }, 60_000);
 });

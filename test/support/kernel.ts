@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kernelAvailability } from '../../src/osl/linux/availability.ts';
 import { linuxOsl } from '../../src/osl/linux/index.ts';
+import { onHost } from '../../src/osl/onhost.ts';
 import type { Namespace, Osl } from '../../src/osl/osl.ts';
 
 const availability = kernelAvailability();
@@ -62,15 +63,7 @@ export async function withTestHost<T>(work: (test: TestHost) => Promise<T>): Pro
   const path = (name: string) => join(directory, name);
   try {
     const host = await kernel.createNamespace(path('host'));
-    const osl: Osl = {
-      kind: kernel.kind,
-      host,
-      createNamespace: (at) => kernel.createNamespace(at),
-      openNamespace: (at) => kernel.openNamespace(at),
-      deleteNamespace: (at) => kernel.deleteNamespace(at),
-      listNamespaces: (at) => kernel.listNamespaces(at),
-      close: () => kernel.close(),
-    };
+    const osl = onHost(kernel, host);
     return await work({ osl, host, directory, path, create: (name) => kernel.createNamespace(path(name)) });
   } finally {
     await remove(kernel, directory);

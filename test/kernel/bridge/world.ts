@@ -4,7 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { linuxOsl } from '../../../src/osl/linux/index.ts';
-import type { Link, Namespace, Osl } from '../../../src/osl/osl.ts';
+import { onHost } from '../../../src/osl/onhost.ts';
+import type { Link, Namespace } from '../../../src/osl/osl.ts';
 import type { DriverWorld, OpenWorld } from '../../../src/testing/driver.ts';
 
 /** The directory of each world's machine: a process's end leaves it, `removeMachines` does not. */
@@ -18,15 +19,7 @@ export async function openKernelWorld({ after }: OpenWorld): Promise<DriverWorld
   const kernel = linuxOsl();
   const path = (name: string) => join(directory, name);
   const host = await kernel.createNamespace(path('host'));
-  const osl: Osl = {
-    kind: kernel.kind,
-    host,
-    createNamespace: (at) => kernel.createNamespace(at),
-    openNamespace: (at) => kernel.openNamespace(at),
-    deleteNamespace: (at) => kernel.deleteNamespace(at),
-    listNamespaces: (at) => kernel.listNamespaces(at),
-    close: () => kernel.close(),
-  };
+  const osl = onHost(kernel, host);
   const sandboxes = new Map<string, Namespace>();
   const world: DriverWorld = {
     osl,

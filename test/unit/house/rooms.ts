@@ -78,6 +78,7 @@ export const rooms: readonly Room[] = [
   },
   { name: 'built-in drivers', holds: /^drivers\/index$/, sees: [contracts, /^drivers\//] },
   { name: 'osl door', holds: /^osl\/index$/, sees: [/^osl\//] },
+  { name: 'another host', holds: /^osl\/onhost$/, sees: [contracts] },
   {
     name: 'plugins',
     holds: /^plugin\//,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { LibnetworkError } from '../../../../src/errors.ts';
 import type { FirewallEngine } from '../../../../src/osl/firewall/firewall.ts';
 import { linuxOsl } from '../../../../src/osl/linux/index.ts';
+import { onHost } from '../../../../src/osl/onhost.ts';
 import type { Namespace, Osl } from '../../../../src/osl/osl.ts';
 import { buildNetworks, buildSurroundings, type World, type WorldOptions } from './world.ts';
 
@@ -65,15 +66,7 @@ export async function openMachine(engine: FirewallEngine): Promise<Machine> {
   const kernel = linuxOsl();
   const path = (name: string) => join(directory, name);
   const host = await kernel.createNamespace(path('host'));
-  const osl: Osl = {
-    kind: kernel.kind,
-    host,
-    createNamespace: (at) => kernel.createNamespace(at),
-    openNamespace: (at) => kernel.openNamespace(at),
-    deleteNamespace: (at) => kernel.deleteNamespace(at),
-    listNamespaces: (at) => kernel.listNamespaces(at),
-    close: () => kernel.close(),
-  };
+  const osl = onHost(kernel, host);
   const remove = async () => {
     for (const each of await kernel.listNamespaces(directory)) await kernel.deleteNamespace(each);
     await kernel.close();
