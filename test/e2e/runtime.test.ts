@@ -63,11 +63,14 @@ describe.skipIf(obstacle !== '')(`a container runtime on runc ${obstacle}`, () =
     await house.ask('network', 'create', '--ipv6', '--internal', 'back');
   });
   afterAll(async () => {
-    await house?.ask('clear');
-    await house?.kill();
-    release?.();
-    await ended;
-    if (directory) await rm(directory, { recursive: true, force: true });
+    try {
+      await house?.ask('clear');
+    } finally {
+      await house?.kill();
+      release?.();
+      await ended;
+      if (directory) await rm(directory, { recursive: true, force: true });
+    }
   });
 
   const houseIn = (at: string) => new House(at, main, (...call) => host.spawn(...call));

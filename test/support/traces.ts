@@ -11,8 +11,9 @@ export async function traces(directory: string, cgroup: string): Promise<string[
   const mounts = await readFile('/proc/self/mountinfo', 'utf8');
   found.push(...mounts.split('\n').filter((line) => line.includes(directory)));
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    // Those of containers see it in their mounts alone. Who has ended meanwhile has nothing.
+    // Who has ended meanwhile has nothing; whom nobody has waited for yet has ended too (proc_pid_stat(5)).
     const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
+    if (/^ [ZX] /.test((await read('stat')).replace(/^.*\)/s, ''))) continue;
     const command = (await read('cmdline')).replaceAll('\0', ' ');
     const isInside = (await read('cgroup')).includes(`/${cgroup}`);
     if (isInside || command.includes(directory)) found.push(`process ${pid} ${command}`);
