@@ -252,7 +252,7 @@ class BridgeDriver implements Driver {
   }
 
   async restore(state: DriverState): Promise<void> {
-    for (const [, parsed] of readRecorded(state.networks, parseConfig, this.#devices.logger)) {
+    for (const parsed of readRecorded(state.networks, parseConfig, this.#devices.logger).values()) {
       const config = await withMtu(this.#devices.host, parsed);
       this.#networks.set({ config, joined: new Set() });
     }

@@ -202,10 +202,10 @@ describe('a link that is there already', () => {
 });
 
 describe('several networks', () => {
-  it('can not have one subnet, also when they come at the same time', async () => {
+  it('can not have one subnet, also when a hundred come at the same time', async () => {
     const { driver, host } = await bridgeSetting();
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, i) => driver.createNetwork(network({ name: `n${i}` }))),
+      Array.from({ length: 100 }, (_, i) => driver.createNetwork(network({ name: `n${i}` }))),
     );
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect((await host.links()).filter(({ kind }) => kind === 'bridge')).toHaveLength(1);
