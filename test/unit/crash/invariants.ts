@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { ifbName } from '../../../src/drivers/bridge/limits.ts';
 import { bridgeName, vethName } from '../../../src/ids.ts';
 import type { Inspection, NetworkController } from '../../../src/index.ts';
 import type { World } from './world.ts';
@@ -14,15 +15,35 @@ interface Expected {
   readonly names: readonly string[];
 }
 
+/** A controller with its share of the machine. */
+export interface Share {
+  readonly world: World;
+  readonly controller: NetworkController;
+}
+
 /**
- * Records, links, namespaces, addresses, ports, names and rules are exactly what the records say, and no operation is half
- * done. Nothing may be under way.
+ * Records, links, namespaces, addresses, ports, names and rules are exactly what the records of all controllers on the
+ * machine say, and no operation is half done. Nothing may be under way.
  */
-export async function checkInvariants(
-  world: World,
-  controller: NetworkController,
-  context: string,
-): Promise<void> {
+export async function checkInvariants(shares: readonly Share[], context: string): Promise<void> {
+  for (const share of shares) await checkRest(share, context);
+  const states = shares.map(({ controller }) => controller.inspect());
+  const [first] = states;
+  const [share] = shares;
+  if (!first || !share) return;
+  const state: Inspection = {
+    ...first,
+    networks: states.flatMap(({ networks }) => networks),
+    endpoints: states.flatMap(({ endpoints }) => endpoints),
+    sandboxes: states.flatMap(({ sandboxes }) => sandboxes),
+    names: states.flatMap(({ names }) => names),
+  };
+  const keys = (await Promise.all(shares.map(({ world }) => world.keys()))).flat();
+  expect(actualOf(share.world, state, keys), context).toEqual(expectedOf(state));
+}
+
+/** What one controller knows by itself. */
+async function checkRest({ world, controller }: Share, context: string): Promise<void> {
   const report = await controller.reconcile({ dryRun: true });
   const told = world.complaints.slice(-3).join('; ');
   expect(report, `${context}: nothing to repair, last told: ${told}`).toEqual({
@@ -40,14 +61,18 @@ export async function checkInvariants(
     [ipv4, ipv6].flatMap((held) => (held ? [`${networkId} ${held.address}`] : [])),
   );
   expect(new Set(addresses).size, `${context}: addresses are given once`).toBe(addresses.length);
-  expect(await actualOf(world, state), context).toEqual(expectedOf(state));
 }
 
 function expectedOf(state: Inspection): Expected {
   const live = state.endpoints.filter(({ join }) => join && !join.pending);
   const opened = state.sandboxes.filter(({ open }) => open.namespace);
   return {
-    links: [...state.networks.map(({ id }) => bridgeName(id)), ...live.map(({ id }) => vethName(id))].sort(),
+    links: [
+      ...state.networks.map(({ id }) => bridgeName(id)),
+      ...live.flatMap(({ id, limits }) =>
+        limits?.egress === undefined ? [vethName(id)] : [vethName(id), ifbName(id)],
+      ),
+    ].sort(),
     ports: live
       .flatMap(({ join }) => join?.bindings ?? [])
       .map(({ protocol, hostAddress, host }) => {
@@ -97,7 +122,7 @@ function told(id: string, ipv4: string | undefined, ipv6: string | undefined, na
   return `${id} ${ipv4} ${ipv6} ${[...new Set(names)].sort().join(',')}`;
 }
 
-async function actualOf(world: World, state: Inspection): Promise<Expected> {
+function actualOf(world: World, state: Inspection, stored: readonly string[]): Expected {
   const { namespaces } = world.kernel.dump();
   const { host, ...others } = namespaces;
   const named = (lines: readonly string[]) => lines.map((line) => line.split(' ', 1)[0] ?? '').sort();
@@ -118,7 +143,7 @@ async function actualOf(world: World, state: Inspection): Promise<Expected> {
       ]),
     ),
     names: state.names.map(({ id, ipv4, ipv6, names }) => told(id, ipv4, ipv6, names)).sort(),
-    keys: (await world.keys())
+    keys: stored
       .filter((key) => !key.includes('/ipam/'))
       .map((key) => key.replace('docker/network/v1.0/', ''))
       .sort(),

@@ -1,4 +1,4 @@
-import type { EndpointOptions, NetworkController, PortRequest } from '../../../src/index.ts';
+import type { EndpointOptions, NetworkController, PolicyRule, PortRequest } from '../../../src/index.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
@@ -30,8 +30,10 @@ export function anyOperation(random: Random, controller: NetworkController, worl
   const priority = random.below(3);
   const force = random.chance(0.5);
   const kinds: readonly (() => Operation)[] = [
-    () => of(`create network ${network}`, () => controller.createNetwork(networkOptions(network)), true),
-    () => of(`create network ${network}`, () => controller.createNetwork(networkOptions(network)), true),
+    ...Array.from({ length: 2 }, () => () => {
+      const wanted = networkOptions(network, controller.instance);
+      return of(`create network ${network}`, () => controller.createNetwork(wanted), true);
+    }),
     () => of(`delete network ${network}`, () => controller.network(network)?.delete()),
     () => of(`create sandbox ${container}`, () => createSandbox(controller, container), true),
     () => of(`create sandbox ${container}`, () => createSandbox(controller, container), true),
@@ -70,6 +72,14 @@ export function anyOperation(random: Random, controller: NetworkController, worl
       ),
     () => of(`update endpoint ${name} of ${network}`, () => endpoint()?.update({ ports })),
     () =>
+      of(`update labels and limits of ${name} of ${network}`, () =>
+        endpoint()?.update({ labels: { role: name }, limits: force ? { egress: 1_000_000 } : {} }),
+      ),
+    () =>
+      of(`update the policy of ${network}`, () =>
+        controller.network(network)?.update({ policy: force ? [policyOf(priority, name)] : [] }),
+      ),
+    () =>
       of(`update network ${network}`, () => controller.network(network)?.update({ labels: { at: name } })),
     () => of(`rename ${container}`, () => sandbox()?.rename(`r-${container}`)),
     () => of(`refresh ${container}`, () => sandbox()?.refresh({ hostname: name })),
@@ -79,10 +89,17 @@ export function anyOperation(random: Random, controller: NetworkController, worl
   return random.pick(kinds)();
 }
 
+/** By labels, by name, or by address. */
+function policyOf(kind: number, name: string): PolicyRule {
+  const from = [{ labels: { role: name } }, { endpoint: name }, '10.0.0.0/8'][kind] ?? 'outside';
+  return { from, ports: [{ protocol: 'tcp', port: 80 }], action: 'deny' };
+}
+
 /** The same network has the same shape each time, so that its name tells what it is. */
-function networkOptions(name: string) {
+function networkOptions(name: string, instance: string) {
   const ipv6 = name !== 'n1';
-  const pools = name === 'n0' ? [{ subnet: '10.9.0.0/24' }, { subnet: 'fd00:9::/64' }] : [];
+  const third = instance === 'default' ? 9 : 8;
+  const pools = name === 'n0' ? [{ subnet: `10.${third}.0.0/24` }, { subnet: `fd00:${third}::/64` }] : [];
   return { name, ipv6, internal: name === 'n2', ipam: { pools } };
 }
 

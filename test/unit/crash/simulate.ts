@@ -1,11 +1,12 @@
 /**
  * A simulated machine whose controller is killed, or whose kernel or store fails, at any step of a random workload,
- * again and again; after every start the invariants must hold. One seed decides all of it.
+ * again and again; after every start the invariants must hold. Operations go side by side, in another order with each
+ * seed; on some machines beside a second controller that lives on through all of it. One seed decides all.
  */
 import { expect } from 'vitest';
 import { LibnetworkError, type NetworkController } from '../../../src/index.ts';
-import { countingFaults, type Faults, SimulatedCrash } from '../../../src/testing/faults.ts';
-import { checkInvariants } from './invariants.ts';
+import { countingFaults, type Faults, SimulatedCrash, seededDelays } from '../../../src/testing/faults.ts';
+import { checkInvariants, type Share } from './invariants.ts';
 import { anyOperation, CONTAINERS, type Operation } from './operations.ts';
 import { PausingFaults } from './pausing.ts';
 import { Random } from './random.ts';
@@ -28,35 +29,55 @@ export async function simulate(seed: number): Promise<Simulation> {
   const world = new World();
   try {
     const before = world.dump();
+    const neighbour = random.chance(0.3) ? await settle(world) : undefined;
     let strikes = 0;
     let active: readonly string[] = [];
     for (let life = 1; life <= LIVES; life++) {
-      const struck = await live(world, random, active, `seed ${seed}, life ${life}`);
+      const struck = await live({ world, random, active, neighbour, context: `seed ${seed}, life ${life}` });
       if (struck) strikes++;
       active = CONTAINERS.filter(() => random.chance(0.7));
     }
     const { controller } = await world.open(countingFaults(), active);
-    await deleteAll(controller);
-    await controller.close();
-    world.endRuntimes();
+    for (const share of neighbour ? [{ world, controller }, neighbour] : [{ world, controller }]) {
+      await deleteAll(share.controller);
+      await share.controller.close();
+      share.world.endRuntimes();
+    }
     expect(world.dump(), `seed ${seed}: the kernel after all is deleted`).toEqual(before);
+    expect(
+      neighbour?.world.complaints ?? [],
+      `seed ${seed}: what the second controller complains of`,
+    ).toEqual([]);
+    neighbour?.world.remove();
     return { strikes };
   } finally {
     world.remove();
   }
 }
 
+/** A second controller on the machine, of another instance: nothing of the first one's is its own. */
+async function settle({ kernel }: World): Promise<Share> {
+  const world = new World(kernel);
+  const { controller } = await world.open(countingFaults(), [], { instance: 'other' });
+  return { world, controller };
+}
+
+interface Life {
+  readonly world: World;
+  readonly random: Random;
+  /** Containers that outlived the last process. */
+  readonly active: readonly string[];
+  readonly neighbour: Share | undefined;
+  readonly context: string;
+}
+
 /** One process, from its start to its end. True when it was struck. */
-async function live(
-  world: World,
-  random: Random,
-  active: readonly string[],
-  context: string,
-): Promise<boolean> {
+async function live({ world, random, active, neighbour, context }: Life): Promise<boolean> {
   const mode = random.pick(['crash-before', 'crash-after', 'fail'] as const);
   // The first steps of a life are those of its start: as often there as in what comes after.
   const at = 1 + random.below(random.pick([12, 60]));
-  const faults = new PausingFaults({ at, mode });
+  const delays = random.chance(0.5) ? { delays: seededDelays(random.below(2 ** 32), 2) } : {};
+  const faults = new PausingFaults({ at, mode }, delays);
   const where = () => `${context}: ${mode} at step ${at} (${faults.trace[at - 1]})`;
   let controller: NetworkController;
   try {
@@ -65,12 +86,23 @@ async function live(
     expectTyped(error, faults, `${where()} while opening`);
     return true;
   }
-  const check = (when: string) => faults.without(() => checkInvariants(world, controller, when));
+  const shares = () => (neighbour ? [{ world, controller }, neighbour] : [{ world, controller }]);
+  const check = (when: string) => faults.without(() => checkInvariants(shares(), when));
   if (faults.steps < at) await check(`${context}: after the start`);
   const together = random.pick([1, 1, 4]);
   for (let done = 0; done < MOST_OPERATIONS && !faults.crashed && faults.steps < at; done += together) {
     const operations = Array.from({ length: together }, () => anyOperation(random, controller, world));
-    await runTogether(world, operations, faults, mode === 'fail', where);
+    const beside =
+      neighbour && random.chance(0.3)
+        ? anyOperation(random, neighbour.controller, neighbour.world)
+        : undefined;
+    const [settled] = await Promise.allSettled([
+      runTogether(world, operations, faults, mode === 'fail' && beside === undefined, where),
+      beside
+        ?.run()
+        .catch((error: unknown) => expectTyped(error, countingFaults(), `${where()} beside ${beside.name}`)),
+    ]);
+    if (settled.status === 'rejected') throw settled.reason;
   }
   if (faults.crashed) return true;
   if (faults.steps >= at) {

@@ -12,14 +12,16 @@ import { faultyStore } from '../../../src/testing/faultystore.ts';
 
 /** A machine that outlives the process: its kernel, its disk, its run directory. */
 export class World {
-  readonly kernel = new FakeKernel();
+  readonly kernel: FakeKernel;
   readonly backing = memoryBacking();
   readonly runDir = mkdtempSync(join(tmpdir(), 'libnetwork-crash-'));
   /** The host's list of name servers. */
   readonly resolvConf = join(this.runDir, 'resolv.conf');
   readonly complaints: string[] = [];
 
-  constructor() {
+  /** With a kernel it is another controller's share of the same machine: a disk and a run directory. */
+  constructor(kernel = new FakeKernel()) {
+    this.kernel = kernel;
     writeFileSync(this.resolvConf, 'nameserver 192.0.2.53\n');
   }
 
