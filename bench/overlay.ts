@@ -1,14 +1,15 @@
 /** Networks over hosts: from a join here to the first answer there, a thousand peers at once, and bulk transfer. */
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Change, Namespace } from 'libnetwork/osl';
 import { hasProgram, Lab, type LabHost } from '../examples/hosts/lab.ts';
 import { type Row, row } from './row.ts';
+import { throughput } from './throughput.ts';
 
 const JOINS = 25;
 const PEERS = 1_000;
 const ROUNDS = 7;
-const TRANSFER_MS = 700;
+const TRANSFERS = 3;
+const PORT = 5201;
 const worker = fileURLToPath(new URL('../examples/hosts/worker.js', import.meta.url));
 
 export async function overlayBench(): Promise<readonly Row[]> {
@@ -82,9 +83,9 @@ async function transfers(lab: Lab, one: LabHost, two: LabHost): Promise<Row[]> {
   const target = await two.call<string>('addressOf', { name: 'client' });
   const [a, b] = await handMade(lab, one, two);
   const samples = { ours: [] as number[], floor: [] as number[] };
-  for (let round = 0; round < ROUNDS; round++) {
-    const measureOurs = async () => samples.ours.push(await transfer(from, to, target));
-    const measureFloor = async () => samples.floor.push(await transfer(a, b, '10.77.0.2'));
+  for (let round = 0; round < TRANSFERS; round++) {
+    const measureOurs = async () => samples.ours.push(await throughput(from, to, target, PORT));
+    const measureFloor = async () => samples.floor.push(await throughput(a, b, '10.77.0.2', PORT));
     for (const measure of round % 2 ? [measureOurs, measureFloor] : [measureFloor, measureOurs])
       await measure();
   }
@@ -127,43 +128,6 @@ async function handMade(lab: Lab, one: LabHost, two: LabHost): Promise<[Namespac
   const [a, b] = ends;
   if (!a || !b) throw new Error('there are two hosts');
   return [a, b];
-}
-
-const SINK = `
-const { createServer } = require('node:net');
-createServer((socket) => {
-  let bytes = 0;
-  const start = process.hrtime.bigint();
-  socket.on('data', (part) => { bytes += part.length; });
-  socket.on('close', () => {
-    console.log(bytes * 8 / Number(process.hrtime.bigint() - start));
-    process.exit();
-  });
-}).listen(5001, () => console.log('listening'));`;
-const SOURCE = `
-const part = Buffer.alloc(1 << 18);
-const socket = require('node:net').connect(5001, process.argv[1], () => {
-  const end = Date.now() + ${TRANSFER_MS};
-  const send = () => {
-    while (Date.now() < end) if (!socket.write(part)) return socket.once('drain', send);
-    socket.destroy();
-  };
-  send();
-});`;
-
-/** In Gbit/s. */
-async function transfer(from: Namespace, to: Namespace, address: string): Promise<number> {
-  const sink = to.spawn(process.execPath, ['-e', SINK], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  sink.stdout?.on('data', (part: Buffer) => {
-    said += part.toString();
-  });
-  while (!said.includes('listening')) await pause(5);
-  const source = from.spawn(process.execPath, ['-e', SOURCE, address], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  await Promise.all([once(sink, 'close'), once(source, 'close')]);
-  return Number(said.trim().split('\n').at(-1));
 }
 
 function pause(ms: number): Promise<void> {

@@ -2,6 +2,9 @@ import { isIP } from 'node:net';
 import { invalid } from '../errors.ts';
 import type { Host } from './discovery.ts';
 
+/** Where hosts say that they are there, each under its id. */
+export const HOSTS = 'docker/network/v1.0/host/';
+
 /** @throws INVALID_ARGUMENT naming the field */
 export function checkHost(host: Host): Host {
   const { id, address, data } = host;

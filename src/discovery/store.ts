@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Datastore, Entry } from '../datastore/datastore.ts';
 import { invalid, LibnetworkError, throwIfAborted } from '../errors.ts';
-import { type Announced, announce } from './announcement.ts';
+import { Announcement } from './announcement.ts';
 import type { Advertisement, Discovery, DiscoveryWaits, Host, HostEvent } from './discovery.ts';
-import { checkHost, sameHost } from './host.ts';
+import { checkHost, HOSTS, sameHost } from './host.ts';
 
 export interface StoreDiscoveryOptions {
   /** A store with leases, shared by all hosts. Closing the discovery does not close it. */
   readonly store: Datastore;
   /** How long a host may be silent before it counts as gone, in milliseconds. Default 60,000, as Docker's. */
   readonly ttlMs?: number | undefined;
-  /** Where the hosts are kept. Default `docker/nodes/`. */
+  /** Where the hosts are kept. Default: where controllers with a global store say that they are there. */
   readonly prefix?: string | undefined;
   /** Told of what fails in the background: a lease that lapsed, a store that is away, a record that is no host. */
   readonly report?: ((error: LibnetworkError) => void) | undefined;
@@ -34,14 +34,14 @@ class StoreDiscovery implements Discovery {
   readonly #ttlMs: number;
   readonly #prefix: string;
   readonly #report: (error: LibnetworkError) => void;
-  readonly #announced = new Map<string, Announced>();
+  readonly #announced = new Map<string, Announcement<Host>>();
   readonly #own = new Set<string>();
   readonly #closed = new AbortController();
 
   constructor({ store, ttlMs, prefix, report }: StoreDiscoveryOptions) {
     this.#store = store;
     this.#ttlMs = ttlMs ?? DEFAULT_TTL_MS;
-    this.#prefix = prefix ?? 'docker/nodes/';
+    this.#prefix = prefix ?? HOSTS;
     this.#report = report ?? (() => undefined);
   }
 
@@ -62,17 +62,21 @@ class StoreDiscovery implements Discovery {
     await this.#announced.get(host.id)?.withdraw();
     // Before it is written, since this host's own watch may tell of it at once.
     this.#own.add(host.id);
-    const announced = await announce({
+    const announced = new Announcement({
       store: this.#store,
       key: this.#prefix + host.id,
       host,
       ttlMs: this.#ttlMs,
       report: this.#report,
-      signal: options?.signal,
-    }).catch((error: unknown) => {
-      this.#own.delete(host.id);
-      throw error;
     });
+    try {
+      await announced.begin(options?.signal);
+    } catch (error) {
+      this.#own.delete(host.id);
+      // Its time to live ends the lease, where the store is away.
+      await announced.withdraw().catch((failure: unknown) => this.#tell(failure));
+      throw error;
+    }
     this.#announced.set(host.id, announced);
     return announced;
   }
@@ -136,6 +140,8 @@ class StoreDiscovery implements Discovery {
 
   /** Undefined, and a report, for what is no host. */
   #read(entry: Entry): Host | undefined {
+    // A controller without an address: its networks end at its host, and nobody sends to it.
+    if (isAddressless(entry.value)) return undefined;
     try {
       const host = checkHost(entry.value as Host);
       if (this.#prefix + host.id === entry.key) return host;
@@ -163,3 +169,7 @@ class StoreDiscovery implements Discovery {
 }
 
 type Known = Map<string, { readonly host: Host; readonly version: number }>;
+
+function isAddressless(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'id' in value && !('address' in value);
+}

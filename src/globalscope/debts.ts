@@ -1,6 +1,7 @@
 /** What could not be written as the host was cut off from the store, and is written as soon as that can be asked. */
 import type { Logger } from '../driverapi/driver.ts';
-import { isCutOff, sleep } from './follow.ts';
+import { sleep } from '../sleep.ts';
+import { isCutOff } from './follow.ts';
 
 const RETRY_MS = 1_000;
 

@@ -1,6 +1,7 @@
 /** Following a part of the store: all that is there, then every change, also across times when it can't be asked. */
 import type { Datastore, Entry } from '../datastore/datastore.ts';
 import { LibnetworkError } from '../errors.ts';
+import { sleep } from '../sleep.ts';
 
 export interface FollowOptions {
   readonly store: Datastore;
@@ -118,21 +119,6 @@ export class Follower {
   #delete(key: string): void {
     if (this.#known.delete(key)) this.#options.onDelete(key);
   }
-}
-
-/** Waits, or ends early when the signal fires. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    timer.unref();
-    signal?.addEventListener('abort', done, { once: true });
-    if (signal?.aborted) done();
-  });
 }
 
 /** Whether the store could not be asked, or did not answer in time: what was asked may have happened. */

@@ -3,18 +3,19 @@
  * endpoints and reads the others' of the networks that it follows: those it takes part in, and those it is asked for.
  */
 import type { Datastore } from '../datastore/datastore.ts';
+import { Announcement } from '../discovery/announcement.ts';
+import type { Host } from '../discovery/discovery.ts';
 import type { Logger } from '../driverapi/driver.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
+import { sleep } from '../sleep.ts';
 import { Debts } from './debts.ts';
-import { sleep } from './follow.ts';
 import type { SharedKeyring } from './keyring.ts';
 import { SharedNetworks } from './networks.ts';
 import { Part, type RemoteChange, type RemoteEndpoint } from './part.ts';
-import { Presence } from './presence.ts';
 import { Published } from './published.ts';
 import { Reclaimer } from './reclaim.ts';
-import { endpointsOf, memberKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
+import { endpointsOf, hostKey, memberKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
 
 export interface GlobalScopeOptions {
   readonly store: Datastore;
@@ -53,7 +54,7 @@ export class GlobalScope {
   readonly #store: Datastore;
   readonly #logger: Logger;
   readonly #events: GlobalEvents;
-  readonly #presence: Presence;
+  readonly #presence: Announcement<Pick<Host, 'id'> & Partial<Host>>;
   readonly #reclaimer: Reclaimer;
   readonly #parts = new Map<NetworkId, Part>();
   readonly #memberOf = new Set<NetworkId>();
@@ -65,7 +66,14 @@ export class GlobalScope {
     this.#logger = logger;
     this.#events = events;
     const { network: onNetwork, networkGone: onGone, lost: onLost, reclaimed: onReclaimed } = events;
-    this.#presence = new Presence({ store, host, address, leaseMs, logger, onReturn: () => this.#return() });
+    this.#presence = new Announcement({
+      store,
+      key: hostKey(host),
+      host: { id: host, ...(address === undefined ? {} : { address }) },
+      ttlMs: leaseMs,
+      report: (error) => logger.debug('this host is cut off from the global store', { error }),
+      onReturn: () => this.#return(),
+    });
     const debts = new Debts(logger);
     this.debts = debts;
     this.networks = new SharedNetworks({ store, logger, debts, onNetwork, onGone });
@@ -76,8 +84,15 @@ export class GlobalScope {
   }
 
   /** Takes the lease. Where the store can't be asked, that goes on in the background. */
-  begin(): Promise<void> {
-    return this.#presence.begin();
+  async begin(): Promise<void> {
+    try {
+      await this.#presence.begin();
+    } catch (error) {
+      this.#logger.warn('this host can not say in the global store that it is there; it goes on trying', {
+        error,
+      });
+      this.#presence.keepTrying();
+    }
   }
 
   /** Tells the others that this host takes part in a network, and follows it. @throws UNAVAILABLE */

@@ -5,7 +5,8 @@ import type { DriverWaits, Logger } from '../driverapi/driver.ts';
 import type { Keyring, KeyringView, Member } from '../driverapi/keyring.ts';
 import { LibnetworkError, throwIfAborted } from '../errors.ts';
 import { SCHEMA_VERSION } from '../records.ts';
-import { Follower, isCutOff, sleep } from './follow.ts';
+import { sleep } from '../sleep.ts';
+import { Follower, isCutOff } from './follow.ts';
 import { announce, canAnnounce, firstKeys, isSettled, type Keys, nextStep } from './rotation.ts';
 import {
   encryption,

@@ -2,7 +2,8 @@
 import type { Datastore, Entry } from '../datastore/datastore.ts';
 import type { Logger } from '../driverapi/driver.ts';
 import { LibnetworkError } from '../errors.ts';
-import { isCutOff, sleep } from './follow.ts';
+import { sleep } from '../sleep.ts';
+import { isCutOff } from './follow.ts';
 import { endpointNameKey, hostKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
 
 export interface ReclaimOptions {

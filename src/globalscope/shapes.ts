@@ -1,5 +1,6 @@
 /** What hosts tell each other through the global store: plain data under keys of libnetwork's shape. */
 import type { Entry } from '../datastore/datastore.ts';
+import { HOSTS } from '../discovery/host.ts';
 import type { Member } from '../driverapi/keyring.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
@@ -46,7 +47,7 @@ const encryptionMembers = `${encryption}member/`;
 export const encryptionMemberKey = (host: string): string => `${encryptionMembers}${host}`;
 /** The last number that a member took. Not under the others, as nobody follows it. */
 export const memberNumberKey = `${ROOT}encryption_number`;
-export const hostKey = (host: string): string => `${ROOT}host/${host}`;
+export const hostKey = (host: string): string => `${HOSTS}${host}`;
 
 /** Of a key that hosts share: what AES of 256 bits takes. */
 export const SECRET_BYTES = 32;

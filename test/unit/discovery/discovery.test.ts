@@ -98,7 +98,7 @@ describe('hosts on a store', () => {
     await first.withdraw();
     await one.advertise({ ...a, address: '10.0.0.7' });
     await eventually(() => expect(watch.seen.slice(1)).toEqual(['leave a 10.0.0.1', 'join a 10.0.0.7']));
-    await memoryStore({ backing }).put('docker/nodes/a', { ...a, address: '10.0.0.8' });
+    await memoryStore({ backing }).put('docker/network/v1.0/host/a', { ...a, address: '10.0.0.8' });
     await eventually(() => expect(watch.seen.slice(3)).toEqual(['leave a 10.0.0.7', 'join a 10.0.0.8']));
     await two.close();
   });
@@ -107,11 +107,14 @@ describe('hosts on a store', () => {
     const { open, backing, reports } = cluster();
     const { discovery } = open();
     const foreign = memoryStore({ backing });
-    await foreign.put('docker/nodes/x', { address: 'nonsense' });
-    await foreign.put('docker/nodes/y', null);
+    await foreign.put('docker/network/v1.0/host/x', { address: 'nonsense' });
+    await foreign.put('docker/network/v1.0/host/y', null);
     await discovery.advertise(a);
     expect(await discovery.hosts()).toEqual([a]);
-    expect(reports.map((error) => error.field)).toEqual(['docker/nodes/x', 'docker/nodes/y']);
+    expect(reports.map((error) => error.field)).toEqual([
+      'docker/network/v1.0/host/x',
+      'docker/network/v1.0/host/y',
+    ]);
   });
 
   it.each([

@@ -1,6 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import { storeDiscovery } from '../../../src/discovery/index.ts';
 import { refusal } from '../core/setting.ts';
 import { Cluster, overlay, until } from './cluster.ts';
+
+describe('hosts with a global store', () => {
+  it('are those that discovery on the store tells of', async () => {
+    const cluster = new Cluster();
+    await cluster.some(2);
+    const discovery = storeDiscovery({ store: cluster.globalStore() });
+    expect(await discovery.hosts()).toEqual([
+      { id: 'h1', address: '192.0.2.1' },
+      { id: 'h2', address: '192.0.2.2' },
+    ]);
+    await discovery.close();
+  });
+});
 
 describe('networks that hosts share', () => {
   it('appear on every host, and go when any of them deletes them', async () => {

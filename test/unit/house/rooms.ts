@@ -16,7 +16,7 @@ export interface Room {
 }
 
 const words = /^(errors|ids|ip)$/;
-const tools = /^(labels|abortable|locks|events|undo)$/;
+const tools = /^(labels|abortable|locks|events|sleep|undo)$/;
 const contracts =
   /^(driverapi\/(?:driver|keyring)|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */
@@ -114,7 +114,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'global scope',
     holds: /^globalscope\//,
-    sees: [words, tools, contracts, /^records$/, /^globalscope\//],
+    sees: [words, tools, contracts, /^records$/, /^discovery\//, /^globalscope\//],
   },
   { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
