@@ -8,7 +8,7 @@ import { throughput } from './throughput.ts';
 const JOINS = 25;
 const PEERS = 1_000;
 const ROUNDS = 7;
-const TRANSFERS = 3;
+const TRANSFERS = 5;
 const PORT = 5201;
 const worker = fileURLToPath(new URL('../examples/hosts/worker.js', import.meta.url));
 
