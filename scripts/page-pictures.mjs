@@ -115,7 +115,6 @@ async function picture(page, name) {
 mkdirSync(into, { recursive: true });
 await withBrowser(async (page) => {
   page.setDefaultTimeout(10_000);
-  page.on('console', (message) => console.log(message.text()));
   page.on('pageerror', (error) => console.log(error.stack));
   await withDaemon(async (client, url) => {
     await shop(client);
@@ -129,15 +128,10 @@ await withBrowser(async (page) => {
     await page.click('#details summary');
     await page.waitForSelector('.verdict');
     await picture(page, 'topology-packet');
-    await page.keyboard.press('Escape');
-    await page.check('input[value="table"]', { force: true });
-    await picture(page, 'topology-table');
   });
   await withDaemon(async (client, url) => {
     await crowd(client);
     await open(page, url, 'light');
     await picture(page, 'topology-500');
-    await page.fill('#search', 'web-17');
-    await picture(page, 'topology-search');
   });
 });

@@ -64,7 +64,7 @@ export interface Layout {
 
 const PAD = 16;
 const OUTSIDE_WIDTH = 44;
-const DOOR = { width: 104, height: 24, gap: 6, top: 4, most: 6 };
+const DOOR = { width: 104, height: 24, gap: 6, top: 4, most: 5 };
 /** Where the host begins: doors are half outside, half inside. */
 const WALL_X = OUTSIDE_WIDTH + 20 + DOOR.width / 2;
 const CARD = { x: WALL_X + DOOR.width / 2 + 24, width: 190, height: 66, line: 17, pools: 2 };
@@ -255,13 +255,12 @@ class Drafting {
     const boxes = [...way, ...ports, ...more].map((door, index) => this.#door(door, card, index));
     const last = boxes.at(-1);
     if (!last) return card.y;
-    if (isBelow(last, card)) {
+    const beside = boxes.filter((box) => !isBelow(box, card)).at(-1);
+    if (beside && beside !== last) {
       const x = card.x - COLLECTOR;
-      const y = bottom(card) - COLLECTOR;
       const points: Point[] = [
         [x, middle(last)],
-        [x, y],
-        [card.x, y],
+        [x, middle(beside)],
       ];
       this.#wires.push({ kind: 'port', network: network.id, points });
     }

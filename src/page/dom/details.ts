@@ -89,7 +89,7 @@ export class Details {
       case 'host':
         return ['Host', view.topology.host.name, hostFacts(view.topology)];
       case 'other':
-        return ['Another host', shortName(subject.id), this.#containers(subject.tiles)];
+        return ['Another host', shortName(subject.id), this.#members(subject.tiles)];
       case 'network':
         return ['Network', subject.network.name, ...this.#network(subject, view)];
       case 'door':
@@ -179,7 +179,7 @@ export class Details {
         ['Id', shortName(network.id)],
       ]),
       doors.length === 0 ? undefined : this.#ports(doors),
-      this.#containers(tiles),
+      this.#members(tiles, network.id),
       tiles.length === 0 ? undefined : fold,
       pairs('Options', network.options),
       pairs('Labels', network.labels),
@@ -207,9 +207,11 @@ export class Details {
     );
   }
 
-  #containers(tiles: readonly Tile[]): HTMLElement {
+  /** @param network whose addresses are told; default: those of the first */
+  #members(tiles: readonly Tile[], network?: string): HTMLElement {
     const items = tiles.slice(0, MAX_LISTED).map(({ key, title, endpoints }) => {
-      const [address] = endpoints.flatMap(addressesOf);
+      const endpoint = endpoints.find(({ networkId }) => networkId === network) ?? endpoints[0];
+      const [address] = endpoint ? addressesOf(endpoint) : [];
       return h(
         'li',
         {},
@@ -218,7 +220,7 @@ export class Details {
       );
     });
     return section(
-      countText(tiles.length, 'container'),
+      countText(tiles.length, 'member'),
       h('ul', { class: 'choices' }, ...items),
       rest(tiles.length),
     );

@@ -2,7 +2,7 @@
 import type { Box } from '../geometry.ts';
 import type { AnyDoor, Layout } from '../layout.ts';
 import type { Key, Lane, OtherHost, Tile } from '../scene.ts';
-import type { EndpointPlace, HostPlace, NetworkPlace } from '../topology.ts';
+import type { HostPlace, NetworkPlace } from '../topology.ts';
 import {
   addressesOf,
   countText,
@@ -53,37 +53,45 @@ export function colourClass(colours: ReadonlyMap<string, number>, network: strin
   return slot === undefined ? 'net-none' : `net-${slot}`;
 }
 
+/** What is only heard: the rest of a name whose beginning or end can be seen. */
+const heard = (name: string): HTMLElement => h('span', { class: `unseen ${name}` });
+
 export const framePiece: Piece<OtherHost | undefined> = {
   make(item, button) {
     item.classList.add('frame');
-    button.append(h('span', { class: 'name' }), h('span', { class: 'facts' }));
+    button.append(heard('before'), h('span', { class: 'name' }), h('span', { class: 'facts' }));
   },
   update({ button, of, view: { host } }) {
     const kernel = host.kernel === 'fake' ? 'kernel in memory' : 'Linux';
     const facts = of ? 'another host of the cluster' : `this host · ${kernel} · ${host.firewall}`;
-    setParts(button, { name: of ? shortName(of.id) : host.name, facts });
+    setParts(button, { before: 'Host ', name: of ? shortName(of.id) : host.name, facts });
   },
-  reach: ({ x, y }) => ({ x: x + 16, y: y + 8, width: 320, height: 30 }),
+  reach: ({ x, y }) => ({ x: x + 76, y: y + 8, width: 320, height: 30 }),
 };
 
 export const cardPiece: Piece<Lane> = {
   make(item, button, { network }) {
     item.classList.add('card');
+    button.append(heard('before'));
     for (const name of ['name', 'kind', 'pools', 'facts']) button.append(h('span', { class: name }));
+    button.append(heard('after'));
     item.append(h('button', { class: 'fold', type: 'button', tabindex: '-1', 'data-fold': network.id }));
   },
   update({ item, button, of: { network, total, tiles }, view: { colours, folded } }) {
     const isFolded = folded.has(network.id);
-    const pools = network.pools.slice(0, 2).map(({ subnet }) => subnet);
     const way = hasWayOut(network) ? '' : ' · no way out';
     setColour(item, colourClass(colours, network.id));
     setParts(button, {
+      before: 'Network ',
       name: network.name,
       kind: kindText(network),
-      pools: pools.join('\n'),
+      pools: network.pools
+        .slice(0, 2)
+        .map(({ subnet }) => subnet)
+        .join('\n'),
       facts: `${countText(total, 'endpoint')}${way}`,
+      after: hasWayOut(network) ? `, way out: ${waySentence(network)}` : '',
     });
-    setAttribute(button, 'aria-label', networkSentence(network, total));
     const fold = item.querySelector('.fold');
     if (!fold) return;
     setAttribute(fold, 'hidden', tiles.length === 0);
@@ -100,89 +108,99 @@ export const cardPiece: Piece<Lane> = {
 export const unusedPiece: Piece<NetworkPlace> = {
   make(item, button) {
     item.classList.add('card');
-    button.append(h('span', { class: 'name' }), h('span', { class: 'kind' }));
+    button.append(heard('before'), h('span', { class: 'name' }), h('span', { class: 'kind' }));
   },
   update({ item, button, of: network, view: { colours } }) {
     setColour(item, colourClass(colours, network.id));
-    const [pool] = network.pools;
-    setParts(button, {
-      name: network.name,
-      kind: [kindText(network), pool?.subnet].filter(Boolean).join(' · '),
-    });
-    setAttribute(button, 'aria-label', networkSentence(network, 0));
+    const kind = [kindText(network), network.pools[0]?.subnet].filter(Boolean).join(' · ');
+    setParts(button, { before: 'Network ', name: network.name, kind });
   },
 };
 
 export const doorPiece: Piece<AnyDoor> = {
   make(item, button, { kind }) {
     item.classList.add('door', kind);
-    button.append(h('span', { class: 'name' }));
+    button.append(heard('before'), h('span', { class: 'name' }), heard('after'));
   },
   update({ item, button, of, view: { colours } }) {
     setColour(item, colourClass(colours, of.network.id));
-    const { text, sentence } = doorWords(of);
-    setParts(button, { name: text });
-    setAttribute(button, 'aria-label', sentence);
-    setAttribute(button, 'title', sentence);
+    setParts(button, doorWords(of));
   },
 };
 
-function doorWords(of: AnyDoor): { readonly text: string; readonly sentence: string } {
-  const { network } = of;
+function doorWords(of: AnyDoor): Readonly<Record<'before' | 'name' | 'after', string>> {
+  const { name } = of.network;
   switch (of.kind) {
     case 'way':
       return {
-        text: `${wayLabel(network)} ↗`,
-        sentence: `Way out of ${network.name}: ${waySentence(network)}`,
+        before: `Way out of ${name}: `,
+        name: wayLabel(of.network),
+        after: `, ${waySentence(of.network)}`,
       };
     case 'port':
       return {
-        text: `${doorText(of.door.port)} ↘`,
-        sentence: `${network.name}: ${portSentence(of.door.port)}`,
+        before: `Port of ${name}: `,
+        name: doorText(of.door.port),
+        after: `, ${portSentence(of.door.port)}`,
       };
     case 'more':
-      return {
-        text: `+${of.count} ports`,
-        sentence: `${countText(of.count, 'more port')} of ${network.name}`,
-      };
+      return { before: `${name}: `, name: `+${of.count} ports`, after: '' };
   }
 }
 
 export const tilePiece: Piece<Tile> = {
   make(item, button) {
     item.classList.add('tile');
-    button.append(h('span', { class: 'name' }), h('span', { class: 'ports' }), h('span', { class: 'lines' }));
+    const parts = ['name', 'ports', 'lines'].map((name) => h('span', { class: name }));
+    button.append(heard('before'), ...parts);
   },
   update({ item, button, of, view }) {
     const [home] = of.endpoints;
     setColour(item, colourClass(view.colours, home?.networkId));
-    setAttribute(item, 'data-alone', of.sandbox === undefined && home?.host === undefined);
+    const isAlone = of.sandbox === undefined && home?.host === undefined;
+    setAttribute(item, 'data-alone', isAlone);
     const ports = of.endpoints.flatMap((endpoint) => distinctPorts(endpoint.ports));
     const [port] = ports;
     const more = ports.length > 1 ? ` +${ports.length - 1}` : '';
-    setParts(button, { name: shortName(of.title), ports: port ? `:${doorText(port)}${more}` : '' });
+    setParts(button, {
+      before: of.sandbox
+        ? 'Container '
+        : isAlone
+          ? 'Endpoint in no container: '
+          : 'Endpoint of another host: ',
+      name: shortName(of.title),
+      ports: port ? `:${doorText(port)}${more}` : '',
+    });
     setLines(button.querySelector('.lines'), of, view);
-    setAttribute(button, 'aria-label', tileSentence(of, view));
   },
 };
 
 const MAX_LINES = 3;
 
 /** A line for each endpoint: its network's colour, its interface, its address. */
-function setLines(parent: Element | null, { endpoints, sandbox }: Tile, { colours }: DrawingView): void {
+function setLines(parent: Element | null, { endpoints, sandbox }: Tile, view: DrawingView): void {
   const shown = endpoints.length > MAX_LINES ? endpoints.slice(0, MAX_LINES - 1) : endpoints;
   const lines = shown.map((endpoint) => ({
-    pip: colourClass(colours, endpoint.networkId),
+    pip: colourClass(view.colours, endpoint.networkId),
     text: [endpoint.interfaceName, addressesOf(endpoint)[0] ?? 'no address'].filter(Boolean).join(' '),
+    after: ` in ${view.networks.get(endpoint.networkId)?.name ?? 'a network'}`,
   }));
-  if (shown.length < endpoints.length)
-    lines.push({ pip: 'net-none', text: `and ${endpoints.length - shown.length} more` });
-  if (endpoints.length === 0 && sandbox) lines.push({ pip: 'net-none', text: 'no network' });
+  const rest = endpoints.length - shown.length;
+  if (rest > 0) lines.push({ pip: 'net-none', text: `and ${rest} more`, after: '' });
+  if (endpoints.length === 0 && sandbox) lines.push({ pip: 'net-none', text: 'no network', after: '' });
   const text = JSON.stringify(lines);
-  if (!parent || (parent instanceof HTMLElement && parent.dataset.shown === text)) return;
-  if (parent instanceof HTMLElement) parent.dataset.shown = text;
+  if (!(parent instanceof HTMLElement) || parent.dataset.shown === text) return;
+  parent.dataset.shown = text;
   parent.replaceChildren(
-    ...lines.map((line) => h('span', { class: 'line' }, h('i', { class: `pip ${line.pip}` }), line.text)),
+    ...lines.map((line) =>
+      h(
+        'span',
+        { class: 'line' },
+        h('i', { class: `pip ${line.pip}` }),
+        line.text,
+        h('span', { class: 'unseen', text: line.after }),
+      ),
+    ),
   );
 }
 
@@ -190,35 +208,6 @@ function kindText({ driver, internal, scope, configOnly }: NetworkPlace): string
   return [driver, internal && 'internal', scope === 'global' && 'shared', configOnly && 'settings only']
     .filter(Boolean)
     .join(' · ');
-}
-
-function networkSentence(network: NetworkPlace, total: number): string {
-  const subnets = network.pools.map(({ subnet }) => subnet).join(' and ');
-  const way = network.internal ? 'no way out' : `way out: ${waySentence(network)}`;
-  return [`Network ${network.name}`, kindText(network), subnets, countText(total, 'endpoint'), way]
-    .filter(Boolean)
-    .join(', ');
-}
-
-/** All that the tile shows, also what has no room on it. */
-export function tileSentence(
-  { title, sandbox, endpoints }: Tile,
-  { networks }: Pick<DrawingView, 'networks'>,
-): string {
-  const what = sandbox
-    ? 'Container'
-    : endpoints[0]?.host === undefined
-      ? 'Endpoint in no container'
-      : 'Endpoint of another host';
-  const places = endpoints.map((endpoint) => endpointSentence(endpoint, networks));
-  return [`${what} ${shortName(title)}`, ...(places.length === 0 ? ['in no network'] : places)].join(', ');
-}
-
-function endpointSentence(endpoint: EndpointPlace, networks: ReadonlyMap<string, NetworkPlace>): string {
-  const name = networks.get(endpoint.networkId)?.name ?? 'a network';
-  const ports = distinctPorts(endpoint.ports).map(doorText);
-  const published = ports.length === 0 ? '' : `, published at ${ports.join(', ')}`;
-  return `${[...addressesOf(endpoint), 'in', name].join(' ')}${published}`;
 }
 
 function setParts(button: HTMLElement, texts: Readonly<Record<string, string>>): void {

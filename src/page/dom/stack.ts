@@ -1,6 +1,6 @@
 /** Counters and routes of a container, as the kernel has them: asked anew while they are looked at. */
 import type { Counters, Stack } from '../topology.ts';
-import { sizeText } from '../words.ts';
+import { countText, sizeText } from '../words.ts';
 import { h } from './element.ts';
 import { ask, Unanswered } from './live.ts';
 
@@ -65,8 +65,8 @@ export class StackView {
 
 function countersOf(each: Counters): string[] {
   return [
-    `${sizeText(each.rxBytes)} · ${each.rxPackets} p`,
-    `${sizeText(each.txBytes)} · ${each.txPackets} p`,
+    `${sizeText(each.rxBytes)}\n${countText(each.rxPackets, 'packet')}`,
+    `${sizeText(each.txBytes)}\n${countText(each.txPackets, 'packet')}`,
     String(each.rxDropped + each.txDropped),
     String(each.rxErrors + each.txErrors),
   ];
