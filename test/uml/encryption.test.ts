@@ -298,6 +298,7 @@ describe.skipIf(noEsp)(`encrypted overlay networks ${noEsp}`, () => {
     withWorld('ipv4', async (_, [one, two], { secret: [a, b] }) => {
       const capture = new Capture(one.namespace.path);
       const streams = [await Stream.begin(a, b), await Stream.begin(b, a)];
+      for (const stream of streams) await stream.passes(5);
       for (const host of [one, two, one]) {
         await host.keyring.rotate();
         for (const stream of streams) await stream.passes(5);

@@ -62,7 +62,7 @@ export function parseConfig({ id, name, internal, ipv4, ipv6, options }: DriverN
     return { index, bridge: `br${index}`, vxlan: `vxlan${index}`, vni: vnis[index], pools };
   });
   const { mtu: mtuKey } = labels.driver;
-  const encrypted = isOn(options, labels.overlay.encrypted);
+  const encrypted = isEncrypted(options);
   const port = integerOption(options, labels.overlay.port, { min: 1024, max: 49_151 });
   return {
     id,
@@ -90,8 +90,8 @@ function poolOf(family: Family, pool: DriverPool | undefined): Partial<Record<Fa
 }
 
 /** Upstream takes the mere presence of the option, also with an empty value. */
-function isOn(options: OptionValues, key: string): boolean {
-  const value = options[key];
+export function isEncrypted(options: OptionValues): boolean {
+  const value = options[labels.overlay.encrypted];
   return value !== undefined && value !== false && value !== 'false';
 }
 

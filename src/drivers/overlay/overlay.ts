@@ -21,7 +21,14 @@ import { type NetworkId, vethName } from '../../ids.ts';
 import { parseCidr, toBytes } from '../../ip.ts';
 import { labels } from '../../labels.ts';
 import { attach, routesOf } from './attach.ts';
-import { FIRST_VNI, MAX_VNI, type OverlayConfig, parseConfig, segmentOfEndpoint } from './config.ts';
+import {
+  FIRST_VNI,
+  isEncrypted,
+  MAX_VNI,
+  type OverlayConfig,
+  parseConfig,
+  segmentOfEndpoint,
+} from './config.ts';
 import { Encryption } from './encryption/encryption.ts';
 import { reconcileRooms } from './reconcile.ts';
 import { type Ground, Room, roomPath } from './room.ts';
@@ -103,7 +110,7 @@ class OverlayDriver implements Driver {
     if (room) await room.tearDown();
     else await this.#host.osl.deleteNamespace(roomPath({ directory: this.#directory }, network.id));
     this.#rooms.delete(network.id);
-    await this.#encryption.leave(network.id);
+    if (isEncrypted(network.options)) await this.#encryption.leave(network.id);
   }
 
   decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {

@@ -91,9 +91,9 @@ export class Encryption {
     if (this.#host.keyring) this.#follow();
   }
 
-  /** After the last device of a network is gone. */
+  /** After the last device of a network is gone; also for one that could not be entered, or left, completely. */
   async leave(id: NetworkId): Promise<void> {
-    if (!this.#networks.delete(id)) return;
+    this.#networks.delete(id);
     await this.#inTurn(async () => {
       await this.#sync();
       if (this.#networks.size > 0) return;
