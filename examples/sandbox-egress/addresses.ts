@@ -1,6 +1,6 @@
 /** Who is where in the example's own world: addresses for documentation, and private ones for its networks. */
 
-/** The only names that the sandbox may reach, and by HTTPS only. */
+/** The only names that the sandbox may reach, at port 443 only. */
 export const ALLOWED = [
   { name: 'registry.example', ipv4: '198.51.100.10', ipv6: '2001:db8:100::10' },
   { name: 'packages.example', ipv4: '198.51.100.11', ipv6: '2001:db8:100::11' },

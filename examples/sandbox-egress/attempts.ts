@@ -20,6 +20,21 @@ export interface Attempt {
   readonly impossible?: true;
 }
 
+/** With the milliseconds after which what has not answered does not answer. */
+export interface Timed extends Attempt {
+  readonly patienceMs: number;
+}
+
+/** What must fail is not waited for long. What must not fail has time on a busy machine. */
+export const SHORT_MS = 1_200;
+export const LONG_MS = 10_000;
+
+/** @param isConfined whether the policy holds, so that nearly all must fail */
+export function timed(attempt: Attempt, isConfined: boolean): Timed {
+  const mustFail = attempt.impossible ?? (isConfined && attempt.answer === undefined);
+  return { ...attempt, patienceMs: mustFail ? SHORT_MS : LONG_MS };
+}
+
 /**
  * Those of one list go at once, the lists one after the other.
  * @param linkLocal the bridge's, with the interface that it is reached by

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Sandbox } from 'libnetwork';
 import { ociConfig } from '../runtime/bundle.ts';
 import { Runc } from '../runtime/runc.ts';
-import type { Attempt } from './attempts.ts';
+import type { Timed } from './attempts.ts';
 
 const NOBODY = 65_534;
 /** The libraries that a dynamically linked Node needs. */
@@ -18,7 +18,7 @@ export type Told = { readonly id: string } & ({ readonly answer: string } | { re
 export async function runUntrusted(
   directory: string,
   sandbox: Sandbox,
-  lists: readonly (readonly Attempt[])[],
+  lists: readonly (readonly Timed[])[],
 ): Promise<readonly Told[]> {
   const bundle = join(directory, 'cell');
   const [rootfs, list] = [join(bundle, 'rootfs'), join(bundle, 'attempts.json')];

@@ -29,7 +29,7 @@ export class Lab {
     this.controller = controller;
   }
 
-  static async open(): Promise<Lab> {
+  static async open(firewall: 'nftables' | 'iptables'): Promise<Lab> {
     const kernel = linuxOsl();
     await sweep(kernel);
     const directory = await realpath(await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`)));
@@ -37,7 +37,7 @@ export class Lab {
       const osl = onHost(kernel, await kernel.createNamespace(join(directory, 'host')));
       const hostResolvConf = join(directory, 'resolv.conf');
       await writeFile(hostResolvConf, `nameserver ${OUTSIDE.ipv4}\n`);
-      const options = { osl, instance: `egress-${process.pid}`, hostResolvConf };
+      const options = { osl, firewall, instance: `egress-${process.pid}`, hostResolvConf };
       const controller = await NetworkController.open({ ...options, runDir: join(directory, 'run') });
       const lab = new Lab(directory, osl, controller);
       await lab.#buildOutside(await kernel.createNamespace(join(directory, 'outside')));

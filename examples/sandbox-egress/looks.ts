@@ -6,18 +6,20 @@ import type { Lab } from './lab.ts';
 import type { Judged } from './report.ts';
 
 interface Look extends Judged {
-  readonly act: (lab: Lab, guest: Namespace) => Promise<boolean>;
+  readonly act: (lab: Lab, guest: Namespace, timeoutMs: number) => Promise<boolean>;
 }
 
 const PORT = 8000;
 
-const ping = (address: string) => async (_: Lab, guest: Namespace) =>
-  (await guest.ping(address, { timeoutMs: 1_000 })) !== undefined;
-const enter = (from: (lab: Lab) => Promise<Namespace>, address: string) => async (lab: Lab) => {
-  const stream = await (await from(lab)).connectTcp(address, PORT, { timeoutMs: 1_000 });
-  stream.destroy();
-  return true;
-};
+const ping = (address: string) => async (_: Lab, guest: Namespace, timeoutMs: number) =>
+  (await guest.ping(address, { timeoutMs })) !== undefined;
+const enter =
+  (from: (lab: Lab) => Promise<Namespace>, address: string) =>
+  async (lab: Lab, _: Namespace, timeoutMs: number) => {
+    const stream = await (await from(lab)).connectTcp(address, PORT, { timeoutMs });
+    stream.destroy();
+    return true;
+  };
 const neighbour = (lab: Lab) => lab.namespaceOf(NEIGHBOUR.name);
 const host = async (lab: Lab) => lab.host;
 
@@ -31,7 +33,7 @@ export const LOOKS: readonly Look[] = [
   { id: 'look-7', what: `the host comes in: port ${PORT}`, act: enter(host, GUEST.ipv4) },
 ];
 
-export async function lookAround(lab: Lab): Promise<readonly Told[]> {
+export async function lookAround(lab: Lab, timeoutMs: number): Promise<readonly Told[]> {
   const guest = await lab.namespaceOf('guest');
   const listeners = await Promise.all(
     ['0.0.0.0', '::'].map((address) => guest.listenTcp(address, PORT, (stream) => stream.end('guest'))),
@@ -39,7 +41,9 @@ export async function lookAround(lab: Lab): Promise<readonly Told[]> {
   const told = await Promise.all(
     LOOKS.map(async ({ id, act }): Promise<Told> => {
       try {
-        return (await act(lab, guest)) ? { id, answer: 'it got there' } : { id, error: 'no answer' };
+        return (await act(lab, guest, timeoutMs))
+          ? { id, answer: 'it got there' }
+          : { id, error: 'no answer' };
       } catch (error) {
         return { id, error: String(error) };
       }

@@ -1,11 +1,11 @@
 /**
  * Untrusted code that may reach two names and nothing else: `npm run example:sandbox-egress`, as root; `--json` prints
- * one JSON document. The exit code is 0 only if all held.
+ * one JSON document, `--iptables` takes the other firewall engine. The exit code is 0 only if all held.
  */
 import { parseArgs } from 'node:util';
 import { kernelAvailability, type Network, type NetworkOptions, type PolicyRule } from 'libnetwork';
 import { ALLOWED, BRIDGE, GUEST } from './addresses.ts';
-import { type Attempt, attempts } from './attempts.ts';
+import { attempts, LONG_MS, SHORT_MS, timed } from './attempts.ts';
 import { runUntrusted } from './cell.ts';
 import { Lab } from './lab.ts';
 import { LOOKS, lookAround } from './looks.ts';
@@ -34,10 +34,12 @@ const confined: NetworkOptions = {
   options: { 'com.docker.network.bridge.name': BRIDGE },
 };
 
-const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, iptables: { type: 'boolean', default: false } },
+});
 const { available, reason } = kernelAvailability();
 if (!available) throw new Error(`this example needs the real kernel: ${reason}`);
-const lab = await Lab.open();
+const lab = await Lab.open(values.iptables ? 'iptables' : 'nftables');
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void lab.close().finally(() => process.exit(1)));
 try {
@@ -45,10 +47,10 @@ try {
   await lab.addOthers(network);
   const lists = attempts(await lab.linkLocal());
   const all = [...lists.flat(), ...LOOKS];
-  const first = await run(network, lists);
+  const first = await run(network, lists, true);
   // The same once more with nothing in the way: what fails now was never there to be reached.
   await network.update({ policy: [], dns: {} });
-  const second = await run(network, lists);
+  const second = await run(network, lists, false);
   const rows = rowsOf(all, first, second);
   const unaccounted = strays(all, first, names);
   const ok = rows.every(({ held }) => held) && unaccounted.length === 0;
@@ -66,12 +68,16 @@ try {
 }
 
 /** Has the code try everything, in a fresh container. */
-async function run(network: Network, lists: readonly (readonly Attempt[])[]): Promise<Run> {
+async function run(network: Network, lists: ReturnType<typeof attempts>, isConfined: boolean): Promise<Run> {
   const sandbox = await lab.controller.createSandbox({ containerId: 'guest' });
   await (await network.createEndpoint({ name: 'guest', ipv4: GUEST.ipv4, ipv6: GUEST.ipv6 })).join(sandbox);
   lab.witness.seen.length = 0;
-  const told = await runUntrusted(lab.directory, sandbox, lists);
-  const looked = await lookAround(lab);
+  const told = await runUntrusted(
+    lab.directory,
+    sandbox,
+    lists.map((list) => list.map((each) => timed(each, isConfined))),
+  );
+  const looked = await lookAround(lab, isConfined ? SHORT_MS : LONG_MS);
   await sandbox.delete();
   return { told: [...told, ...looked], seen: [...lab.witness.seen] };
 }

@@ -6,17 +6,14 @@ import { createSocket } from 'node:dgram';
 import { lookup, Resolver } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import type { Act, Attempt } from './attempts.ts';
-
-/** What is not answered by then is not answered. */
-const PATIENCE_MS = 1_200;
+import type { Act, Timed } from './attempts.ts';
 
 const [, , list = ''] = process.argv;
-const lists: readonly (readonly Attempt[])[] = JSON.parse(await readFile(list, 'utf8'));
+const lists: readonly (readonly Timed[])[] = JSON.parse(await readFile(list, 'utf8'));
 for (const attempts of lists)
   await Promise.all(
-    attempts.map(async ({ id, act }) => {
-      const said = await attempt(act, id).then(
+    attempts.map(async ({ id, act, patienceMs }) => {
+      const said = await attempt(act, id, patienceMs).then(
         (answer) => ({ answer }),
         (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
       );
@@ -24,32 +21,29 @@ for (const attempts of lists)
     }),
   );
 
-function attempt(act: Act, id: string): Promise<string> {
+// Addresses that did not answer are still waited for.
+process.exit();
+
+function attempt(act: Act, id: string, patienceMs: number): Promise<string> {
   switch (act.by) {
     case 'tcp':
-      return fetched(act.to, act.port, id);
+      return fetched(act.to, act.port, id, patienceMs);
     case 'udp':
-      return answered(act.to, act.port, id);
+      return answered(act.to, act.port, id, patienceMs);
     case 'dns':
-      return asked(act, id);
+      return asked(act, id, patienceMs);
   }
 }
 
-async function fetched(to: string, port: number, id: string): Promise<string> {
-  let failure: unknown = new Error('no address');
-  for (const { address } of await lookup(to, { all: true })) {
-    try {
-      return await fetchedFrom(address, port, id);
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw failure;
+/** From whichever address answers first. */
+async function fetched(to: string, port: number, id: string, patienceMs: number): Promise<string> {
+  const addresses = await lookup(to, { all: true });
+  return Promise.any(addresses.map(({ address }) => fetchedFrom(address, port, id, patienceMs)));
 }
 
-function fetchedFrom(host: string, port: number, id: string): Promise<string> {
+function fetchedFrom(host: string, port: number, id: string, patienceMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, timeout: PATIENCE_MS });
+    const socket = connect({ host, port, timeout: patienceMs });
     let text = '';
     socket.on('connect', () =>
       socket.write(`GET /${id} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
@@ -63,10 +57,10 @@ function fetchedFrom(host: string, port: number, id: string): Promise<string> {
   });
 }
 
-function answered(to: string, port: number, id: string): Promise<string> {
+function answered(to: string, port: number, id: string, patienceMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(to.includes(':') ? 'udp6' : 'udp4');
-    const timer = setTimeout(() => socket.emit('error', new Error('no answer')), PATIENCE_MS);
+    const timer = setTimeout(() => socket.emit('error', new Error('no answer')), patienceMs);
     socket.on('message', (data) => {
       clearTimeout(timer);
       socket.close();
@@ -84,8 +78,12 @@ function answered(to: string, port: number, id: string): Promise<string> {
   });
 }
 
-async function asked({ name, type, server }: Extract<Act, { by: 'dns' }>, id: string): Promise<string> {
-  const resolver = new Resolver({ timeout: PATIENCE_MS, tries: 1 });
+async function asked(
+  { name, type, server }: Extract<Act, { by: 'dns' }>,
+  id: string,
+  patienceMs: number,
+): Promise<string> {
+  const resolver = new Resolver({ timeout: patienceMs, tries: 1 });
   if (server !== undefined) resolver.setServers([server]);
   const answer: unknown = await resolver.resolve(name, type);
   return `${id}: ${JSON.stringify(answer)}`;

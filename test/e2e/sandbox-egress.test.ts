@@ -23,20 +23,23 @@ const obstacle = !canUseKernel
       ? 'not built: npm run build:examples'
       : '';
 
-const start = () => {
-  const [file, args] = bound(process.execPath, [main, '--json']);
+const start = (engine: 'nftables' | 'iptables') => {
+  const more = engine === 'iptables' ? ['--iptables'] : [];
+  const [file, args] = bound(process.execPath, [main, '--json', ...more]);
   return spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 };
 const places = async (pid: number | undefined) =>
   (await readdir(tmpdir())).filter((name) => name.startsWith(`libnetwork-egress-${pid}-`));
 
-describe.skipIf(obstacle !== '')(`untrusted code in a sandbox with an allow-list ${obstacle}`, () => {
+const title = `untrusted code in a sandbox with an allow-list, by %s ${obstacle}`;
+
+describe.skipIf(obstacle !== '').each(['nftables', 'iptables'] as const)(title, (engine) => {
   let killed: { readonly directory: string; readonly cgroup: string };
   let own: { readonly pid: number | undefined; readonly code: unknown };
   let document: { readonly ok: boolean; readonly rows: readonly Row[]; readonly strays: readonly string[] };
 
   beforeAll(async () => {
-    const first = start();
+    const first = start(engine);
     const cgroup = `libnetwork-egress-${first.pid}`;
     const directory = await eventually(async () => {
       const [found] = await places(first.pid);
@@ -48,7 +51,7 @@ describe.skipIf(obstacle !== '')(`untrusted code in a sandbox with an allow-list
     await exit;
     killed = { directory, cgroup };
     expect(await traces(directory, cgroup)).not.toEqual([]);
-    const second = start();
+    const second = start(engine);
     const [out, [code]] = await Promise.all([text(second.stdout), once(second, 'exit')]);
     document = JSON.parse(out);
     own = { pid: second.pid, code };
@@ -60,7 +63,7 @@ describe.skipIf(obstacle !== '')(`untrusted code in a sandbox with an allow-list
     return rows;
   };
 
-  it('reaches the two names, by HTTPS, in both families', () => {
+  it('reaches the two names, at port 443, in both families', () => {
     const reached = document.rows.filter(({ confined }) => confined === 'reached');
     expect(reached.map(({ attempt }) => attempt)).toEqual([
       'an allowed name: registry.example:443',
