@@ -11,7 +11,6 @@ import {
   formatCidr,
   formatPrefix,
   parseAddress,
-  parseCidr,
   parsePrefix,
   prefixOf,
 } from './ip.ts';
@@ -176,7 +175,7 @@ export function heldAddresses(
 /** The host's routes and name servers: what a pool of our choosing must not cover. */
 async function hostPrefixes(core: Core): Promise<Excluded[]> {
   const routes = (await core.osl.host.routes())
-    .filter((route) => route.destination !== 'default' && parseCidr(route.destination)?.prefix.length !== 0)
+    .filter(({ destination }) => destination !== 'default' && !destination.endsWith('/0'))
     .map((route) => ({
       prefix: route.destination,
       reason: `route ${route.destination}${route.link === undefined ? '' : ` of ${route.link}`}`,

@@ -88,8 +88,7 @@ export class Exclusions {
   /** @throws INVALID_ARGUMENT for an entry that is neither an address nor a prefix */
   constructor(excluded: readonly Excluded[], family: Family) {
     const parsed = excluded.map(({ prefix, reason }, index) => {
-      const address = parseAddress(prefix);
-      const found = address ? prefixOf(address, bits(address.family)) : parseCidr(prefix)?.prefix;
+      const found = parsePrefix(prefix) ?? parseCidr(prefix)?.prefix ?? hostPrefix(prefix);
       if (!found) throw invalid(`exclude[${index}].prefix`, prefix, 'must be an address or a prefix');
       return { prefix: found, reason };
     });
@@ -192,6 +191,12 @@ function explain(
     });
     value = lastCandidate + step;
   }
+}
+
+/** An address as the prefix of its own. */
+function hostPrefix(text: string): Prefix | undefined {
+  const address = parseAddress(text);
+  return address && prefixOf(address, bits(address.family));
 }
 
 function compare(a: bigint, b: bigint): number {

@@ -31,10 +31,21 @@ export function viewAddress(entry: AddressState): LinkAddress {
   });
 }
 
+/** A table of a thousand routes is read again and again, and a route's destination never changes. */
+const destinations = new WeakMap<RouteState, string>();
+
+function destinationOf(route: RouteState): string {
+  const known = destinations.get(route);
+  if (known !== undefined) return known;
+  const text = route.prefix.length === 0 ? 'default' : formatPrefix(route.prefix);
+  destinations.set(route, text);
+  return text;
+}
+
 export function viewRoute(route: RouteState): Route {
   return Object.freeze({
     family: route.family,
-    destination: route.prefix.length === 0 ? 'default' : formatPrefix(route.prefix),
+    destination: destinationOf(route),
     gateway: route.gateway === undefined ? undefined : formatAddress(route.gateway),
     link: route.link.name,
     scope: route.scope,
