@@ -253,6 +253,7 @@ export type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 export type { Inspection, SandboxOpen } from './inspect.ts';
 export { type Address, contains, formatAddress, parseAddress, parsePrefix } from './ip.ts';
 export { type RemoteIpam, type RemoteIpamOptions, remoteIpam } from './ipam/remote/remote.ts';
+export { labels } from './labels.ts';
 export type { Network } from './network.ts';
 export type { NetworkPool } from './networkipam.ts';
 export type { NetworkChanges } from './networkupdate.ts';

@@ -60,6 +60,8 @@ export const labels = {
     sysctls: 'com.docker.network.endpoint.sysctls',
     dnsServers: 'com.docker.network.endpoint.dnsservers',
     exposedPorts: 'com.docker.network.endpoint.exposedports',
+    /** Names of endpoints, between commas, whose exposed ports it may reach though containers may not talk (ours). */
+    links: 'com.docker.network.endpoint.links',
   },
   /** In what an IPAM driver says of a pool: the gateway in CIDR form. */
   gateway: 'com.docker.network.gateway',

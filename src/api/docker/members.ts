@@ -1,9 +1,9 @@
 /** `/networks/{id}/connect` and `/disconnect`: containers are the controller's sandboxes. */
 import type { FastifyInstance } from 'fastify';
-import { type EndpointOptions, LibnetworkError, type Network, type Sandbox } from '../../index.ts';
+import { type EndpointOptions, LibnetworkError, labels, type Network, type Sandbox } from '../../index.ts';
 import { bodyOf } from '../body.ts';
 import { type ApiContext, signalOf } from '../context.ts';
-import { addLinks, dropLinks } from '../links.ts';
+import { addLinks, dropLinks, readLink } from '../links.ts';
 import { findContainer, findNetwork } from './resolve.ts';
 import {
   type ConnectBody,
@@ -100,9 +100,16 @@ function endpointOf({ containerId }: Sandbox, config: EndpointBody): EndpointOpt
     linkLocal: ipam?.LinkLocalIPs ?? undefined,
     macAddress: config.MacAddress || undefined,
     aliases: config.Aliases ?? [],
-    options: config.DriverOpts ?? {},
+    options: { ...config.DriverOpts, ...linkOption(config.Links ?? []) },
     gatewayPriority: config.GwPriority ?? 0,
   };
+}
+
+/** Where containers may not talk to each other, a link lets them. */
+function linkOption(links: readonly string[]): EndpointOptions['options'] {
+  return links.length === 0
+    ? {}
+    : { [labels.endpoint.links]: links.map((link) => readLink(link).target).join(',') };
 }
 
 async function disconnect(

@@ -29,6 +29,7 @@ import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { networkIntent } from './intents.ts';
 import { removeLimits, setLimits } from './limits.ts';
+import { type Joined, linkChanges, linkIntents, linksOf, relinked } from './links.ts';
 import { withMtu } from './mtu.ts';
 import { type BridgeNetwork, Networks } from './networks.ts';
 import { Policies } from './policies.ts';
@@ -82,7 +83,7 @@ class BridgeDriver implements Driver {
     this.#networks.checkConflicts(parsed);
     throwIfAborted(signal);
     const known = this.#networks.get(network.id);
-    const joined = known?.joined ?? new Set();
+    const joined = known?.joined ?? new Map();
     // Known from here on, so that no second network takes its name or subnet while this one waits.
     this.#networks.set({ config: parsed, joined });
     try {
@@ -110,16 +111,18 @@ class BridgeDriver implements Driver {
       await checkForeignBridged(this.#devices, config);
     else if (shown.length > 0) await this.#devices.host.apply(shown);
     const policy = this.#policies.changes(before, config);
-    await this.#firewall.apply([{ set: networkIntent(config) }, ...policy]);
+    const links = relinked(before, config, joined);
+    await this.#firewall.apply([{ set: networkIntent(config) }, ...policy, ...links]);
     this.#networks.set({ config, joined });
   }
 
   async previewNetwork(network: DriverNetwork): Promise<string> {
-    const before = this.#config(network);
+    const { config: before, joined } = this.#network(network);
     const config = this.#changed(before, network);
     await checkBridged(this.#devices, config);
     const policy = this.#policies.preview(before, config);
-    return this.#firewall.preview([{ set: networkIntent(config) }, ...policy]);
+    const links = relinked(before, config, joined);
+    return this.#firewall.preview([{ set: networkIntent(config) }, ...policy, ...links]);
   }
 
   #changed(before: BridgeConfig, network: DriverNetwork): BridgeConfig {
@@ -156,12 +159,17 @@ class BridgeDriver implements Driver {
   }
 
   async deleteNetwork(network: DriverNetwork): Promise<void> {
-    const endpoints = this.#networks.get(network.id)?.joined ?? [];
+    const endpoints = [...(this.#networks.get(network.id)?.joined.keys() ?? [])];
     for (const id of endpoints) this.#ports.release(id);
-    const removals: FirewallChange[] = [...endpoints].map((id) => ({ remove: { kind: 'endpoint', id } }));
+    const removals: FirewallChange[] = endpoints.map((id) => ({ remove: { kind: 'endpoint', id } }));
     removals.push({ remove: { kind: 'network', id: network.id } });
     const known = this.#networks.get(network.id);
-    if (known !== undefined) removals.push(...this.#policies.removal(known.config));
+    if (known !== undefined) {
+      removals.push(...this.#policies.removal(known.config));
+      removals.push(
+        ...linkIntents(known.config, known.joined).map(({ kind, id }) => ({ remove: { kind, id } })),
+      );
+    }
     // Both wait for the kernel's grace periods: side by side they cost one.
     const outcomes = await Promise.allSettled([
       this.#firewall.apply(removals),
@@ -178,6 +186,7 @@ class BridgeDriver implements Driver {
   decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {
     this.#config(network);
     checkPorts(endpoint);
+    linksOf(endpoint);
     return endpoint.macAddress === undefined ? { macAddress: newMacAddress() } : {};
   }
 
@@ -186,14 +195,16 @@ class BridgeDriver implements Driver {
     throwIfAborted(signal);
     const { id } = request.endpoint;
     if (joined.size >= MAX_BRIDGE_PORTS && !joined.has(id)) throw bridgeFull(config);
-    joined.add(id);
+    joined.set(id, request.endpoint);
     try {
       await this.#policies.enter(config, request.endpoint);
+      await this.#link(config, request.endpoint, joined);
       await attach(this.#devices, config, request);
       if (request.endpoint.ports.length > 0) this.#hairpins.add(id);
       if (request.endpoint.limits !== undefined) await setLimits(this.#devices, request.endpoint);
     } catch (error) {
       joined.delete(id);
+      await this.#link(config, request.endpoint, joined);
       await this.#policies.leave(config, id);
       throw error;
     }
@@ -215,7 +226,8 @@ class BridgeDriver implements Driver {
       await this.#policies.leave(this.#networks.get(network.id)?.config, endpoint.id);
     if (published) await flush(this.#devices.host, this.#devices.logger, flowsOfEndpoint(endpoint));
     throwAll(`detach endpoint ${endpoint.name}`, failures);
-    this.#networks.get(network.id)?.joined.delete(endpoint.id);
+    const known = this.#networks.get(network.id);
+    if (known?.joined.delete(endpoint.id)) await this.#link(known.config, endpoint, known.joined);
     this.#hairpins.delete(endpoint.id);
   }
 
@@ -228,6 +240,12 @@ class BridgeDriver implements Driver {
     const { config, joined } = this.#network(network);
     if (joined.has(endpoint.id)) await this.#ensureHairpin(endpoint);
     return this.#ports.publish(config, endpoint, families);
+  }
+
+  /** Lets linked endpoints reach each other as one comes or goes. */
+  async #link(config: BridgeConfig, endpoint: DriverEndpoint, joined: Joined): Promise<void> {
+    const changes = linkChanges(config, endpoint, joined);
+    if (changes.length > 0) await this.#firewall.apply(changes);
   }
 
   async limit({ network, endpoint }: EndpointPlace): Promise<void> {
@@ -254,12 +272,12 @@ class BridgeDriver implements Driver {
   async restore(state: DriverState): Promise<void> {
     for (const parsed of readRecorded(state.networks, parseConfig, this.#devices.logger).values()) {
       const config = await withMtu(this.#devices.host, parsed);
-      this.#networks.set({ config, joined: new Set() });
+      this.#networks.set({ config, joined: new Map() });
     }
     for (const { network, endpoint, joined } of state.endpoints) {
       const known = this.#networks.get(network.id);
       if (known === undefined || !joined) continue;
-      known.joined.add(endpoint.id);
+      known.joined.set(endpoint.id, endpoint);
       this.#policies.note(known.config, endpoint);
       if (endpoint.ports.length > 0) this.#hairpins.add(endpoint.id);
       await this.#ports.follow(known.config, endpoint);

@@ -1,3 +1,4 @@
+import type { DriverEndpoint } from '../../driverapi/driver.ts';
 import { LibnetworkError } from '../../errors.ts';
 import type { EndpointId, NetworkId } from '../../ids.ts';
 import { FAMILIES, type Family, formatPrefix, type Prefix } from '../../ip.ts';
@@ -7,7 +8,7 @@ import { type BridgeConfig, nameOf } from './config.ts';
 /** A network as the driver knows it, and which of its endpoints are joined. */
 export interface BridgeNetwork {
   readonly config: BridgeConfig;
-  readonly joined: Set<EndpointId>;
+  readonly joined: Map<EndpointId, DriverEndpoint>;
 }
 
 /** The networks that the driver knows, and which of them has a bridge or a subnet, however many there are. */

@@ -8,6 +8,7 @@ import { type Devices, ensureBridge, isOurs } from './device.ts';
 import { ensureForwarding } from './forwarding.ts';
 import { endpointIntent, networkIntent } from './intents.ts';
 import { ifbName, lackingLimit, setLimits } from './limits.ts';
+import { linkIntents } from './links.ts';
 import type { Policies } from './policies.ts';
 import { type Ports, same, showBinding } from './ports.ts';
 
@@ -186,7 +187,16 @@ async function expectedIntents(
     const intent = endpointIntent(config, endpoint, bindings);
     if (intent !== undefined) intents.push(intent);
   }
-  return intents;
+  return [...intents, ...expectedLinks(configs, state)];
+}
+
+function expectedLinks(configs: ReadonlyMap<string, BridgeConfig>, state: DriverState): Intent[] {
+  return [...configs.values()]
+    .filter(({ icc }) => !icc)
+    .flatMap((config) => {
+      const joined = state.endpoints.filter((each) => each.joined && each.network.id === config.id);
+      return linkIntents(config, new Map(joined.map(({ endpoint }) => [endpoint.id, endpoint])));
+    });
 }
 
 function comparePorts(

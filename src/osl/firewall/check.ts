@@ -6,6 +6,7 @@ import type {
   EndpointIntent,
   FamilyIntent,
   Intent,
+  LinkIntent,
   NetworkIntent,
   PolicyPart,
   PolicyPeer,
@@ -23,6 +24,7 @@ export function checkIntent(intent: Intent): void {
   if (intent.id === '') throw invalid('id', intent.id, 'an owner needs an id');
   if (intent.kind === 'network') checkNetwork(intent);
   else if (intent.kind === 'endpoint') checkEndpoint(intent);
+  else if (intent.kind === 'link') checkLink(intent);
   else if (intent.kind === 'resolver') checkResolver(intent);
   else if (intent.kind === 'service') checkService(intent);
   else if (intent.kind === 'backend') checkBackend(intent);
@@ -83,6 +85,19 @@ function checkFamily(family: 'ipv4' | 'ipv6', { subnet, mode, masquerade }: Fami
   if (!MODES.includes(mode)) throw invalid(`${family}.mode`, mode, `expected one of ${MODES.join(', ')}`);
   if (typeof masquerade === 'string' && familyOf(masquerade) !== family)
     throw invalid(`${family}.masquerade`, masquerade, `expected true, false or an ${family} address`);
+}
+
+function checkLink({ bridge, ports }: LinkIntent): void {
+  checkBridge(bridge);
+  for (const [index, { protocol, source, address, port }] of ports.entries()) {
+    const field = `ports[${index}]`;
+    if (!PROTOCOLS.includes(protocol))
+      throw invalid(`${field}.protocol`, protocol, `expected one of ${PROTOCOLS.join(', ')}`);
+    if (familyOf(address) === undefined) throw invalid(`${field}.address`, address, 'expected an address');
+    if (familyOf(source) !== familyOf(address))
+      throw invalid(`${field}.source`, source, `expected an address of the family of ${address}`);
+    checkNumber(`${field}.port`, port);
+  }
 }
 
 function checkEndpoint(intent: EndpointIntent): void {

@@ -6,6 +6,7 @@ import {
   type BackendIntent,
   type FamilyIntent,
   type Intent,
+  type LinkedPort,
   type NetworkIntent,
   POLICY_KINDS,
   type PublishedPort,
@@ -23,6 +24,7 @@ import {
   is,
   isNot,
   type Layout,
+  linkSet,
   openSet,
   RESOLVER_LAYOUT,
   rule,
@@ -36,7 +38,7 @@ import type { Chain, Element, Rule, Verdict } from './model.ts';
 import { canonical, canonicalPrefix, chainName, markText } from './names.ts';
 import { type Part, type Parts, pathOf, same } from './part.ts';
 import { policyParts } from './policy.ts';
-import { POLICY_LAYOUT } from './policylayout.ts';
+import { POLICY_LAYOUT, UNTRACKED } from './policylayout.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 const ACCEPT: Verdict = { kind: 'accept' };
@@ -58,6 +60,8 @@ export function compile(intent: Intent): Parts {
       return gather(networkParts(intent));
     case 'endpoint':
       return gather(intent.ports.flatMap(portParts));
+    case 'link':
+      return gather(intent.ports.map(linkPart));
     case 'resolver':
       return gather(resolverParts(intent));
     case 'service':
@@ -166,16 +170,26 @@ function closedRules(network: NetworkIntent, field: 'iifname' | 'oifname'): Rule
 /** What may go to the bridge. Packets between two of its ports pass here as well, where br_netfilter is on. */
 function incomingRules(network: NetworkIntent): Rule[] {
   const inside = is('iifname', network.bridge);
+  const answers = rule(
+    'answers',
+    [{ field: 'ct state', op: '==', values: ['established', 'related'] }],
+    ACCEPT,
+  );
   const icc = network.icc
-    ? rule('between containers of the network', [inside], ACCEPT)
-    : rule('containers of the network may not talk to each other', [inside], DROP);
-  if (network.internal) return [...closedRules(network, 'iifname'), icc];
+    ? [rule('between containers of the network', [inside], ACCEPT)]
+    : [
+        rule('IPv6 finds its neighbours', [inside, is('l4proto', 'icmpv6'), UNTRACKED], ACCEPT),
+        ...FAMILIES.map((family) => rule(`linked ${family} ports`, [inside, linked(family)], ACCEPT)),
+        rule('containers of the network may not talk to each other', [inside], DROP),
+      ];
+  if (network.internal)
+    return [...closedRules(network, 'iifname'), ...(network.icc ? [] : [answers]), ...icc];
   const families = FAMILIES.filter((family) => network[family] !== undefined);
   const of = (...modes: FamilyIntent['mode'][]) =>
     families.filter((family) => modes.some((mode) => mode === network[family]?.mode));
   return [
     ...closedRules(network, 'iifname'),
-    rule('answers', [{ field: 'ct state', op: '==', values: ['established', 'related'] }], ACCEPT),
+    answers,
     ...(network.accepted
       ? [rule('marked by the host', [is('mark', markText(network.accepted))], ACCEPT)]
       : []),
@@ -194,7 +208,7 @@ function incomingRules(network: NetworkIntent): Rule[] {
         ),
       ),
     ),
-    icc,
+    ...icc,
     ...of('routed').flatMap((family) => [
       rule(`published ${family} ports`, [open(family)], ACCEPT),
       rule(`${family} is routed`, [is('nfproto', family), is('l4proto', WORDS[family].icmp)], ACCEPT),
@@ -208,6 +222,10 @@ function incomingRules(network: NetworkIntent): Rule[] {
 
 function open(family: Family) {
   return { fields: destination(family), op: 'in', set: openSet(family) } as const;
+}
+
+function linked(family: Family) {
+  return { fields: [WORDS[family].saddr, ...destination(family)], op: 'in', set: linkSet(family) } as const;
 }
 
 function natRules(network: NetworkIntent): Rule[] {
@@ -248,6 +266,11 @@ function portParts({ protocol, hostAddress, hostPort, address, port }: Published
   parts.push(element(hostMap(family), key, target));
   if (host.startsWith('127.')) parts.push(element(SETS.loopback, key));
   return parts;
+}
+
+function linkPart({ source, address, protocol, port }: LinkedPort): Part {
+  const family = familyOf(address) ?? 'ipv4';
+  return element(linkSet(family), [canonical(source), canonical(address), protocol, String(port)]);
 }
 
 function resolverParts({ address, udpPort, tcpPort }: ResolverIntent): Part[] {

@@ -77,7 +77,7 @@ export interface FirewallReport {
   readonly orphaned: readonly string[];
 }
 
-export type Intent = NetworkIntent | EndpointIntent | ResolverIntent | PolicyPart | ServicePart;
+export type Intent = NetworkIntent | LinkIntent | EndpointIntent | ResolverIntent | PolicyPart | ServicePart;
 
 /** How a sandbox reaches services. */
 export type ServicePart = ServiceIntent | BackendIntent;
@@ -186,6 +186,25 @@ export interface FamilyIntent {
   readonly mode: 'nat' | 'nat-unprotected' | 'routed' | 'isolated';
   /** What leaves by another interface takes that interface's address (true) or this one. */
   readonly masquerade: boolean | string;
+}
+
+/** What an endpoint may reach in a network whose containers may not talk to each other. */
+export interface LinkIntent {
+  readonly kind: 'link';
+  /** The endpoint's id. */
+  readonly id: string;
+  readonly network: string;
+  readonly bridge: string;
+  readonly ports: readonly LinkedPort[];
+}
+
+export interface LinkedPort {
+  readonly protocol: Protocol;
+  /** Who may. */
+  readonly source: string;
+  /** Where to, of the same family. */
+  readonly address: string;
+  readonly port: number;
 }
 
 /** The published ports of one endpoint. */

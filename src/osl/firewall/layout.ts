@@ -36,6 +36,8 @@ export const SETS = {
 
 /** Container addresses and ports that may be reached from outside. */
 export const openSet = (family: Family): string => `open${WORDS[family].digit}`;
+/** Who may reach which port of which container, where containers may not talk to each other. */
+export const linkSet = (family: Family): string => `links${WORDS[family].digit}`;
 /** Host address and port to container address and port. */
 export const hostMap = (family: Family): string => `publish${WORDS[family].digit}`;
 /** The same for ports that are published on every host address. */
@@ -140,6 +142,7 @@ export const BRIDGE_LAYOUT: Layout = {
     { name: SETS.loopback, key: endpointKey('ipv4'), value: 'none' },
     ...FAMILIES.flatMap((family): SetDeclaration[] => [
       { name: openSet(family), key: endpointKey(family), value: 'none' },
+      { name: linkSet(family), key: [family, ...endpointKey(family)], value: 'none' },
       { name: hostMap(family), key: endpointKey(family), value: `${family} . port` },
       { name: anyMap(family), key: ['protocol', 'port'], value: `${family} . port` },
     ]),

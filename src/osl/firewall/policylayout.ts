@@ -28,7 +28,7 @@ export const PERMITTED: LabelBit = '126';
 const PRIORITY = -10;
 
 const ANSWERS: Match = { field: 'ct state', op: '==', values: ['established', 'related'] };
-const UNTRACKED: Match = { field: 'ct state', op: '==', values: ['untracked'] };
+export const UNTRACKED: Match = { field: 'ct state', op: '==', values: ['untracked'] };
 
 function base(hook: Hook['hook'], rules: readonly Rule[]): Chain {
   return {

@@ -234,6 +234,6 @@ describe('two networks', () => {
 
 function known(...configs: readonly BridgeConfig[]): Networks {
   const networks = new Networks();
-  for (const config of configs) networks.set({ config, joined: new Set() });
+  for (const config of configs) networks.set({ config, joined: new Map() });
   return networks;
 }

@@ -259,7 +259,12 @@ describe('a firewall', () => {
     const changes = [{ set: network({ icc: false }) }, { remove: { kind: 'endpoint', id: 'e2' } }] as const;
     const plan = await firewall.plan(changes);
     expect(plan).toEqual({
-      added: ['rule "containers of the network may not talk to each other" in chain in-a'],
+      added: [
+        'rule "IPv6 finds its neighbours" in chain in-a',
+        'rule "linked ipv4 ports" in chain in-a',
+        'rule "linked ipv6 ports" in chain in-a',
+        'rule "containers of the network may not talk to each other" in chain in-a',
+      ],
       removed: [
         'element open4 10.9.0.2 . tcp . 80',
         'element publish4-any tcp . 8002',

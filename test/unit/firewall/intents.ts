@@ -85,6 +85,19 @@ export const SCENES: Readonly<Record<string, readonly Intent[]>> = {
     network({ direct: true, accepted: { value: 1, mask: 0xff } }),
     endpoint('web', port()),
   ],
+  links: [
+    network({ icc: false }),
+    {
+      kind: 'link',
+      id: 'web',
+      network: 'a',
+      bridge: 'br-a',
+      ports: [
+        { source: '10.9.0.2', address: '10.9.0.3', protocol: 'tcp', port: 5432 },
+        { source: 'fd00:9::2', address: 'fd00:9::3', protocol: 'tcp', port: 5432 },
+      ],
+    },
+  ],
   'two-networks': [
     network(),
     network({

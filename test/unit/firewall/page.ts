@@ -61,6 +61,10 @@ const WHY: Readonly<Record<string, readonly [title: string, why: string]>> = {
     'Network with direct routing, and a mark that lets in',
     'The host may say of single packets that they come in, by a mark of its own; and published ports may be reached without translation too, where a router leads to the containers.',
   ],
+  links: [
+    'Linked endpoints, where containers may not talk to each other',
+    'One may reach certain ports of another; answers belong to what was begun.',
+  ],
   'two-networks': [
     'Two networks',
     'Neither reaches the other: each lets in answers and its own published ports, and nothing must be said of pairs.',

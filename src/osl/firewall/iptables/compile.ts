@@ -8,6 +8,7 @@ import { FAMILIES, type Family, familyOf } from '../../../ip.ts';
 import type {
   EndpointIntent,
   Intent,
+  LinkIntent,
   NetworkIntent,
   PacketMark,
   PublishedPort,
@@ -42,8 +43,7 @@ export function compileIptables(intents: readonly Intent[], options: CompileOpti
       const rules = new Rules(options.stamp);
       const networks = new Map<string, NetworkIntent>();
       for (const intent of intents) if (intent.kind === 'network') networks.set(intent.id, intent);
-      if (options.chains || intents.some(({ kind }) => kind === 'network' || kind === 'endpoint'))
-        addLayout(rules, family);
+      if (options.chains || intents.some(({ kind }) => USERS.has(kind))) addLayout(rules, family);
       for (const intent of intents) {
         // Policies and services are nf_tables', beside this engine (`layered.ts`).
         if (intent.kind === 'policy' || intent.kind === 'member' || intent.kind === 'allowed') continue;
@@ -53,11 +53,15 @@ export function compileIptables(intents: readonly Intent[], options: CompileOpti
         else refuseWildcard(intent.bridge);
         if (intent.kind === 'endpoint') addEndpoint(rules, family, intent, networks.get(intent.network));
         if (intent.kind === 'network') addNetwork(rules, family, intent);
+        if (intent.kind === 'link') addLink(rules, family, intent, networks.get(intent.network));
       }
       return [family, rules.chains] as const;
     }),
   );
 }
+
+/** Who needs Docker's chains of bridges. */
+const USERS: ReadonlySet<Intent['kind']> = new Set(['network', 'endpoint', 'link']);
 
 function refuseWildcard(bridge: string): void {
   if (bridge.endsWith('+'))
@@ -94,6 +98,9 @@ class Rules {
   }
 }
 
+/** IPv6 finds its neighbours by messages that are not tracked. Docker refuses them with all the rest. */
+const NEIGHBOURS = '-p ipv6-icmp -m conntrack --ctstate UNTRACKED';
+
 /** Ranks of what comes before the rest of a chain. */
 const EARLY = 0;
 /** Behind what closes internal networks, before what judges the others. */
@@ -127,15 +134,17 @@ function addNetwork(rules: Rules, family: Family, network: NetworkIntent): void 
   const { bridge } = network;
   // Docker has no such rule; its bridges route no loopback addresses unless its proxy is off.
   if (family === 'ipv4') rules.add('raw PREROUTING', `-d 127.0.0.0/8 -i ${bridge}`, 'DROP');
-  if (isClosed(network, family)) addClosed(rules, network);
+  if (isClosed(network, family)) addClosed(rules, family, network);
   else addOpen(rules, family, network);
 }
 
-function addClosed(rules: Rules, { bridge, icc }: NetworkIntent): void {
+function addClosed(rules: Rules, family: Family, { bridge, icc }: NetworkIntent): void {
   // By interface alone: by subnet, as Docker does it for IPv4, a forged source address gets in.
   rules.add('filter DOCKER-INTERNAL', `! -i ${bridge} -o ${bridge}`, 'DROP');
   rules.add('filter DOCKER-INTERNAL', `-i ${bridge} ! -o ${bridge}`, 'DROP');
-  rules.add('filter DOCKER-FORWARD', `-i ${bridge} -o ${bridge}`, icc ? 'ACCEPT' : 'DROP');
+  const inside = `-i ${bridge} -o ${bridge}`;
+  if (!icc && family === 'ipv6') rules.add('filter DOCKER-FORWARD', `${inside} ${NEIGHBOURS}`, 'ACCEPT');
+  rules.add('filter DOCKER-FORWARD', inside, icc ? 'ACCEPT' : 'DROP');
 }
 
 /** A family that the network does not have is judged too: its containers have link-local addresses all the same. */
@@ -154,6 +163,7 @@ function addOpen(rules: Rules, family: Family, network: NetworkIntent): void {
   else {
     // Published ports are reached from their own network too, by the host's address. Docker leaves that to its proxy.
     rules.add('filter DOCKER-FORWARD', `${inside} -m conntrack --ctstate DNAT`, 'ACCEPT');
+    if (family === 'ipv6') rules.add('filter DOCKER-FORWARD', `${inside} ${NEIGHBOURS}`, 'ACCEPT');
     rules.add('filter DOCKER-FORWARD', inside, 'DROP');
     rules.add('filter DOCKER-FORWARD', `-i ${bridge} ! -o ${bridge}`, 'ACCEPT');
   }
@@ -211,6 +221,27 @@ function addEndpoint(
         EARLY,
       );
     if (port.hostPort !== undefined) addTranslation(rules, family, port, protocol(port.hostPort));
+  }
+}
+
+/** Docker knows links for IPv4 alone, and none in internal networks. */
+function addLink(
+  rules: Rules,
+  family: Family,
+  { bridge, ports }: LinkIntent,
+  network: NetworkIntent | undefined,
+): void {
+  const closed = network !== undefined && isClosed(network, family);
+  const [chain, rank] = closed
+    ? (['filter DOCKER-FORWARD', MARKED] as const)
+    : (['filter DOCKER', EARLY] as const);
+  for (const { protocol, source, address, port } of ports) {
+    if (familyOf(address) !== family) continue;
+    const between = (from: string, to: string) =>
+      `-s ${canonical(from)}${WORDS[family].host} -d ${canonical(to)}${WORDS[family].host} -i ${bridge} -o ${bridge}`;
+    const at = (end: string) => `-p ${protocol} -m ${protocol} --${end} ${port}`;
+    rules.add(chain, `${between(source, address)} ${at('dport')}`, 'ACCEPT', rank);
+    rules.add(chain, `${between(address, source)} ${at('sport')}`, 'ACCEPT', rank);
   }
 }
 

@@ -3,7 +3,6 @@ import type { Behaviours } from '../../core/behaviours/behaviour.ts';
 
 const config = 'test/unit/drivers/config.test.ts';
 const bridge = 'test/unit/drivers/bridge.test.ts';
-const publish = 'test/unit/drivers/publish.test.ts';
 const contract = 'src/testing/driver.ts';
 const kernelPackets = 'test/kernel/bridge/packets.test.ts';
 const takeover = 'test/kernel/bridge/takeover.test.ts';
@@ -158,9 +157,14 @@ export const BRIDGE: Behaviours = {
   },
   33: {
     what: 'linked containers reach each other where the others may not',
-    held: [[publish, 'is reached from its own container and from others by the address of the host']],
-    differs:
-      'there are no links between containers that may not talk to each other: a policy says who may, by names, labels and ports',
+    held: [
+      [
+        'test/kernel/bridge/links.test.ts',
+        'let one reach the exposed ports of another in %s, and nothing else',
+      ],
+      ['test/kernel/bridge/links.test.ts', 'hold whoever comes first, and until either leaves'],
+    ],
+    differs: 'a link to an endpoint that is not joined is no error: it holds once it is',
   },
   34: {
     what: 'bad MTUs and gateways are refused',

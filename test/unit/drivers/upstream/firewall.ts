@@ -36,7 +36,6 @@ export const FIREWALL: Behaviours = {
   49: {
     what: 'chains, links and jumps are made',
     held: [[golden, 'for %s are the golden file']],
-    differs: 'links are left to policies; the other rules are in the golden files',
   },
   50: {
     what: 'changes at the same time all hold',
