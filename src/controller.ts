@@ -54,6 +54,7 @@ export class NetworkController implements AsyncDisposable {
     await reconcileAddresses(this.#core, {});
     const { sandboxesByContainer } = this.#core;
     await settle(this.#core, activeSandboxes === 'all' ? [...sandboxesByContainer.keys()] : activeSandboxes);
+    this.#core.services.start();
     await reconcile(this.#core, {}, { addresses: true });
     this.#core.globals?.run();
     if (predefined) await ensurePredefined(this.#core);

@@ -24,6 +24,7 @@ import { type EndpointRecord, keyOf, type NetworkRecord, type StoredRecord } fro
 import type { NameTable } from './resolver/names.ts';
 import type { NameServers } from './resolver/servers.ts';
 import type { SandboxEntry } from './sandbox.ts';
+import { Services } from './services.ts';
 import { Telemetry } from './telemetry.ts';
 
 export interface CoreParts {
@@ -88,6 +89,7 @@ export class Core {
   readonly telemetry: Telemetry;
   /** Where there is a global store: what hosts share. */
   readonly globals: Globals | undefined;
+  readonly services: Services;
   #closed = false;
 
   constructor(parts: CoreParts) {
@@ -108,6 +110,7 @@ export class Core {
     this.events = new Events((event, error) =>
       parts.logger.error(`a listener of ${event} failed`, { error }),
     );
+    this.services = new Services(this);
     this.globals = parts.globals && new Globals(this, parts.globals);
   }
 

@@ -13,6 +13,7 @@ import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from
 import { plain } from './pools.ts';
 import { type EndpointRecord, type ExposedPort, SCHEMA_VERSION } from './records.ts';
 import { Sandbox, type SandboxEntry } from './sandbox.ts';
+import { type EndpointService, publicService } from './serviceoptions.ts';
 import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
 export interface DeleteEndpointOptions extends Waits {
@@ -92,12 +93,20 @@ export class Endpoint {
     );
   }
 
+  /** The service that it belongs to. */
+  get service(): EndpointService | undefined {
+    return publicService(this.#entry.record);
+  }
+
   /** How much it may transfer, in bits a second; what is not named is not limited. */
   get limits(): EndpointLimits {
     return Object.freeze({ ...this.#entry.record.limits });
   }
 
-  /** Changes its published ports, its limits and its labels in place; what stays is not touched. See `updateEndpoint`. */
+  /**
+   * Changes its published ports, its limits and its labels in place, or drains it; what stays is not touched. See
+   * `updateEndpoint`.
+   */
   update(changes: EndpointChanges): Promise<void> {
     return this.#operate('updateEndpoint', changes, () => updateEndpoint(this.#core, this.#entry, changes));
   }
@@ -165,6 +174,7 @@ function removeEndpoint(core: Core, entry: EndpointEntry): void {
   const { endpoints } = entry.network;
   if (endpoints.get(entry.record.name) === entry) endpoints.delete(entry.record.name);
   core.names.removeEndpoint(entry.record.id);
+  core.services.hide(entry.record.id);
   core.globals?.endpointGone(entry.network);
 }
 
@@ -207,10 +217,13 @@ export async function createEndpoint(
   return allOrNothing(async (undo) => {
     undo.push('forget the endpoint', async () => removeEndpoint(core, entry));
     await core.globals?.takePart(network);
+    const holder = { kind: 'endpoint', name: record.name, macAddress: record.macAddress } as const;
     const held = driver.capability.usesIpam
-      ? await requestAddresses(core, network, entry, { ipv4: wanted4, ipv6: wanted6 }, undo, signal)
+      ? await requestAddresses(core, network, holder, { ipv4: wanted4, ipv6: wanted6 }, undo, signal)
       : {};
-    const asked: EndpointRecord = { ...record, ...held };
+    const service = record.service && (await core.services.claim(entry, record.service));
+    undo.push('give the addresses of its service back', () => core.services.release(entry));
+    const asked: EndpointRecord = { ...record, ...held, service };
     const place = { network: driverNetwork(network.record), endpoint: driverEndpoint(asked) };
     const decision = driver.decideEndpoint?.(place);
     const planned: EndpointRecord = { ...asked, macAddress: decision?.macAddress ?? asked.macAddress };
@@ -219,6 +232,7 @@ export async function createEndpoint(
     if (driver.createEndpoint || core.globals?.shares(network.record))
       await createInDriver(core, driver, entry, planned, undo, signal);
     else await core.save(entry, { ...planned, state: 'ready' });
+    await core.services.keep(entry);
     entry.making = false;
     core.events.emit('endpoint:create', {
       networkId: record.networkId,
@@ -347,13 +361,13 @@ export async function finishEndpointDeletion(
     endpointId: record.id,
     name: record.name,
   });
-  if (!driver.capability.usesIpam) return;
+  if (!driver.capability.usesIpam) return core.services.release(entry);
   const ipam = core.ipam(network.record.ipam.driver);
-  await allOfThem(
-    `release the addresses of ${record.name}`,
-    FAMILIES.flatMap((family) => {
+  await allOfThem(`release the addresses of ${record.name}`, [
+    () => core.services.release(entry),
+    ...FAMILIES.flatMap((family) => {
       const held = record[family];
       return held?.poolId ? [() => ipam.releaseAddress(held.poolId, plain(held.address))] : [];
     }),
-  );
+  ]);
 }

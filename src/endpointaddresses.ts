@@ -1,7 +1,6 @@
 /** An endpoint's addresses: what may be asked for, asking IPAM, and what a driver gave. */
 import type { Core } from './core.ts';
 import type { EndpointDecision } from './driverapi/driver.ts';
-import type { EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError } from './errors.ts';
 import { newMacAddress } from './ids.ts';
 import { contains, FAMILIES, type Family, parseAddress, parsePrefix } from './ip.ts';
@@ -48,10 +47,18 @@ export function checkAddresses(
   }
 }
 
+/** Whom addresses are asked for. */
+export interface AddressHolder {
+  readonly kind: 'endpoint' | 'service';
+  readonly name: string;
+  readonly macAddress?: string | undefined;
+}
+
+/** One address of each family that the network has. */
 export async function requestAddresses(
   core: Core,
   network: NetworkEntry,
-  entry: EndpointEntry,
+  holder: AddressHolder,
   wanted: Readonly<Record<Family, string | undefined>>,
   undo: Undo,
   signal: AbortSignal | undefined,
@@ -60,7 +67,7 @@ export async function requestAddresses(
   const held: { ipv4?: HeldAddress; ipv6?: HeldAddress } = {};
   for (const family of FAMILIES) {
     if (!network.record[family]) continue;
-    const got = await requestAddress(ipam, network, entry.record, family, wanted[family], signal);
+    const got = await requestAddress(ipam, network, holder, family, wanted[family], signal);
     undo.push(`release ${got.address}`, () => ipam.releaseAddress(got.poolId, plain(got.address)));
     held[family] = got;
   }
@@ -71,20 +78,20 @@ export async function requestAddresses(
 async function requestAddress(
   ipam: Ipam,
   network: NetworkEntry,
-  endpoint: EndpointRecord,
+  { kind, name, macAddress }: AddressHolder,
   family: Family,
   wanted: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<HeldAddress> {
   const pools = network.record.pools.filter((pool) => pool.family === family && holds(pool.subnet, wanted));
   const options = {
-    'com.docker.network.endpoint.name': endpoint.name,
-    ...(endpoint.macAddress ? { 'com.docker.network.endpoint.macaddress': endpoint.macAddress } : {}),
+    'com.docker.network.endpoint.name': name,
+    ...(macAddress ? { 'com.docker.network.endpoint.macaddress': macAddress } : {}),
   };
   let full: unknown;
   for (const { poolId } of pools) {
     try {
-      const request = { poolId, address: wanted, holder: `endpoint ${endpoint.name}`, options };
+      const request = { poolId, address: wanted, holder: `${kind} ${name}`, options };
       const { address } = await ipam.requestAddress(request, { signal });
       return { poolId, address };
     } catch (error) {

@@ -9,6 +9,8 @@ import { withBothLocks } from './leave.ts';
 import { checkLimits } from './limits.ts';
 import { parseOptions, type Waits } from './options.ts';
 import type { EndpointRecord } from './records.ts';
+import { showNames } from './sandboxnames.ts';
+import type { ServiceChanges } from './serviceoptions.ts';
 import { allOrNothing } from './undo.ts';
 
 /** What can be changed of an endpoint in place. What is not named stays. */
@@ -19,9 +21,11 @@ export interface EndpointChanges extends Waits {
   readonly limits?: EndpointLimits | undefined;
   /** All its labels from now on; `{}` for none. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Drains it, or takes it back among those of its service that get new connections. */
+  readonly service?: ServiceChanges | undefined;
 }
 
-type Changes = Pick<EndpointRecord, 'ports' | 'limits' | 'labels'>;
+type Changes = Pick<EndpointRecord, 'ports' | 'limits' | 'labels' | 'service'>;
 
 /**
  * Makes the changes, or none of them.
@@ -50,7 +54,7 @@ export async function updateEndpoint(
 
 function parseChanges(record: EndpointRecord, changes: Omit<EndpointChanges, 'signal'>): Changes {
   for (const [field, value] of Object.entries(changes)) {
-    if (['ports', 'limits', 'labels'].includes(field)) continue;
+    if (['ports', 'limits', 'labels', 'service'].includes(field)) continue;
     throw invalid(
       field,
       value,
@@ -63,7 +67,15 @@ function parseChanges(record: EndpointRecord, changes: Omit<EndpointChanges, 'si
     ports: changes.ports === undefined ? record.ports : parsed.ports,
     limits: changes.limits === undefined ? record.limits : parsed.limits,
     labels: changes.labels === undefined ? record.labels : parsed.labels,
+    service: serviceAfter(record, changes.service),
   };
+}
+
+function serviceAfter({ name, service }: EndpointRecord, changes: ServiceChanges | undefined) {
+  if (changes === undefined) return service;
+  if (!service) throw invalid('service', changes, `endpoint ${name} belongs to no service`);
+  const { enabled = service.enabled } = parseOptions('serviceChanges', changes);
+  return enabled === service.enabled ? service : { ...service, enabled };
 }
 
 async function updateLocked(
@@ -109,4 +121,7 @@ async function updateLocked(
     throwIfAborted(signal);
     await core.save(entry, { ...changed, join: { ...join, bindings } });
   });
+  if (changes.service === record.service || record.state !== 'joined' || join.pending) return;
+  showNames(core, entry, sandbox);
+  await core.services.settled();
 }

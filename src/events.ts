@@ -38,6 +38,16 @@ export interface ControllerEvents {
     readonly endpointId: EndpointId;
     readonly name: string;
   };
+  /** The first endpoint of a service has come, and its virtual address was taken: told by the host that did it. */
+  'service:create': {
+    readonly networkId: NetworkId;
+    readonly name: string;
+    readonly mode: 'vip' | 'dnsrr';
+  };
+  /** So many endpoints of a service, on whichever host, now get what is new; this host has seen it. */
+  'service:update': { readonly networkId: NetworkId; readonly name: string; readonly live: number };
+  /** The last endpoint has gone, and the virtual address is free again: told by the host that did it. */
+  'service:delete': { readonly networkId: NetworkId; readonly name: string };
   'sandbox:create': { readonly sandboxId: SandboxId; readonly containerId: string };
   /** Its names, hosts or DNS were set anew, or its key. */
   'sandbox:update': { readonly sandboxId: SandboxId; readonly containerId: string };

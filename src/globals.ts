@@ -1,5 +1,6 @@
 /** The core's side of what hosts share: records go where they belong, and what others do is shown here. */
 import { type Core, driverNetwork } from './core.ts';
+import type { Datastore } from './datastore/datastore.ts';
 import type { Peer } from './driverapi/driver.ts';
 import { EndpointEntry, leaveAndDelete } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
@@ -12,9 +13,8 @@ import { addNetwork, finishNetworkDeletion, type NetworkEntry, removeNetwork } f
 import { showNetworkNames } from './networknames.ts';
 import { plain } from './pools.ts';
 import { reconcile } from './reconcile.ts';
-import { type EndpointRecord, keyOf, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
-import { namesOf } from './sandboxnames.ts';
-import { asRecord, peerOf } from './sharednetwork.ts';
+import { type EndpointRecord, keyOf, type NetworkRecord } from './records.ts';
+import { asRecord, asShared, peerOf } from './sharednetwork.ts';
 
 /** How long a start, or a question, waits for a store that does not answer. */
 const START_MS = 5_000;
@@ -24,6 +24,7 @@ export type GlobalsOptions = Omit<GlobalScopeOptions, 'events' | 'logger'>;
 /** Made where there is a global store. Networks of local scope pass it by. */
 export class Globals {
   readonly #core: Core;
+  readonly #store: Datastore;
   readonly #scope: GlobalScope;
   /** What other hosts had begun with networks, and may not end. */
   readonly #unfinished = new Map<NetworkId, NetworkRecord>();
@@ -36,6 +37,7 @@ export class Globals {
 
   constructor(core: Core, options: GlobalsOptions) {
     this.#core = core;
+    this.#store = options.store;
     this.#scope = new GlobalScope({
       ...options,
       logger: core.logger,
@@ -57,6 +59,21 @@ export class Globals {
     this.#background = new Promise((resolve) => {
       this.#begin = resolve;
     });
+  }
+
+  get store(): Datastore {
+    return this.#store;
+  }
+
+  /** Whether the endpoints of other hosts on a network are known; those of a network of this host alone are. */
+  knows(id: NetworkId): boolean {
+    const network = this.#core.networks.get(id);
+    return !network || !this.shares(network.record) || this.#scope.knownRemote(id) !== undefined;
+  }
+
+  /** The endpoints of a network as they are stored now. @throws UNAVAILABLE */
+  stored(id: NetworkId): Promise<SharedEndpoint[]> {
+    return this.#scope.stored(id);
   }
 
   get host(): string {
@@ -251,30 +268,14 @@ export class Globals {
   }
 
   #shared(record: EndpointRecord): SharedEndpoint {
-    const { id, name, networkId, macAddress, ipv4, ipv6, join, createdAt } = record;
-    const joined = record.state === 'joined' && join !== undefined && !join.pending;
-    const sandbox = joined ? this.#core.sandboxes.get(join.sandboxId) : undefined;
-    return {
-      schema: SCHEMA_VERSION,
-      kind: 'endpoint',
-      id,
-      name,
-      networkId,
-      host: this.host,
-      macAddress,
-      ipv4,
-      ipv6,
-      joined,
-      names: sandbox ? namesOf(record, sandbox) : [],
-      createdAt,
-    };
+    const sandbox = record.join && this.#core.sandboxes.get(record.join.sandboxId);
+    return asShared(record, this.host, sandbox);
   }
 
   async #leavePart(entry: NetworkEntry): Promise<void> {
     const { record } = entry;
     if (!this.takesPart(record.id)) return;
-    for (const { endpoint } of this.#scope.knownRemote(record.id) ?? [])
-      this.#core.names.removeEndpoint(endpoint.id);
+    for (const { endpoint } of this.#scope.knownRemote(record.id) ?? []) this.#hideName(endpoint.id);
     await this.#core.driver(record.driver).deleteNetwork(driverNetwork(record));
     await this.#scope.leavePart(record.id);
     await this.#core.store.delete(keyOf(record));
@@ -321,7 +322,7 @@ export class Globals {
     const entry = this.#core.networks.get(id);
     if (!entry) return;
     for (const remote of change.set) this.#showName(entry, remote);
-    for (const endpoint of change.removed) this.#core.names.removeEndpoint(endpoint);
+    for (const endpoint of change.removed) this.#hideName(endpoint);
     // Before that, the driver does not know the network; then it is told all.
     if (!this.takesPart(id) || !this.#started) return;
     void this.#tellDriver(entry, change);
@@ -331,8 +332,15 @@ export class Globals {
     const { id, names, ipv4, ipv6 } = endpoint;
     const networkName = record.name;
     const shown = { id, networkId: record.id, networkName, names, ipv4: ipv4?.address, ipv6: ipv6?.address };
-    if (endpoint.joined) this.#core.names.setEndpoint(shown);
-    else this.#core.names.removeEndpoint(id);
+    if (endpoint.joined) {
+      this.#core.names.setEndpoint(shown);
+      this.#core.services.show(endpoint, record);
+    } else this.#hideName(id);
+  }
+
+  #hideName(id: EndpointId): void {
+    this.#core.names.removeEndpoint(id);
+    this.#core.services.hide(id);
   }
 
   /** A failure is logged: the next reconcile makes the kernel what the records say. */
@@ -370,6 +378,7 @@ export class Globals {
       const held = endpoint[family];
       if (held) await ipam.releaseAddress(held.poolId, plain(held.address), { ofHost: endpoint.host });
     }
+    await this.#core.services.release({ record: endpoint, network });
   }
 
   /** In the background, after the start, and one after the other. */
@@ -389,5 +398,3 @@ export class Globals {
     this.#background = this.#background.then(run);
   }
 }
-
-/** From its creation on: so that the others need to be told of nothing when it joins, but of its names. */

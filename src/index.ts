@@ -279,4 +279,5 @@ export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
 export type { DnsCounters } from './resolver/servers.ts';
 export type { RuntimeHookCall } from './runtimehook.ts';
 export type { Sandbox } from './sandbox.ts';
+export type { EndpointService, ServiceChanges, ServiceOptions } from './serviceoptions.ts';
 export { OPERATION_CHANNEL, type OperationCounters, type OperationMessage } from './telemetry.ts';

@@ -177,7 +177,7 @@ export async function attach(
   await core.save(entry, { ...entry.record, state: 'joined', join: { ...joined, bindings } });
   undo.push('restore the names', async () => forgetNames(core, entry, sandbox));
   showNames(core, entry, sandbox);
-  await updateHosts(sandbox);
+  await Promise.all([updateHosts(sandbox), core.services.settled()]);
 }
 
 /** What a link that is moved into the sandbox is called there, and where it came from. */

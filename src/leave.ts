@@ -93,6 +93,8 @@ export async function detach(
   const driver = core.driver(entry.network.record.driver);
   const before = sandbox ? gatewaysOf(sandbox) : NO_GATEWAYS;
   forgetNames(core, entry, sandbox);
+  // Nothing new comes to it before its link goes.
+  await core.services.settled();
   try {
     await allOfThem(`leaving with endpoint ${record.name}`, [
       // The two wait for the kernel's grace periods: together they wait once.

@@ -34,6 +34,7 @@ import type { Osl } from './osl/osl.ts';
 import { type PluginOptions, pluginSettings } from './plugin/options.ts';
 import { policy } from './policy.ts';
 import type { ExposedPort } from './records.ts';
+import { type ServiceOptions, service, serviceChanges } from './serviceoptions.ts';
 
 /** What every call that waits takes. */
 export interface Waits {
@@ -178,6 +179,8 @@ export interface EndpointOptions {
   readonly ports?: readonly PortRequest[] | undefined;
   /** How much it may transfer, in bits a second. @default no limit */
   readonly limits?: EndpointLimits | undefined;
+  /** The service that it is one of the backends of. @default none */
+  readonly service?: ServiceOptions | undefined;
 }
 
 export interface JoinOptions extends Waits {
@@ -296,7 +299,9 @@ const schemas = {
     ports: v.optional(v.array(portRequest), []),
     limits: v.optional(limits),
     labels: v.optional(labels),
+    service: v.optional(service),
   }),
+  serviceChanges,
   join: v.object({
     aliases: v.optional(v.array(hostname), []),
     priority: v.optional(priority),

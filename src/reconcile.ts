@@ -5,7 +5,7 @@ import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import type { HeldAddress, HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
-import type { EndpointRecord, NetworkRecord } from './records.ts';
+import type { EndpointRecord, NetworkRecord, ServiceRecord } from './records.ts';
 import { driverState, finishHalfDone, finishRemote, type HalfDone, halfDone, isRemote } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
@@ -50,7 +50,7 @@ export function reconcile(
 
 async function reconcileAll(core: Core, options: ReconcileOptions, known: Known): Promise<ReconcileReport> {
   const findings = await core.gate.alone(() => reconcileHere(core, options, known), options.signal);
-  findings.push(await reconcileRemote(core, options));
+  findings.push(await reconcileRemote(core, options), await reconcileServices(core, options.dryRun ?? false));
   const missing = findings.flatMap((finding) => finding.missing);
   const orphaned = findings.flatMap((finding) => finding.orphaned);
   const failed = new Set(findings.flatMap((finding) => finding.failed ?? []));
@@ -80,6 +80,7 @@ async function reconcileHere(
   const reported = new Set(findings.flatMap((finding) => finding.orphaned));
   findings.push(await reconcileLinks(core, dryRun, reported));
   findings.push(await reconcileNamespaces(core, dryRun));
+  findings.push(await core.services.reconcileRules(dryRun));
   // A plugin is told what it had given at the start alone.
   if (!addresses)
     findings.push(
@@ -104,6 +105,17 @@ async function reconcileRemote(core: Core, { dryRun = false, signal }: Reconcile
   return { missing: [], orphaned, failed };
 }
 
+/** Services whose last endpoint has gone without taking them along. Operations go on meanwhile. */
+async function reconcileServices(core: Core, dryRun: boolean): Promise<Finding> {
+  try {
+    return await core.services.reconcileAddresses(dryRun);
+  } catch (error) {
+    if (!core.globals || !isCutOff(error)) throw error;
+    core.logger.warn('the services could not be compared at present', { error });
+    return { missing: [], orphaned: [] };
+  }
+}
+
 /** What hosts had begun that are gone. A host that is cut off leaves it to the others. */
 async function finishUnfinished(core: Core): Promise<void> {
   try {
@@ -124,7 +136,8 @@ export async function reconcileAddresses(
   for (const [name, ipam] of core.ipams) {
     if (!ipam.reconcile || !which(name)) continue;
     try {
-      findings.push(await ipam.reconcile(heldPools(core, name), { dryRun, signal }));
+      const held = heldPools(core, name, await core.services.records());
+      findings.push(await ipam.reconcile(held, { dryRun, signal }));
     } catch (error) {
       // Cut off from the global store, its containers are served all the same.
       if (!core.globals || !isCutOff(error)) throw error;
@@ -193,7 +206,7 @@ async function remove(
 }
 
 /** Every pool and address that records name, for one IPAM driver. */
-function heldPools(core: Core, ipam: string): HeldPool[] {
+function heldPools(core: Core, ipam: string, services: readonly ServiceRecord[]): HeldPool[] {
   const networks = [...core.networks.values()].filter((entry) => entry.record.ipam.driver === ipam);
   return networks.flatMap(({ record, endpoints }) =>
     record.pools.map((pool) => ({
@@ -208,6 +221,14 @@ function heldPools(core: Core, ipam: string): HeldPool[] {
           holder: `${holder} of ${record.name}`,
           shared: core.globals?.shares(record),
         })),
+        ...services.flatMap((service) =>
+          FAMILIES.flatMap((family) => {
+            const held = service[family];
+            if (service.networkId !== record.id || held?.poolId !== pool.poolId) return [];
+            const holder = `service ${service.name} of ${record.name}`;
+            return [{ address: plain(held.address), holder, shared: core.globals?.shares(record) }];
+          }),
+        ),
         ...[...endpoints.values()].flatMap((entry) =>
           FAMILIES.flatMap((family) => {
             const held = entry.record[family];

@@ -73,6 +73,38 @@ export interface HeldAddress {
   readonly address: string;
 }
 
+/**
+ * `vip`: the service's name stands for one virtual address, which leads to its endpoints in turn. `dnsrr`: for the
+ * addresses of all its endpoints, rotated (DNS round robin).
+ */
+export type ServiceMode = 'vip' | 'dnsrr';
+
+/** That an endpoint belongs to a service. */
+export interface ServiceMembership {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly mode: ServiceMode;
+  /** False while it is drained: what it serves goes on, and nothing new comes to it. */
+  readonly enabled: boolean;
+  /** The service's virtual addresses, as in its own record; none with `dnsrr`. */
+  readonly ipv4?: HeldAddress | undefined;
+  readonly ipv6?: HeldAddress | undefined;
+}
+
+/** A service of a network: who has its addresses. Its endpoints say themselves that they belong to it. */
+export interface ServiceRecord {
+  readonly schema: typeof SCHEMA_VERSION;
+  readonly kind: 'service';
+  readonly networkId: NetworkId;
+  readonly name: string;
+  readonly mode: ServiceMode;
+  readonly ipv4?: HeldAddress | undefined;
+  readonly ipv6?: HeldAddress | undefined;
+  /** The host that took the addresses, where hosts share the network. */
+  readonly host?: string | undefined;
+  readonly createdAt: string;
+}
+
 export interface EndpointRecord {
   readonly schema: typeof SCHEMA_VERSION;
   readonly kind: 'endpoint';
@@ -98,6 +130,7 @@ export interface EndpointRecord {
   readonly ports: readonly PortRequest[];
   readonly limits?: EndpointLimits | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly service?: ServiceMembership | undefined;
   readonly createdAt: string;
   /** From `joining` to `leaving`. */
   readonly join?: JoinRecord | undefined;

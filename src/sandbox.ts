@@ -280,16 +280,18 @@ export async function startNames(core: Core, entry: SandboxEntry, conf: Generate
   );
 }
 
-/** Stops the sandbox's DNS server. The rules go with a namespace of ours; elsewhere `removeRules` takes them away. */
-export async function closeNames(entry: SandboxEntry, removeRules: boolean): Promise<void> {
+/** Stops the sandbox's DNS server, and what leads to services. The rules go with a namespace of ours; elsewhere `removeRules` takes them away. */
+export async function closeNames(core: Core, entry: SandboxEntry, removeRules: boolean): Promise<void> {
   const { resolver } = entry;
   entry.resolver = undefined;
   await resolver?.close({ removeRules });
+  await core.services.close(entry, removeRules);
 }
 
 /** Takes up a sandbox whose container outlived the last controller. @throws NOT_FOUND when its namespace is gone */
 export async function reopenSandbox(core: Core, entry: SandboxEntry): Promise<void> {
   const { namespace } = entry.record;
+  core.services.inherit(entry);
   if (namespace.kind === 'host') entry.namespace = core.osl.host;
   else if (namespace.path !== undefined) entry.namespace = await core.osl.openNamespace(namespace.path);
   adoptHosts(entry);
@@ -353,6 +355,7 @@ export async function closeSandbox(
   await allOfThem(`close sandbox ${record.id.slice(0, 12)}`, [
     // The rules go with a namespace of ours; in one that lives on they must be taken away, unless we come back.
     async () => resolver?.close({ removeRules: remove && isShared(record) }),
+    () => core.services.close(entry, remove && isShared(record)),
     async () => (namespace === core.osl.host ? undefined : namespace?.close()),
     async () =>
       remove && record.namespace.kind === 'own' ? core.osl.deleteNamespace(record.namespace.path) : undefined,

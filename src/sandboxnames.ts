@@ -5,6 +5,7 @@ import type { EndpointEntry } from './endpoint.ts';
 import { inOrderOfGateways, isGatewayEndpoint } from './gateway.ts';
 import type { EndpointRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
+import { backendNames } from './services/names.ts';
 
 /** Makes an endpoint's names known to its networks' sandboxes, and the network's names to its sandbox. */
 export function showNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntry): void {
@@ -21,11 +22,13 @@ export function showNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntr
       name === undefined ? [] : [{ name, protocol, port }],
     ),
   });
+  core.services.show(record, network.record);
   showSight(core, sandbox);
 }
 
 export function forgetNames(core: Core, entry: EndpointEntry, sandbox: SandboxEntry | undefined): void {
   core.names.removeEndpoint(entry.record.id);
+  core.services.hide(entry.record.id);
   if (sandbox) showSight(core, sandbox, entry);
 }
 
@@ -35,17 +38,20 @@ export function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEn
     .map(({ endpointId }) => sandbox.endpoints.get(endpointId))
     .flatMap((entry) => (entry === undefined || entry === except ? [] : [entry.network.record.id]));
   core.names.setSandbox({ id: sandbox.record.id, networks, aliases: sandbox.record.dns.aliases });
+  core.services.see(sandbox, networks);
 }
 
 export function namesOf(record: EndpointRecord, sandbox: SandboxEntry): string[] {
   const { containerId, hostname } = sandbox.record;
-  if (record.dnsNames) return [...new Set([...record.dnsNames, ...(record.join?.aliases ?? [])])];
+  const more = [...(record.join?.aliases ?? []), ...backendNames(record.service)];
+  if (record.dnsNames) return [...new Set([...record.dnsNames, ...more])];
   const names = [
     record.anonymous ? undefined : record.name,
     ...record.aliases,
     ...(record.join?.aliases ?? []),
     containerId.slice(0, 12),
     hostname,
+    ...backendNames(record.service),
   ];
   return [...new Set(names.filter((name) => name !== undefined))];
 }

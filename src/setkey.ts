@@ -38,7 +38,7 @@ export async function setKey(
       });
       entry.namespace = namespace;
       const { record } = entry;
-      undo.push('stop the name server', () => closeNames(entry, true));
+      undo.push('stop the name server', () => closeNames(core, entry, true));
       await startNames(core, entry, await resolvConfOf(core, record));
       await bindPending(core, entry, undo, signal);
       undo.push('forget the key', () => core.save(entry, record));
@@ -81,7 +81,7 @@ export async function unbind(core: Core, entry: SandboxEntry): Promise<void> {
     ...bound.map(
       (endpoint) => () => underLock(core, endpoint, undefined, () => detachToPending(core, endpoint, entry)),
     ),
-    () => closeNames(entry, true),
+    () => closeNames(core, entry, true),
     async () => namespace?.close(),
   ]);
 }

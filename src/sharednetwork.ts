@@ -4,7 +4,10 @@ import type { Driver, Peer } from './driverapi/driver.ts';
 import type { RemoteEndpoint } from './globalscope/part.ts';
 import type { SharedEndpoint } from './globalscope/shapes.ts';
 import type { NetworkEntry } from './network.ts';
-import type { EndpointRecord, NetworkRecord } from './records.ts';
+import { type EndpointRecord, type NetworkRecord, SCHEMA_VERSION } from './records.ts';
+import type { SandboxEntry } from './sandbox.ts';
+import { namesOf } from './sandboxnames.ts';
+import { backendNames } from './services/names.ts';
 import type { Undo } from './undo.ts';
 
 /** A network that hosts share is made by each with its first endpoint; what it needs once is taken here. */
@@ -46,13 +49,39 @@ export function peerOf({ endpoint, via }: RemoteEndpoint): Peer[] {
 
 /** What is known here of an endpoint of another host. */
 export function asRecord({ host: _, joined, names, ...endpoint }: SharedEndpoint): EndpointRecord {
+  const own = new Set([endpoint.name, ...backendNames(endpoint.service)]);
   return {
     ...endpoint,
     state: 'ready',
-    aliases: joined ? names.filter((name) => name !== endpoint.name) : [],
+    aliases: joined ? names.filter((name) => !own.has(name)) : [],
     gatewayPriority: 0,
     sysctls: {},
     options: {},
     ports: [],
+  };
+}
+
+/** What a host shows of an endpoint of its own. */
+export function asShared(
+  record: EndpointRecord,
+  host: string,
+  sandbox: SandboxEntry | undefined,
+): SharedEndpoint {
+  const { id, name, networkId, macAddress, ipv4, ipv6, service, join, createdAt } = record;
+  const joined = record.state === 'joined' && join !== undefined && !join.pending;
+  return {
+    schema: SCHEMA_VERSION,
+    kind: 'endpoint',
+    id,
+    name,
+    networkId,
+    host,
+    macAddress,
+    ipv4,
+    ipv6,
+    joined,
+    names: joined && sandbox ? namesOf(record, sandbox) : [],
+    service,
+    createdAt,
   };
 }

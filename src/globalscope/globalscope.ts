@@ -161,6 +161,11 @@ export class GlobalScope {
     return living;
   }
 
+  /** The endpoints that are stored, also those of hosts that are gone. @throws UNAVAILABLE */
+  async stored(id: NetworkId): Promise<SharedEndpoint[]> {
+    return (await this.#store.list(endpointsOf(id))).map(readEndpoint);
+  }
+
   isThere(host: string): Promise<boolean> {
     return this.#reclaimer.isThere(host);
   }

@@ -4,7 +4,14 @@ import { HOSTS } from '../discovery/host.ts';
 import type { Member } from '../driverapi/keyring.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
-import { type HeldAddress, type NetworkRecord, ROOT, readRecord, SCHEMA_VERSION } from '../records.ts';
+import {
+  type HeldAddress,
+  type NetworkRecord,
+  ROOT,
+  readRecord,
+  SCHEMA_VERSION,
+  type ServiceMembership,
+} from '../records.ts';
 import { type Keys, MAX_GENERATIONS } from './rotation.ts';
 
 /** An endpoint as its host shows it to the others. */
@@ -22,6 +29,7 @@ export interface SharedEndpoint {
   /** It is in a sandbox: reachable, and known by `names`. */
   readonly joined: boolean;
   readonly names: readonly string[];
+  readonly service?: ServiceMembership | undefined;
   readonly createdAt: string;
 }
 

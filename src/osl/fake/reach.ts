@@ -15,6 +15,8 @@ export interface ReachOptions {
   readonly port?: number;
   /** The source address; default: what the namespace chooses. */
   readonly fromAddress?: string;
+  /** The source port, or the identifier of an echo; services draw by it. Default: one that nobody has. */
+  readonly fromPort?: number;
 }
 
 export type ReachAnswer =
@@ -44,14 +46,15 @@ export function reaches(
   const destination = parseAddress(to);
   const source = options.fromAddress === undefined ? undefined : parseAddress(options.fromAddress);
   if (destination === undefined) return { reaches: false, why: `${to} is no address` };
+  const { fromPort = TRIAL_PORT } = options;
   const echo = destination.family === 'ipv4' ? 'icmp' : 'icmpv6';
   try {
     const { there } = exchange(kernel, trial(), netns, {
       protocol: options.protocol === 'icmp' ? echo : options.protocol,
       source,
-      sourcePort: TRIAL_PORT,
+      sourcePort: fromPort,
       destination,
-      destinationPort: options.protocol === 'icmp' ? TRIAL_PORT : (options.port ?? 0),
+      destinationPort: options.protocol === 'icmp' ? fromPort : (options.port ?? 0),
       bytes: 0,
     });
     return {

@@ -38,16 +38,22 @@ export const LIFE: readonly Step[] = [
         name: 'web',
         aliases: ['www'],
         ports: [{ protocol: 'tcp', container: 80, host: 8080 }],
+        service: { name: 'site', aliases: ['www'] },
       }),
   },
   {
     name: 'create endpoint job',
-    run: (c) => network(c, 'front').createEndpoint({ name: 'job', ipv4: '10.9.0.77' }),
+    run: (c) =>
+      network(c, 'front').createEndpoint({ name: 'job', ipv4: '10.9.0.77', service: { name: 'site' } }),
   },
   { name: 'create endpoint db', run: (c) => network(c, 'back').createEndpoint({ name: 'db' }) },
   { name: 'join web to c1', run: (c) => endpoint(c, 'front', 'web').join(sandbox(c, 'c1')) },
   { name: 'join job to c2', run: (c) => endpoint(c, 'front', 'job').join(sandbox(c, 'c2')) },
   { name: 'join db to c1', run: (c) => endpoint(c, 'back', 'db').join(sandbox(c, 'c1'), { priority: 5 }) },
+  {
+    name: 'drain job',
+    run: (c) => endpoint(c, 'front', 'job').update({ service: { enabled: false } }),
+  },
   { name: 'leave job', run: (c) => endpoint(c, 'front', 'job').leave(sandbox(c, 'c2')) },
   { name: 'join job to c2 again', run: (c) => endpoint(c, 'front', 'job').join(sandbox(c, 'c2')) },
   { name: 'leave db', run: (c) => endpoint(c, 'back', 'db').leave(sandbox(c, 'c1')) },

@@ -116,6 +116,12 @@ export const rooms: readonly Room[] = [
     holds: /^globalscope\//,
     sees: [words, tools, contracts, /^records$/, /^discovery\//, /^globalscope\//],
   },
+  {
+    name: 'services',
+    holds: /^services\//,
+    sees: [words, tools, contracts, /^records$/, /^services\//],
+    seesTypesOf: [/^resolver\/names$/],
+  },
   { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
   // What runs in a browser; the rest of the package sees only what it is told.
@@ -155,7 +161,7 @@ export const rooms: readonly Room[] = [
       errno,
       /^[a-z0-9-]+$/,
       /^driverapi\/registry$/,
-      /^(resolver|hostfiles|globalscope)\//,
+      /^(resolver|hostfiles|globalscope|services)\//,
       /^plugin\/options$/,
     ],
     packages: ['valibot', 'uuid'],
