@@ -71,9 +71,9 @@ export class Globals {
     return !network || !this.shares(network.record) || this.#scope.knownRemote(id) !== undefined;
   }
 
-  /** The endpoints of a network as they are stored now. @throws UNAVAILABLE */
-  stored(id: NetworkId): Promise<SharedEndpoint[]> {
-    return this.#scope.stored(id);
+  /** What is stored, past what is known here. */
+  get scope(): Pick<GlobalScope, 'stored' | 'networks'> {
+    return this.#scope;
   }
 
   get host(): string {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { type ClusterOptions, cluster } from './clusteroptions.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { controllerDns, type DnsOptions, type NetworkDnsOptions, networkDns } from './dnsoptions.ts';
 import type {
@@ -80,20 +81,6 @@ export interface ControllerOptions {
   readonly dns?: DnsOptions | undefined;
   /** @default silent */
   readonly logger?: Logger | undefined;
-}
-
-export interface ClusterOptions {
-  /** What tells this host from the others, always the same. @default a random one, kept in `store` */
-  readonly hostId?: string | undefined;
-  /** The address that other hosts reach this one by. @default that of the link of the default route */
-  readonly address?: string | undefined;
-  /**
-   * After how many milliseconds of silence this host counts as gone, and the others take back what it had. A restart
-   * must be shorter. @default 30000
-   */
-  readonly leaseMs?: number | undefined;
-  /** How old the key of encrypted networks gets, in milliseconds: 1,000 to 2,147,483,647. @default 43200000 (12 h) */
-  readonly rotateKeysMs?: number | undefined;
 }
 
 export interface PoolOptions {
@@ -341,26 +328,7 @@ const schemas = {
       v.picklist(['nftables', 'iptables', 'none'], 'must be "nftables", "iptables" or "none"'),
       'nftables',
     ),
-    cluster: v.optional(
-      v.strictObject({
-        hostId: v.optional(name),
-        address: v.optional(address),
-        leaseMs: v.optional(
-          v.pipe(v.number('must be a number'), v.minValue(500, 'must be 500 milliseconds or more')),
-          30_000,
-        ),
-        rotateKeysMs: v.optional(
-          v.pipe(
-            v.number('must be a number'),
-            v.minValue(1_000, 'must be 1000 milliseconds or more'),
-            // Timers of Node take no more.
-            v.maxValue(2_147_483_647, 'must be 2147483647 milliseconds or less'),
-          ),
-          43_200_000,
-        ),
-      }),
-      {},
-    ),
+    cluster: v.optional(cluster, {}),
     activeSandboxes: v.optional(
       v.union([v.literal('all'), v.array(name)], 'must be container ids, or "all"'),
       [],

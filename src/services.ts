@@ -100,19 +100,36 @@ export class Services {
     const missing: string[] = [];
     const orphaned: string[] = [];
     for (const sight of [...this.#sights.values()]) {
-      const report = await this.#rulesOf(sight)?.reconcile(dryRun);
+      const report = await this.#reconcileIn(sight, dryRun);
       const where = `of the services in container ${sight.sandbox.record.containerId}`;
-      for (const line of report?.missing ?? []) missing.push(`${line} ${where}`);
-      for (const line of report?.orphaned ?? []) orphaned.push(`${line} ${where}`);
+      for (const line of report.missing) missing.push(`${line} ${where}`);
+      for (const line of report.orphaned) orphaned.push(`${line} ${where}`);
     }
     return { missing, orphaned };
   }
 
+  /** One that fails does not keep the others from being compared. */
+  async #reconcileIn(sight: Sight, dryRun: boolean): Promise<FirewallReport> {
+    try {
+      return (await this.#rulesOf(sight)?.reconcile(dryRun)) ?? { missing: [], orphaned: [] };
+    } catch (error) {
+      const { containerId } = sight.sandbox.record;
+      this.#core.logger.error(`the rules of services in container ${containerId} could not be compared`, {
+        error,
+      });
+      return { missing: [], orphaned: [] };
+    }
+  }
+
   /** Gives back the addresses of services that no endpoint belongs to. @throws UNAVAILABLE */
   async reconcileAddresses(dryRun: boolean): Promise<FirewallReport> {
+    const { networks, globals } = this.#core;
     const orphaned: string[] = [];
     for (const record of await this.records()) {
-      const network = this.#core.networks.get(record.networkId);
+      const network = networks.get(record.networkId);
+      // What hosts share may not be known here yet.
+      if (!network && record.host !== undefined && (await globals?.scope.networks.now(record.networkId)))
+        continue;
       if (network && (await this.#isUsed(network, record.name, undefined))) continue;
       orphaned.push(`service ${record.name} of network ${network?.record.name ?? record.networkId}`);
       if (!dryRun) await this.#release(record, network, undefined);
@@ -193,7 +210,7 @@ export class Services {
   async #isUsed(network: NetworkEntry, name: string, except: EndpointId | undefined): Promise<boolean> {
     const { globals } = this.#core;
     const here = [...network.endpoints.values()].map(({ record }) => record);
-    const shared = globals?.shares(network.record) ? await globals.stored(network.record.id) : [];
+    const shared = globals?.shares(network.record) ? await globals.scope.stored(network.record.id) : [];
     return [...here, ...shared].some(({ id, service }) => id !== except && service?.name === name);
   }
 

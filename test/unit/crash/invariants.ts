@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { ifbName } from '../../../src/drivers/bridge/limits.ts';
 import { bridgeName, vethName } from '../../../src/ids.ts';
 import type { Inspection, NetworkController } from '../../../src/index.ts';
+import { backendNames } from '../../../src/services/names.ts';
 import type { World } from './world.ts';
 
 /** What a machine must look like, by the records alone. */
@@ -57,7 +58,8 @@ async function checkRest({ world, controller }: Share, context: string): Promise
     states.filter((each) => each !== 'ready' && each !== 'joined'),
     `${context}: half-done records`,
   ).toEqual([]);
-  const addresses = state.endpoints.flatMap(({ ipv4, ipv6, networkId }) =>
+  const holders = [...state.endpoints, ...servicesOf(state.endpoints)];
+  const addresses = holders.flatMap(({ ipv4, ipv6, networkId }) =>
     [ipv4, ipv6].flatMap((held) => (held ? [`${networkId} ${held.address}`] : [])),
   );
   expect(new Set(addresses).size, `${context}: addresses are given once`).toBe(addresses.length);
@@ -97,23 +99,47 @@ function expectedOf(state: Inspection): Expected {
         return [path, { links, addresses }];
       }),
     ),
-    names: live.map((record) => namesOf(record, state)).sort(),
+    names: [...live.map((record) => namesOf(record, state)), ...virtualNames(live)].sort(),
     keys: [
       ...state.networks.map(({ id }) => `network/${id}/`),
       ...state.sandboxes.map(({ id }) => `sandbox/${id}/`),
       ...state.endpoints.map(({ id, networkId }) => `endpoint/${networkId}/${id}/`),
+      ...servicesOf(state.endpoints).map(({ name, networkId }) => `service/${networkId}/${name}/`),
     ].sort(),
   };
 }
 
 /** What an endpoint's record and its sandbox's say it is called. */
-function namesOf({ id, name, aliases, join, ipv4, ipv6, networkId }: Recorded, state: Inspection): string {
+function namesOf(
+  { id, name, aliases, join, ipv4, ipv6, networkId, service }: Recorded,
+  state: Inspection,
+): string {
   const box = state.sandboxes.find((sandbox) => sandbox.id === join?.sandboxId);
   const network = state.networks.find((each) => each.id === networkId);
-  const own = [name, ...aliases, ...(join?.aliases ?? []), box?.containerId.slice(0, 12), box?.hostname];
+  const sandboxNames = [...(join?.aliases ?? []), box?.containerId.slice(0, 12), box?.hostname];
+  const own = [name, ...aliases, ...sandboxNames, ...backendNames(service)];
   // The way out that is made by itself has no names.
   const names = network?.name === 'docker_gwbridge' ? [] : own.filter((each) => each !== undefined);
   return told(id, ipv4?.address, ipv6?.address, names);
+}
+
+/** The services that endpoints belong to, each once, with their virtual addresses. */
+function servicesOf(endpoints: readonly Recorded[]) {
+  const all = endpoints.flatMap(({ networkId, service }) => (service ? [{ networkId, ...service }] : []));
+  return all.filter(
+    (one, i) => i === all.findIndex((it) => it.networkId === one.networkId && it.name === one.name),
+  );
+}
+
+/** The virtual addresses of services with a live endpoint are known by their names. */
+function virtualNames(live: readonly Recorded[]): string[] {
+  const vips = servicesOf(live.filter(({ service }) => service?.enabled)).filter(
+    ({ mode }) => mode === 'vip',
+  );
+  return vips.map(({ networkId, name, ipv4, ipv6 }) => {
+    const id = ['service', networkId, name, ipv4?.address ?? '-', ipv6?.address ?? '-'].join(' ');
+    return told(id, ipv4?.address, ipv6?.address, [name]);
+  });
 }
 
 type Recorded = Inspection['endpoints'][number];

@@ -29,6 +29,8 @@ export function anyOperation(random: Random, controller: NetworkController, worl
   const ports = portsOf(random);
   const priority = random.below(3);
   const force = random.chance(0.5);
+  const service = serviceOf(random);
+  const enabled = random.chance(0.5);
   const kinds: readonly (() => Operation)[] = [
     ...Array.from({ length: 2 }, () => () => {
       const wanted = networkOptions(network, controller.instance);
@@ -39,7 +41,7 @@ export function anyOperation(random: Random, controller: NetworkController, worl
     () => of(`create sandbox ${container}`, () => createSandbox(controller, container), true),
     () => of(`delete sandbox ${container}`, () => sandbox()?.delete()),
     ...Array.from({ length: 4 }, () => () => {
-      const options: EndpointOptions = { name, ports, gatewayPriority: priority };
+      const options: EndpointOptions = { name, ports, gatewayPriority: priority, service };
       return of(
         `create endpoint ${name} of ${network}`,
         () => controller.network(network)?.createEndpoint(options),
@@ -80,6 +82,10 @@ export function anyOperation(random: Random, controller: NetworkController, worl
         controller.network(network)?.update({ policy: force ? [policyOf(priority, name)] : [] }),
       ),
     () =>
+      of(`${enabled ? 'enable' : 'drain'} endpoint ${name} of ${network}`, () =>
+        endpoint()?.update({ service: { enabled } }),
+      ),
+    () =>
       of(`update network ${network}`, () => controller.network(network)?.update({ labels: { at: name } })),
     () => of(`rename ${container}`, () => sandbox()?.rename(`r-${container}`)),
     () => of(`refresh ${container}`, () => sandbox()?.refresh({ hostname: name })),
@@ -101,6 +107,12 @@ function networkOptions(name: string, instance: string) {
   const third = instance === 'default' ? 9 : 8;
   const pools = name === 'n0' ? [{ subnet: `10.${third}.0.0/24` }, { subnet: `fd00:${third}::/64` }] : [];
   return { name, ipv6, internal: name === 'n2', ipam: { pools } };
+}
+
+/** A service has one mode; most endpoints belong to one. */
+function serviceOf(random: Random): EndpointOptions['service'] {
+  const name = random.pick(['s0', 's1', 'none']);
+  return name === 'none' ? undefined : { name, mode: name === 's0' ? 'vip' : 'dnsrr' };
 }
 
 /** Two make their own namespace, the third waits for its runtime's. */
