@@ -97,6 +97,31 @@ const EVERY: Told = {
     await refusal(endpoint.leave(sandbox));
     return [ids];
   },
+  'service:create': async (setting) => {
+    const network = await front(setting);
+    await network.createEndpoint({ name: 'w1', service: { name: 'web' } });
+    await network.createEndpoint({ name: 'w2', service: { name: 'web' } });
+    await refusal(network.createEndpoint({ name: 'w3', service: { name: 'web', mode: 'dnsrr' } }));
+    return [{ networkId: network.id, name: 'web', mode: 'vip' }];
+  },
+  'service:update': async (setting) => {
+    const { network } = await joined(setting);
+    const endpoint = await network.createEndpoint({ name: 'w1', service: { name: 'web' } });
+    const sandbox = await setting.controller.createSandbox({ containerId: 'c2' });
+    await endpoint.join(sandbox);
+    await endpoint.update({ service: { enabled: false } });
+    await endpoint.update({ service: { enabled: false } });
+    await endpoint.leave(sandbox);
+    return [1, 0].map((live) => ({ networkId: network.id, name: 'web', live }));
+  },
+  'service:delete': async (setting) => {
+    const network = await front(setting);
+    const made = [];
+    for (const name of ['w1', 'w2'])
+      made.push(await network.createEndpoint({ name, service: { name: 'web' } }));
+    for (const endpoint of made) await endpoint.delete();
+    return [{ networkId: network.id, name: 'web' }];
+  },
   'sandbox:create': async (setting) => {
     const { sandbox } = await joined(setting);
     await refusal(setting.controller.createSandbox({ containerId: 'c1' }));
