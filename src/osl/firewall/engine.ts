@@ -19,7 +19,7 @@ import { Repairs } from './repairs.ts';
 import { report } from './report.ts';
 import { Ruleset } from './ruleset.ts';
 import type { Transaction } from './transaction.ts';
-import { trespassOf } from './trespass.ts';
+import { closeGap } from './trespass.ts';
 import { Turns } from './turns.ts';
 
 /**
@@ -172,7 +172,7 @@ class RulesetFirewall implements GuardedFirewall {
 
   /** Ends what came about while rules were missing. */
   async #closeGap(): Promise<void> {
-    await this.#backend.forget?.(trespassOf(this.#ruleset.intents()));
+    await closeGap(this.#backend, this.#ruleset.intents());
   }
 
   /** Puts back what somebody else has removed, and nothing that they added. */

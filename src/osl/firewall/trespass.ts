@@ -53,6 +53,17 @@ export function trespassOf(intents: readonly Intent[]): (flow: Flow) => boolean 
   };
 }
 
+/**
+ * Has the connections forgotten that came about while rules of these intents were missing. Those of name servers judge
+ * none, and to read what the kernel tracks takes it milliseconds, however little that is.
+ */
+export async function closeGap(
+  backend: { forget?(matches: (flow: Flow) => boolean): Promise<void> },
+  intents: readonly Intent[],
+): Promise<void> {
+  if (intents.some(({ kind }) => kind !== 'resolver')) await backend.forget?.(trespassOf(intents));
+}
+
 function guardedSubnets(network: NetworkIntent): Guarded[] {
   return FAMILIES.flatMap((family) => {
     const settings = network[family];

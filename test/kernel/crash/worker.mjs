@@ -59,11 +59,10 @@ const operations = [
   () => join(),
   () => join(),
   () => join(),
-  () =>
-    controller
-      .sandbox(pick(containers))
-      ?.endpoints()[0]
-      ?.leave(controller.sandbox(pick(containers))),
+  () => {
+    const [box, other] = [controller.sandbox(pick(containers)), controller.sandbox(pick(containers))];
+    return other && box?.endpoints()[0]?.leave(other);
+  },
   () => anyEndpoint()?.delete({ force: random() < 0.7 }),
   () => controller.sandbox(pick(containers))?.delete(),
   () => controller.network(pick(networks))?.delete(),

@@ -240,6 +240,28 @@ describe('after a restart', () => {
   });
 });
 
+describe('connections from before there were rules', () => {
+  it('are looked for where rules judge any, and not for the sake of a name server', async () => {
+    let asked = 0;
+    const forget = async () => void asked++;
+    const firewall = createFirewall({ ...memoryBackend(), forget }, options);
+    const resolver = {
+      kind: 'resolver',
+      id: 's1',
+      address: '127.0.0.11',
+      udpPort: 40_000,
+      tcpPort: 40_001,
+    } as const;
+    await firewall.sync([resolver]);
+    expect(asked).toBe(0);
+    await firewall.sync([resolver, network()]);
+    expect(asked).toBe(1);
+    await firewall.sync([resolver, network()]);
+    expect(asked).toBe(1);
+    await firewall.close();
+  });
+});
+
 describe('a firewall', () => {
   it('previews a change as the commands that would make it', async () => {
     const { firewall, commits } = harness();

@@ -6,7 +6,7 @@ import type { FirewallChange, FirewallOptions, FirewallPlan, FirewallReport, Int
 import type { GuardedFirewall } from '../guarded.ts';
 import { Repairs } from '../repairs.ts';
 import { Ruleset } from '../ruleset.ts';
-import { trespassOf } from '../trespass.ts';
+import { closeGap } from '../trespass.ts';
 import { Turns } from '../turns.ts';
 import type { IptablesBackend } from './backend.ts';
 import { compileIptables } from './compile.ts';
@@ -75,7 +75,7 @@ class IptablesFirewall implements GuardedFirewall {
       if (!dryRun) {
         await this.#commit(held, plans);
         this.#ruleset = ruleset;
-        if (reportOf(plans).missing.length > 0) await this.#backend.forget?.(trespassOf(intents));
+        if (reportOf(plans).missing.length > 0) await closeGap(this.#backend, intents);
       }
       return reportOf(plans);
     });
@@ -125,7 +125,7 @@ class IptablesFirewall implements GuardedFirewall {
     await this.#commit(held, plans);
     const { missing } = reportOf(plans);
     if (missing.length === 0) return;
-    await this.#backend.forget?.(trespassOf(this.intents()));
+    await closeGap(this.#backend, this.intents());
     // What the listener throws is no failure of the repair.
     queueMicrotask(() => this.#onRepaired?.({ missing, orphaned: [] }));
   }
