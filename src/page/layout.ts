@@ -112,9 +112,8 @@ class Drafting {
     this.#scene = scene;
     this.#folded = folded;
     this.#networks = scene.lanes.map(({ network }) => network.id);
-    const here = [
-      ...scene.lanes.filter(({ network }) => !folded.has(network.id)).flatMap(({ tiles }) => tiles),
-    ];
+    const open = scene.lanes.filter(({ network }) => !folded.has(network.id));
+    const here = open.flatMap(({ tiles }) => tiles);
     const others = scene.others.flatMap(({ lanes }) => lanes.flatMap(({ tiles }) => tiles));
     this.#measures = MEASURES[chooseLevel(level, here.length + others.length + scene.loose.length)];
     const far = new Set([

@@ -21,27 +21,38 @@ const FLAGS = [
   '--disable-dev-shm-usage',
 ];
 
+export interface OpenBrowser {
+  readonly browser: Browser;
+  /** Ends it, and removes what it has kept. */
+  close(): Promise<void>;
+}
+
 /** @param namespace the path of the network namespace that the browser is in; default: that of the test */
-export async function withBrowser(
-  test: (browser: Browser) => Promise<void>,
-  namespace?: string,
-): Promise<void> {
+export async function openBrowser(namespace?: string): Promise<OpenBrowser> {
   const directory = await mkdtemp(join(tmpdir(), `libnetwork-${process.pid}-chromium-`));
-  const start = join(directory, 'start');
+  const remove = () => rm(directory, { recursive: true, force: true });
+  try {
+    const executablePath = await startScript(directory, namespace);
+    // What the browser keeps, also outside its profile, goes with the directory.
+    const env = { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory, XDG_CACHE_HOME: directory };
+    const browser = await chromium.launch({ executablePath, args: FLAGS, env });
+    return { browser, close: () => browser.close().finally(remove) };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+/** A program that becomes the browser, in the namespace, and that ends with this process. */
+async function startScript(directory: string, namespace: string | undefined): Promise<string> {
   const enter = namespace === undefined ? [] : ['/usr/bin/nsenter', `--net=${namespace}`, '--'];
   const [first = PROGRAM, ...rest] = [...enter, PROGRAM];
   const [file, args] = bound(first, rest);
-  await writeFile(start, `#!/bin/sh\nexec ${[file, ...args].map((word) => `'${word}'`).join(' ')} "$@"\n`);
+  const words = [file, ...args].map((word) => `'${word}'`).join(' ');
+  const start = join(directory, 'start');
+  await writeFile(start, `#!/bin/sh\nexec ${words} "$@"\n`);
   await chmod(start, 0o755);
-  // What the browser keeps, also outside its profile, goes with the directory.
-  const env = { ...process.env, HOME: directory, XDG_CONFIG_HOME: directory, XDG_CACHE_HOME: directory };
-  const browser = await chromium.launch({ executablePath: start, args: FLAGS, env });
-  try {
-    await test(browser);
-  } finally {
-    await browser.close();
-    await rm(directory, { recursive: true, force: true });
-  }
+  return start;
 }
 
 export interface Watched {

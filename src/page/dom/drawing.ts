@@ -33,7 +33,7 @@ export class Drawing {
   readonly root = h('div', { class: 'drawing', role: 'group', 'aria-label': 'Networks and containers' });
   readonly #actions: DrawingActions;
   readonly #wires = new Wires();
-  readonly #hint = new Hint();
+  readonly #hint = new Hint(this.root);
   readonly #outside = h('div', { class: 'outside' }, h('span', { text: 'Outside' }));
   readonly #parts: readonly ((view: DrawingView) => void)[];
   readonly #buttons = new Map<Key, { readonly button: HTMLElement; readonly box: Box }>();

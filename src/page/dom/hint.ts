@@ -7,16 +7,16 @@ export class Hint {
   readonly root = h('div', { class: 'hint', 'aria-hidden': 'true', hidden: true });
   #layout: Layout | undefined;
 
+  constructor(drawing: HTMLElement) {
+    for (const name of ['pointerover', 'focusin'])
+      drawing.addEventListener(name, ({ target }) => this.#over(target));
+    for (const name of ['pointerleave', 'focusout'])
+      drawing.addEventListener(name, () => {
+        this.root.hidden = true;
+      });
+  }
+
   show(layout: Layout): void {
-    const drawing = this.root.parentElement;
-    if (this.#layout === undefined && drawing) {
-      for (const name of ['pointerover', 'focusin'])
-        drawing.addEventListener(name, ({ target }) => this.#over(target));
-      for (const name of ['pointerleave', 'focusout', 'scroll'])
-        drawing.addEventListener(name, () => {
-          this.root.hidden = true;
-        });
-    }
     this.#layout = layout;
   }
 

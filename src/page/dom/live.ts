@@ -101,8 +101,9 @@ export class Live {
       this.#isShared = topology.networks.some(({ scope }) => scope === 'global');
       this.#dispatch({ kind: 'topology', topology });
     } catch (error) {
-      // The stream tells when the daemon is there again, and then it is asked again.
       if (!(error instanceof Unanswered)) throw error;
+      // A daemon that is gone is asked when its stream is back; one that is there and refused, after a while.
+      setTimeout(() => this.#source?.readyState === EventSource.OPEN && this.#changed(), RETRY_MS);
     } finally {
       this.#isAsking = false;
       if (this.#isStale) this.#changed();

@@ -44,7 +44,7 @@ export class StackView {
     this.root.replaceChildren(
       h('h3', { text: 'Counters' }),
       table(
-        ['Interface', 'Received', 'Sent', 'Dropped', 'Errors'],
+        ['Interface', 'Received', 'Sent', 'Lost'],
         links.map(([name, counters]) => [name, ...countersOf(counters)]),
         'No interface yet',
       ),
@@ -67,8 +67,7 @@ function countersOf(each: Counters): string[] {
   return [
     `${sizeText(each.rxBytes)}\n${countText(each.rxPackets, 'packet')}`,
     `${sizeText(each.txBytes)}\n${countText(each.txPackets, 'packet')}`,
-    String(each.rxDropped + each.txDropped),
-    String(each.rxErrors + each.txErrors),
+    `${each.rxDropped + each.txDropped} dropped\n${countText(each.rxErrors + each.txErrors, 'error')}`,
   ];
 }
 

@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Client, connectTo } from '../../../src/client/index.ts';
 import type { EndpointOptions } from '../../../src/index.ts';
 import { type Box, overlap } from '../../../src/page/geometry.ts';
-import { hasBrowser, openPage, withBrowser } from '../../support/browser.ts';
+import { hasBrowser, type OpenBrowser, openBrowser, openPage } from '../../support/browser.ts';
 import { freePorts } from '../../support/daemon.ts';
 import { type Daemon, isBuilt, program, run, withDaemon } from '../../support/dnet.ts';
 import { canUseKernel } from '../../support/kernel.ts';
@@ -17,7 +17,6 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 interface Stage {
   readonly daemon: Daemon;
   readonly client: Client;
-  readonly browser: Browser;
   readonly url: string;
 }
 
@@ -36,7 +35,7 @@ async function onStage(flags: readonly string[], act: (stage: Stage) => Promise<
   await withDaemon({ flags: ['--no-predefined', ...flags] }, async (daemon) => {
     const client = new Client(connectTo(daemon.host));
     try {
-      await withBrowser((browser) => act({ daemon, client, browser, url: urlOf(daemon) }));
+      await act({ daemon, client, url: urlOf(daemon) });
     } finally {
       await client.close();
     }
@@ -91,9 +90,19 @@ async function axeViolations(page: Page): Promise<unknown> {
 }
 
 describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build, with chromium)', () => {
+  let opened: OpenBrowser;
+  beforeAll(async () => {
+    opened = await openBrowser();
+  });
+  // A page that nobody looks at any more asks nobody any more.
+  afterEach(async () => {
+    for (const context of opened.browser.contexts()) await context.close();
+  });
+  afterAll(() => opened.close());
+
   it('shows a network, a container and a port as they come and go, without being loaded anew', async () => {
-    await onStage(anyPort, async ({ client, browser, url }) => {
-      const { page, complaints, origins } = await openPage(browser, url);
+    await onStage(anyPort, async ({ client, url }) => {
+      const { page, complaints, origins } = await openPage(opened.browser, url);
       await page.getByText('There is no network yet.').waitFor();
       await page
         .getByRole('status')
@@ -117,9 +126,9 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
   });
 
   it('tells addresses, routes, counters and the rules that a packet meets of what is clicked', async () => {
-    await onStage(anyPort, async ({ client, browser, url }) => {
+    await onStage(anyPort, async ({ client, url }) => {
       await smallWorld(client);
-      const { page, complaints } = await openPage(browser, url);
+      const { page, complaints } = await openPage(opened.browser, url);
       await tile(page, 'api').click();
       const details = page.locator('#details');
       await details.getByRole('heading', { name: 'api', exact: true }).waitFor();
@@ -142,9 +151,9 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
   });
 
   it('works by the keyboard alone', async () => {
-    await onStage(anyPort, async ({ client, browser, url }) => {
+    await onStage(anyPort, async ({ client, url }) => {
       await smallWorld(client);
-      const { page } = await openPage(browser, url);
+      const { page } = await openPage(opened.browser, url);
       await tile(page, 'api').waitFor();
       const focused = () => inPage<string>(page, 'document.activeElement.textContent');
       await page.keyboard.press('/');
@@ -190,10 +199,10 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
   });
 
   it('has no fault that axe finds, in light and dark, drawn and as a table', async () => {
-    await onStage(anyPort, async ({ client, browser, url }) => {
+    await onStage(anyPort, async ({ client, url }) => {
       await smallWorld(client);
       for (const colorScheme of ['light', 'dark'] as const) {
-        const { page } = await openPage(browser, url, { colorScheme, reducedMotion: 'reduce' });
+        const { page } = await openPage(opened.browser, url, { colorScheme, reducedMotion: 'reduce' });
         await tile(page, 'proxy').click();
         await page.locator('#details .stack table').first().waitFor();
         await page.getByText('From outside to the host, 8080').click();
@@ -207,8 +216,8 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
   });
 
   it('is light or dark as the system is, and as was chosen after that', async () => {
-    await onStage(anyPort, async ({ browser, url }) => {
-      const { page } = await openPage(browser, url, { colorScheme: 'dark' });
+    await onStage(anyPort, async ({ url }) => {
+      const { page } = await openPage(opened.browser, url, { colorScheme: 'dark' });
       const ground = () => inPage<string>(page, 'getComputedStyle(document.documentElement).backgroundColor');
       const dark = await ground();
       await page.emulateMedia({ colorScheme: 'light' });
@@ -223,9 +232,9 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
 
   it('says when the daemon is gone, and goes on when it is back', async () => {
     const [port = 0] = await freePorts(1);
-    await onStage(['--web', `127.0.0.1:${port}`], async ({ daemon, client, browser, url }) => {
+    await onStage(['--web', `127.0.0.1:${port}`], async ({ daemon, client, url }) => {
       await network(client, 'front', '10.20.0.0/24');
-      const { page } = await openPage(browser, url);
+      const { page } = await openPage(opened.browser, url);
       await card(page, 'front').waitFor();
       await daemon.kill();
       await page.getByText(/^Not connected since/).waitFor();
@@ -241,7 +250,7 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
   });
 
   it('draws 500 endpoints one beside the other, finds one of them, and shows one more', async () => {
-    await onStage(anyPort, async ({ client, browser, url }) => {
+    await onStage(anyPort, async ({ client, url }) => {
       for (let each = 0; each < 5; each += 1) {
         await network(client, `net-${each}`, `10.${30 + each}.0.0/16`);
         for (let start = 0; start < 100; start += 10)
@@ -251,7 +260,7 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
             ),
           );
       }
-      const { page, complaints } = await openPage(browser, url);
+      const { page, complaints } = await openPage(opened.browser, url);
       await expect.poll(() => page.locator('.tiles [data-key]').count()).toBe(500);
       expect(await overlaps(page)).toEqual([]);
       await container(client, 'newcomer', ['net-2']);
@@ -276,28 +285,28 @@ describe.skipIf(!isBuilt || !hasBrowser || !canUseKernel)(
           await network(client, 'front', '10.20.0.0/24');
           await container(client, 'proxy', ['front'], [{ ...web, host: 8081 }]);
           await client.close();
-          await withBrowser(
-            async (browser) => {
-              const { page, complaints } = await openPage(browser, urlOf(daemon));
-              await tile(page, 'proxy').click();
-              const counters = page.locator('#details .stack table').first();
-              await counters.waitFor();
-              const send = `require('dgram').createSocket('udp4').send(Buffer.alloc(1000), 9, '10.20.0.1', () => process.exit())`;
-              const sent = await daemon.dnet('sandbox', 'exec', 'proxy', '--', process.execPath, '-e', send);
-              expect(sent.code, sent.stderr).toBe(0);
-              // Asked anew while it is looked at: a thousand bytes and more have been sent.
-              await counters
-                .getByText(/^\d+(\.\d)? kB\s+\d+ packets?$/)
-                .last()
-                .waitFor();
-              const routes = page.locator('#details .stack table').last();
-              expect(await routes.innerText()).toMatch(/default\s+10\.20\.0\.1\s+eth0/);
-              await page.getByText('From outside to the host, 8081').click();
-              await page.getByText(/^Passes, to 10\.20\.0\.2:80/).waitFor();
-              expect(complaints).toEqual([]);
-            },
-            join(daemon.directory, 'host'),
-          );
+          const { browser, close } = await openBrowser(join(daemon.directory, 'host'));
+          try {
+            const { page, complaints } = await openPage(browser, urlOf(daemon));
+            await tile(page, 'proxy').click();
+            const counters = page.locator('#details .stack table').first();
+            await counters.waitFor();
+            const send = `require('dgram').createSocket('udp4').send(Buffer.alloc(1000), 9, '10.20.0.1', () => process.exit())`;
+            const sent = await daemon.dnet('sandbox', 'exec', 'proxy', '--', process.execPath, '-e', send);
+            expect(sent.code, sent.stderr).toBe(0);
+            // Asked anew while it is looked at: a thousand bytes and more have been sent.
+            await counters
+              .getByText(/^\d+(\.\d)? kB\s+\d+ packets?$/)
+              .last()
+              .waitFor();
+            const routes = page.locator('#details .stack table').last();
+            expect(await routes.innerText()).toMatch(/default\s+10\.20\.0\.1\s+eth0/);
+            await page.getByText('From outside to the host, 8081').click();
+            await page.getByText(/^Passes, to 10\.20\.0\.2:80/).waitFor();
+            expect(complaints).toEqual([]);
+          } finally {
+            await close();
+          }
         },
       );
     });
