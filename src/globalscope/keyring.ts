@@ -156,6 +156,7 @@ export class SharedKeyring implements Keyring {
 
   async leave(): Promise<void> {
     await this.end();
+    this.#keys = undefined;
     this.#reported = undefined;
     try {
       await this.#leased?.remove(encryptionMemberKey(this.#options.host));
@@ -175,7 +176,6 @@ export class SharedKeyring implements Keyring {
     clearTimeout(this.#timer);
     await Promise.all([follower?.end(), this.#leading]);
     this.#listed = false;
-    this.#keys = undefined;
     this.#members.clear();
     this.#gone.clear();
   }

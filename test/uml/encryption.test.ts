@@ -1,4 +1,5 @@
 /** Encrypted overlay networks over two hosts, each with a driver and a keyring, and what is seen on the wire. */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { memoryBacking, memoryStore } from '../../src/datastore/index.ts';
@@ -239,6 +240,23 @@ describe.skipIf(noEsp)(`encrypted overlay networks ${noEsp}`, () => {
       for (const each of [socket, from]) each.close();
     }),
   );
+
+  it('carry a stream that the kernel hands over in pieces larger than a packet', () =>
+    withWorld('ipv4', async (_, [one], { secret: [a, b] }) => {
+      const sent = randomBytes(2 << 20);
+      const arrived: Buffer[] = [];
+      const listener = await b.namespace.listenTcp(ip(b), 0, (stream) => {
+        stream.on('data', (part: Buffer) => arrived.push(part));
+      });
+      const capture = new Capture(one.namespace.path);
+      const stream = await a.namespace.connectTcp(ip(b), listener.port);
+      stream.end(sent);
+      const size = () => arrived.reduce((sum, { length }) => sum + length, 0);
+      await expect.poll(size, { timeout: 30_000 }).toBe(sent.length);
+      expect(Buffer.compare(Buffer.concat(arrived), sent)).toBe(0);
+      expect(capture.end().filter((packet) => isTunnel(packet, ENCRYPTED_PORT))).toEqual([]);
+      listener.close();
+    }));
 
   it('drop what comes in the clear for them, also in the name of a member', () =>
     withWorld('ipv4', async ({ test }, [, two], { secret, clear }) => {

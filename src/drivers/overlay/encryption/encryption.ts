@@ -44,8 +44,8 @@ export class Encryption {
   /** Encrypted networks that are here, and their ports. */
   readonly #networks = new Map<NetworkId, number>();
   #life: Life | undefined;
-  /** The associations that this life has sent by: were one of them made anew, it would begin to count anew. */
-  #sentBy = new Set<string>();
+  /** The associations of this life: one of them that is missing must not be made anew, as it would count anew. */
+  #made: ReadonlySet<string> = new Set();
   #turn: Promise<unknown> = Promise.resolve();
   #awaited = false;
   #retry: NodeJS.Timeout | undefined;
@@ -98,7 +98,7 @@ export class Encryption {
       await this.#sync();
       if (this.#networks.size > 0) return;
       this.#life = undefined;
-      this.#sentBy.clear();
+      this.#made = new Set();
       await this.#host.keyring?.leave();
     });
   }
@@ -155,8 +155,7 @@ export class Encryption {
     if (difference.changes.length > 0) await this.#host.osl.host.applyXfrm(difference.changes);
     if (!wanted || !life) return;
     this.#life = life;
-    const own = canonical(this.#address());
-    this.#sentBy = new Set(wanted.states.filter(({ source }) => source === own).map(stateName));
+    this.#made = new Set(wanted.states.map(stateName));
     const { accepts, sends } = wanted;
     await this.#keyring().report({ address: this.#address(), number: life.number, accepts, sends });
   }
@@ -195,8 +194,8 @@ export class Encryption {
     const { states } = ownOf(await this.#tables(), this.#mark);
     const life = this.#life ?? this.#earlierLife(states, view);
     const there = new Set(states.map(stateName));
-    if (life?.lapses === lapses && [...this.#sentBy].every((name) => there.has(name))) return life;
-    this.#sentBy.clear();
+    if (life?.lapses === lapses && [...this.#made].every((name) => there.has(name))) return life;
+    this.#made = new Set();
     return { number: await this.#keyring().newNumber(), lapses };
   }
 
