@@ -111,9 +111,9 @@ export class Runtime {
     const { name } = options;
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/.test(name))
       throw new Error(`${name} can't be a container's name`);
-    // Made by one of two that want the same name.
-    await mkdir(this.#bundle(name), { mode: 0o700 }).catch((cause: unknown) => {
-      throw new Error(`there is a container ${name} already`, { cause });
+    // Only one of two that want the same name makes it.
+    await mkdir(this.#bundle(name), { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EEXIST' ? new Error(`there is a container ${name} already`) : error;
     });
     try {
       await this.#create(options);

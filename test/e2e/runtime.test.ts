@@ -14,20 +14,13 @@ import { House, type Seen } from '../../examples/runtime/house.ts';
 import { instanceOf, WAYS } from '../../examples/runtime/runtime.ts';
 import type { Namespace } from '../../src/osl/osl.ts';
 import { bound } from '../support/bound.ts';
-import { eventually, hasProgram } from '../support/daemon.ts';
-import { canUseKernel, whyNot, withTestHost } from '../support/kernel.ts';
+import { eventually } from '../support/daemon.ts';
+import { withTestHost } from '../support/kernel.ts';
+import { obstacleToContainers } from '../support/runc.ts';
 import { traces } from '../support/traces.ts';
 
 const main = fileURLToPath(new URL('../../build/examples/runtime/main.js', import.meta.url));
-const obstacle = !canUseKernel
-  ? whyNot
-  : !hasProgram('runc')
-    ? 'the program runc is missing'
-    : !hasProgram('busybox')
-      ? 'the program busybox (Debian: busybox-static) is missing'
-      : !existsSync(main)
-        ? 'not built: npm run build:examples'
-        : '';
+const obstacle = obstacleToContainers(['busybox'], main);
 
 const serving = (name: string) => [
   ...['sh', '-c'],

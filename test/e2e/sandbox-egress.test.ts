@@ -10,18 +10,12 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Row, rowsOf, strays } from '../../examples/sandbox-egress/report.ts';
 import { bound } from '../support/bound.ts';
-import { eventually, hasProgram } from '../support/daemon.ts';
-import { canUseKernel, whyNot } from '../support/kernel.ts';
+import { eventually } from '../support/daemon.ts';
+import { obstacleToContainers } from '../support/runc.ts';
 import { traces } from '../support/traces.ts';
 
 const main = fileURLToPath(new URL('../../build/examples/sandbox-egress/main.js', import.meta.url));
-const obstacle = !canUseKernel
-  ? whyNot
-  : !hasProgram('runc')
-    ? 'the program runc is missing'
-    : !existsSync(main)
-      ? 'not built: npm run build:examples'
-      : '';
+const obstacle = obstacleToContainers([], main);
 
 const start = (engine: 'nftables' | 'iptables') => {
   const more = engine === 'iptables' ? ['--iptables'] : [];
