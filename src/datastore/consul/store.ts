@@ -10,7 +10,7 @@ import type {
 } from '../datastore.ts';
 import { checkKey, checkOperations, checkPrefix, compareKeys, encodeValue } from '../entry.ts';
 import { Calls } from '../remote/calls.ts';
-import { HeldLease } from '../remote/heldlease.ts';
+import { LeaseSet } from '../remote/heldlease.ts';
 import { WatchSet } from '../remote/watchset.ts';
 import { Agents } from './agents.ts';
 import { ConsulKeys } from './keys.ts';
@@ -45,7 +45,7 @@ class ConsulStore implements Datastore {
   readonly #calls: Calls;
   readonly #writes: ConsulWrites;
   readonly #watches = new WatchSet();
-  readonly #leases = new Set<HeldLease>();
+  readonly #leases = new LeaseSet();
   #closing: Promise<void> | undefined;
 
   constructor(options: CheckedConsulOptions) {
@@ -120,7 +120,7 @@ class ConsulStore implements Datastore {
       this.#agents.ask(call, 'read', { method: 'PUT', path: 'session/create', body }),
     );
     const id = sessionId(answer.body);
-    const lease = new HeldLease({
+    return this.#leases.hold({
       ttlMs: ttl,
       grantedAt,
       renew: (signal) => this.#renew(id, signal),
@@ -134,13 +134,8 @@ class ConsulStore implements Datastore {
         await this.#calls.run('lease release', undefined, (call) =>
           this.#agents.ask(call, 'read', { method: 'PUT', path: `session/destroy/${id}` }),
         );
-        this.#leases.delete(lease);
       },
     });
-    this.#leases.add(lease);
-    lease.lost.addEventListener('abort', () => this.#leases.delete(lease), { once: true });
-    if (this.#closing !== undefined) lease.stopRenewing();
-    return lease;
   }
 
   async #renew(id: string, signal: AbortSignal): Promise<boolean> {
@@ -159,7 +154,7 @@ class ConsulStore implements Datastore {
   async #close(): Promise<void> {
     const closed = this.#calls.close();
     this.#watches.end();
-    for (const lease of this.#leases) lease.stopRenewing();
+    this.#leases.end();
     await closed;
     this.#agents.close();
   }

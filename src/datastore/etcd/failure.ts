@@ -29,6 +29,8 @@ export function etcdError(operation: string, error: unknown, write: boolean): Li
     const doubt = write && kind === 'unknown' ? '; it may or may not have been written' : '';
     return new LibnetworkError('UNAVAILABLE', `etcd can't be asked (${operation}): ${text}${doubt}`, facts);
   }
+  if (/lease not found|is expired or revoked/i.test(text))
+    return new LibnetworkError('NOT_FOUND', `the lease is gone in etcd (${operation}): ${text}`, facts);
   if (/request is too large|larger than max/i.test(text))
     return new LibnetworkError(
       'INVALID_ARGUMENT',

@@ -12,11 +12,12 @@ import type {
 import { checkKey, checkOperations, checkPrefix, conditionFailed, encodeValue } from '../entry.ts';
 import { loadPeer } from '../peer.ts';
 import { Calls } from '../remote/calls.ts';
+import { LeaseSet } from '../remote/heldlease.ts';
 import { WatchSet } from '../remote/watchset.ts';
-import { EtcdLease } from './lease.ts';
 import { Members } from './members.ts';
 import { checkEtcdOptions, type EtcdStoreOptions } from './options.ts';
 import { Keyspace, listRange } from './ranges.ts';
+import { renewOnce } from './renewal.ts';
 import { EtcdWatch } from './watch.ts';
 
 /**
@@ -52,7 +53,7 @@ class EtcdStore implements Datastore {
   readonly #calls: Calls;
   readonly #maxOperations: number;
   readonly #watches = new WatchSet();
-  readonly #leases = new Set<EtcdLease>();
+  readonly #leases = new LeaseSet();
   #closing: Promise<void> | undefined;
 
   constructor(members: Members, keys: Keyspace, calls: Calls, maxOperations: number) {
@@ -122,32 +123,31 @@ class EtcdStore implements Datastore {
       // A lease that was granted and not heard of runs out by itself: it can be asked for again as a read.
       this.#members.ask(call, 'read', (client, waits) => client.leaseClient.leaseGrant(request, waits)),
     );
-    const lease = new EtcdLease({
-      members: this.#members,
-      id: granted.ID,
+    const id = granted.ID;
+    return this.#leases.hold({
       ttlMs: Number(granted.TTL) * 1000,
       grantedAt,
-      put: async (id, key, value, waits) => {
+      renew: (signal) =>
+        this.#calls.run('lease renewal', { signal }, (call) =>
+          this.#members.ask(call, 'read', (client, waits) => renewOnce(client.leaseClient, id, waits)),
+        ),
+      put: async (key, value, waits) => {
         this.#calls.admit(waits);
         const operation = { op: 'put', key, value, ifVersion: waits?.ifVersion } as const;
         return (await this.#write(`lease put ${key}`, [operation], waits, id)).version;
       },
-      revoke: (id) => this.#revoke(id),
+      release: () => this.#revoke(id),
     });
-    this.#leases.add(lease);
-    lease.lost.addEventListener('abort', () => this.#leases.delete(lease), { once: true });
-    if (this.#closing !== undefined) lease.stopRenewing();
-    return {
-      lost: lease.lost,
-      put: (key, value, waits) => lease.put(key, value, waits),
-      release: () => lease.release().finally(() => this.#leases.delete(lease)),
-    };
   }
 
   async #revoke(id: string): Promise<void> {
-    await this.#calls.run('lease release', undefined, (call) =>
-      this.#members.ask(call, 'read', (client, waits) => client.leaseClient.leaseRevoke({ ID: id }, waits)),
-    );
+    try {
+      await this.#calls.run('lease release', undefined, (call) =>
+        this.#members.ask(call, 'read', (client, waits) => client.leaseClient.leaseRevoke({ ID: id }, waits)),
+      );
+    } catch (error) {
+      if (!LibnetworkError.is(error, 'NOT_FOUND')) throw error;
+    }
   }
 
   close(): Promise<void> {
@@ -158,7 +158,7 @@ class EtcdStore implements Datastore {
   async #close(): Promise<void> {
     const closed = this.#calls.close();
     this.#watches.end();
-    for (const lease of this.#leases) lease.stopRenewing();
+    this.#leases.end();
     await closed;
     this.#members.close();
   }

@@ -13,6 +13,27 @@ export interface HeldLeaseParts {
   readonly release: () => Promise<void>;
 }
 
+/** The leases of one distributed store: their renewals end with it. */
+export class LeaseSet {
+  readonly #held = new Set<HeldLease>();
+  #ended = false;
+
+  hold(parts: HeldLeaseParts): Lease {
+    const forget = () => this.#held.delete(lease);
+    const lease = new HeldLease({ ...parts, release: () => parts.release().finally(forget) });
+    this.#held.add(lease);
+    lease.lost.addEventListener('abort', forget, { once: true });
+    if (this.#ended) lease.stopRenewing();
+    return lease;
+  }
+
+  /** Their holder falls silent: the engine takes their keys when their times to live are over. */
+  end(): void {
+    this.#ended = true;
+    for (const lease of this.#held) lease.stopRenewing();
+  }
+}
+
 /**
  * A lease that its holder renews three times in its time to live. It counts as lost when the engine says so, or when
  * the last renewal that was confirmed was sent longer ago than the time to live: then others may have its keys.
@@ -92,7 +113,7 @@ export class HeldLease implements Lease {
   }
 }
 
-export function leaseGone(key: string, cause?: unknown): LibnetworkError {
+function leaseGone(key: string, cause?: unknown): LibnetworkError {
   return new LibnetworkError('UNAVAILABLE', `the lease for ${key} is gone; take a new one`, {
     operation: `lease put ${key}`,
     cause,

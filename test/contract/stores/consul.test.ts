@@ -3,40 +3,27 @@ import { type ConsulStoreOptions, consulStore, type Datastore } from '../../../s
 import { datastoreContract } from '../../../src/testing/datastore.ts';
 import { ConsulDouble } from '../../support/consul.ts';
 import { eventually } from '../../support/daemon.ts';
-import { TcpProxy } from '../../support/tcpproxy.ts';
+import { proxied } from '../../support/proxied.ts';
 
 let server: ConsulDouble;
 let count = 0;
-const opened = new WeakMap<Datastore, { readonly prefix: string; readonly proxy: TcpProxy }>();
-const proxies: TcpProxy[] = [];
-
-async function open(prefix: string): Promise<Datastore> {
-  const proxy = await TcpProxy.to(server.port);
-  proxies.push(proxy);
-  const endpoints = `http://127.0.0.1:${proxy.port}`;
-  const store = await consulStore({ endpoints, prefix, timeoutMs: 5_000 });
-  opened.set(store, { prefix, proxy });
-  return store;
-}
-const prefixOf = (store: Datastore) => opened.get(store)?.prefix ?? '';
+const contracts = proxied(
+  () => server.port,
+  (port, place) =>
+    consulStore({ endpoints: `http://127.0.0.1:${port}`, prefix: `${place} /`, timeoutMs: 5_000 }),
+);
 
 beforeAll(async () => {
   server = await ConsulDouble.start();
 });
 afterAll(async () => {
-  for (const proxy of proxies) await proxy.close();
+  await contracts.close();
   await server.stop();
 });
 
 datastoreContract({
   name: "Consul's API",
-  open: () => open(`test ${++count}/`),
-  reopen: (closed) => open(prefixOf(closed)),
-  sibling: (store) => open(prefixOf(store)),
-  cut: async (store) => {
-    opened.get(store)?.proxy.cut();
-    return () => opened.get(store)?.proxy.heal();
-  },
+  ...contracts,
   shortestLeaseMs: 10_000,
   deviations: { 'latest-only': 'a blocking query answers with what there is, not with what happened' },
 });

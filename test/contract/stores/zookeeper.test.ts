@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Datastore, type ZookeeperStoreOptions, zookeeperStore } from '../../../src/datastore/index.ts';
 import { datastoreContract } from '../../../src/testing/datastore.ts';
 import { eventually } from '../../support/daemon.ts';
-import { TcpProxy } from '../../support/tcpproxy.ts';
+import { proxied } from '../../support/proxied.ts';
 import { ZookeeperServer, zookeeperMissing } from '../../support/zookeeper.ts';
 
 const named = zookeeperMissing ? `ZooKeeper (${zookeeperMissing})` : 'ZooKeeper';
@@ -10,17 +10,11 @@ const named = zookeeperMissing ? `ZooKeeper (${zookeeperMissing})` : 'ZooKeeper'
 describe.skipIf(zookeeperMissing)(named, () => {
   let server: ZookeeperServer;
   let count = 0;
-  const opened = new WeakMap<Datastore, { readonly root: string; readonly proxy: TcpProxy }>();
-  const proxies: TcpProxy[] = [];
-
-  async function open(root: string): Promise<Datastore> {
-    const proxy = await TcpProxy.to(server.port);
-    proxies.push(proxy);
-    const store = await zookeeperStore({ servers: `127.0.0.1:${proxy.port}`, root, timeoutMs: 5_000 });
-    opened.set(store, { root, proxy });
-    return store;
-  }
-  const rootOf = (store: Datastore) => opened.get(store)?.root ?? '';
+  const contracts = proxied(
+    () => server.port,
+    (port, place) =>
+      zookeeperStore({ servers: `127.0.0.1:${port}`, root: `/test/${place}`, timeoutMs: 5_000 }),
+  );
 
   beforeAll(async () => {
     server = await ZookeeperServer.start();
@@ -30,19 +24,13 @@ describe.skipIf(zookeeperMissing)(named, () => {
     await first.close();
   }, 120_000);
   afterAll(async () => {
-    for (const proxy of proxies) await proxy.close();
+    await contracts.close();
     await server?.stop();
   });
 
   datastoreContract({
     name: 'ZooKeeper',
-    open: () => open(`/test/n${++count}`),
-    reopen: (closed) => open(rootOf(closed)),
-    sibling: (store) => open(rootOf(store)),
-    cut: async (store) => {
-      opened.get(store)?.proxy.cut();
-      return () => opened.get(store)?.proxy.heal();
-    },
+    ...contracts,
     shortestLeaseMs: 2_000,
     deviations: { 'latest-only': 'its watches fire once and say only that something changed' },
   });
