@@ -47,7 +47,7 @@ export async function apiBench(): Promise<readonly Row[]> {
     const client = new Client(connectTo(`unix://${socket}`));
     const rows = [
       row('daemon: idle memory', 'MiB', { ours: [idle] }),
-      ...(await overhead(client)),
+      ...(await overhead(client, join(directory, 'beside'))),
       ...(await reads(socket, daemon)),
       ...(await crowd(client, daemon)),
       await commandLine(`unix://${socket}`),
@@ -88,10 +88,12 @@ async function timed<T>(samples: number[], act: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** Over the socket and in this process, taking turns. */
-async function overhead(client: Client): Promise<readonly Row[]> {
+/** Over the socket and in this process, each with a store on disk, taking turns. */
+async function overhead(client: Client, directory: string): Promise<readonly Row[]> {
   const controller = await NetworkController.open({
     osl: fakeOsl(),
+    dataDir: join(directory, 'data'),
+    runDir: join(directory, 'run'),
     defaultAddressPools: [{ base: '10.0.0.0/8', size: 29 }],
   });
   const ours: Record<string, number[]> = { create: [], inspect: [], delete: [] };

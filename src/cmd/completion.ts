@@ -112,6 +112,9 @@ _dnet() {
   compadd -- \${=$(_dnet_all "$path_" "\${words[CURRENT]}")}
 }
 compdef _dnet dnet
+# Loaded as a function by its name, it completes at once; sourced, it waits until it is asked.
+[[ $funcstack[1] == _dnet ]] && _dnet
+true
 `;
 }
 
@@ -124,9 +127,12 @@ function fish(words: readonly Words[]): string {
         ? '__fish_use_subcommand'
         : seen.map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
     const flagCondition = seen.length === 0 ? '' : ` -n ${quote(condition)}`;
+    const isFirst = `${condition}; and not __fish_seen_subcommand_from ${commands.map(({ name }) => name).join(' ')}`;
+    const commandCondition = seen.length === 0 ? condition : isFirst;
     return [
       ...commands.map(
-        ({ name, about }) => `complete -c dnet -f -n ${quote(condition)} -a ${name} -d ${quote(about)}`,
+        ({ name, about }) =>
+          `complete -c dnet -f -n ${quote(commandCondition)} -a ${name} -d ${quote(about)}`,
       ),
       ...flags.map(
         ({ long, about }) => `complete -c dnet${flagCondition} -l ${long.slice(2)} -d ${quote(about)}`,

@@ -140,7 +140,12 @@ export class MemoryTable {
   }
 
   #refer(names: readonly string[], step: 1 | -1): void {
-    for (const name of names) this.#references.set(name, (this.#references.get(name) ?? 0) + step);
+    for (const name of names) {
+      const count = (this.#references.get(name) ?? 0) + step;
+      // What nobody refers to any more may never come back: it is forgotten.
+      if (count === 0) this.#references.delete(name);
+      else this.#references.set(name, count);
+    }
   }
 
   #expect(operation: string, name: string, references: readonly string[]): void {

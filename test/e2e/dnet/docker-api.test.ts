@@ -214,6 +214,20 @@ describe.skipIf(!isBuilt)('what Docker’s daemon gets wrong (after npm run buil
     });
   });
 
+  it('a container is connected to a network once, by whatever endpoint', async () => {
+    await withDaemon({}, async (daemon) => {
+      await create(daemon, { Name: 'net' });
+      await daemon.send('POST', '/dnet/v1/sandboxes', { containerId: 'c1' });
+      await daemon.send('POST', '/dnet/v1/networks/net/endpoints', { name: 'web' });
+      await daemon.send('POST', '/dnet/v1/networks/net/endpoints/web/join', { sandbox: 'c1' });
+      const answer = await daemon.send('POST', '/networks/net/connect', { Container: 'c1' });
+      expect([answer.status, answer.json]).toEqual([
+        403,
+        { message: 'endpoint with name web already exists in network net' },
+      ]);
+    });
+  });
+
   it('disconnecting what is not connected is refused', async () => {
     await withDaemon({}, async (daemon) => {
       await create(daemon, { Name: 'net' });
