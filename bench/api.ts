@@ -122,6 +122,7 @@ async function reads(socketPath: string, daemon: ChildProcess): Promise<readonly
   const read = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const asked = request({ socketPath, path: '/v1.48/networks/bridge', agent }, (answer) => {
+        if (answer.statusCode !== 200) reject(new Error(`inspect was answered ${answer.statusCode}`));
         answer.resume();
         answer.once('end', resolve);
       });
