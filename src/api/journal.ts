@@ -23,7 +23,8 @@ export interface ApiEvent {
   readonly containerId?: string | undefined;
 }
 
-const NAMES = [
+/** The events that are told. */
+export const TOLD = [
   'network:create',
   'network:update',
   'network:delete',
@@ -60,7 +61,7 @@ export class Journal {
     this.#capacity = capacity;
     for (const network of controller.networks()) this.#network(network.id);
     for (const sandbox of controller.sandboxes()) this.#container(sandbox.id);
-    for (const name of NAMES) {
+    for (const name of TOLD) {
       const listener: Listener<EventName> = (event) => this.#note(name, event);
       controller.on(name, listener as Listener<typeof name>);
       this.#stop.push(() => controller.off(name, listener as Listener<typeof name>));

@@ -91,7 +91,12 @@ function subjectOf({ type, facts, containerId, network }: Happening): string {
   return shortName(String(name));
 }
 
-const PLURALS = { Network: 'networks', Endpoint: 'endpoints', Sandbox: 'sandboxes' } as const;
+const PLURALS = {
+  Network: 'networks',
+  Endpoint: 'endpoints',
+  Sandbox: 'sandboxes',
+  Service: 'services',
+} as const;
 
 /** @param count of many events of this kind: they are counted instead of named */
 function phrase(event: Happening, count?: number): string {
@@ -120,6 +125,12 @@ function phrase(event: Happening, count?: number): string {
       return `${container} joined${at}${as}`;
     case 'endpoint:leave':
       return `${container} left${at}`;
+    case 'service:create':
+      return `${who('Service')} made in${at}`;
+    case 'service:update':
+      return `${who('Service')} changed in${at}${count === undefined ? `: ${facts.live} live` : ''}`;
+    case 'service:delete':
+      return `${who('Service')} deleted from${at}`;
     case 'sandbox:create':
       return `${who('Sandbox')} made`;
     case 'sandbox:update':

@@ -2,22 +2,11 @@
  * What the daemon has, as it changes. Events come by one stream; each says only that something has changed, and then
  * the whole is asked for, once for all that came meanwhile. So there is nothing to go out of step.
  */
+import { HAPPENINGS } from '../happenings.ts';
 import type { Action } from '../state.ts';
 import type { Happening, Topology } from '../topology.ts';
 
 const EVENTS = '/dnet/v1/events';
-/** As the daemon names its events. */
-const TYPES = [
-  ...['create', 'update', 'delete'].flatMap((verb) => [
-    `network:${verb}`,
-    `endpoint:${verb}`,
-    `sandbox:${verb}`,
-  ]),
-  'endpoint:join',
-  'endpoint:leave',
-  'endpoint:lost',
-  'reconcile',
-] as const;
 /** So that a burst of events is one question. */
 const GATHER_MS = 120;
 /** What other hosts do with shared networks is no event here. */
@@ -59,7 +48,7 @@ export class Live {
       // Refused, and not only cut off: the browser does not try again.
       if (source.readyState === EventSource.CLOSED && this.#source === source) this.#again();
     });
-    for (const type of TYPES) source.addEventListener(type, (event) => this.#onEvent(event));
+    for (const type of HAPPENINGS) source.addEventListener(type, (event) => this.#onEvent(event));
   }
 
   #onEvent({ data, lastEventId }: MessageEvent<string>): void {

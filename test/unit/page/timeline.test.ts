@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { TOLD } from '../../../src/api/journal.ts';
+import { HAPPENINGS } from '../../../src/page/happenings.ts';
 import { timelineOf } from '../../../src/page/timeline.ts';
 import type { Happening } from '../../../src/page/topology.ts';
 
@@ -19,6 +21,14 @@ const joins = (count: number, start: number, apart: number) =>
   );
 
 describe('the timeline', () => {
+  it('hears of every event that the daemon tells, and has words for it', () => {
+    expect([...HAPPENINGS].sort()).toEqual([...TOLD].sort());
+    for (const type of HAPPENINGS) {
+      const [entry] = timelineOf([event(type, 0, { network: front, facts: { name: 'web' } })], 1);
+      expect(entry?.text).not.toBe(type);
+    }
+  });
+
   it('says what happened, the newest first', () => {
     const events = [
       event('network:create', 0, { network: front, facts: { networkId: 'f', name: 'front' } }),
