@@ -95,8 +95,8 @@ export class Encryption {
   async leave(id: NetworkId): Promise<void> {
     this.#networks.delete(id);
     await this.#inTurn(async () => {
+      if (this.#networks.size > 0) return this.#trySync();
       await this.#sync();
-      if (this.#networks.size > 0) return;
       this.#life = undefined;
       this.#made = new Set();
       await this.#host.keyring?.leave();
@@ -108,12 +108,17 @@ export class Encryption {
     if (this.#host.keyring?.view?.gone.length) this.#look();
   }
 
-  /** A kernel that can't be asked has nothing, where nothing should be there. */
+  /**
+   * Shuts the ports of all networks, or throws: only then devices may be made. The rest is tried again where it
+   * fails. A kernel that can't be asked has nothing, where nothing should be there.
+   */
   async reconcile(dryRun: boolean): Promise<DriverReport> {
     return this.#inTurn(async () => {
       try {
         const { missing, orphaned } = (await this.#plan(this.#life)).difference;
-        if (!dryRun) await this.#sync();
+        if (dryRun) return { missing, orphaned };
+        await this.#apply((await this.#plan(undefined)).difference);
+        await this.#trySync();
         return { missing, orphaned };
       } catch (error) {
         if (this.#networks.size > 0 || !LibnetworkError.is(error)) throw error;
@@ -140,19 +145,31 @@ export class Encryption {
     clearTimeout(this.#retry);
     this.#inTurn(async () => {
       this.#awaited = false;
-      if (!this.#ended) await this.#sync();
+      await this.#trySync();
     }).catch((error: unknown) => {
-      const cutOff = LibnetworkError.is(error, 'UNAVAILABLE') || LibnetworkError.is(error, 'TIMEOUT');
-      const say = cutOff ? 'debug' : 'warn';
+      this.#host.logger.error('encryption could not be brought up to date', { error });
+    });
+  }
+
+  /** A host that is cut off from the store goes on with what there is. */
+  async #trySync(): Promise<void> {
+    if (this.#ended) return;
+    try {
+      await this.#sync();
+    } catch (error) {
+      if (!LibnetworkError.is(error)) throw error;
+      const isCutOff = error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
+      const say = isCutOff ? 'debug' : 'warn';
       this.#host.logger[say]('encryption could not be brought up to date; it is tried again', { error });
+      clearTimeout(this.#retry);
       this.#retry = setTimeout(() => this.#look(), RETRY_MS);
       this.#retry.unref();
-    });
+    }
   }
 
   async #sync(): Promise<void> {
     const { wanted, difference, life } = await this.#plan(await this.#presentLife());
-    if (difference.changes.length > 0) await this.#host.osl.host.applyXfrm(difference.changes);
+    await this.#apply(difference);
     if (!wanted || !life) return;
     this.#life = life;
     this.#made = new Set(wanted.states.map(stateName));
@@ -160,6 +177,11 @@ export class Encryption {
     await this.#keyring().report({ address: this.#address(), number: life.number, accepts, sends });
   }
 
+  async #apply({ changes }: Difference): Promise<void> {
+    if (changes.length > 0) await this.#host.osl.host.applyXfrm(changes);
+  }
+
+  /** Without a life the ports are shut, and nothing is opened or removed. */
   async #plan(life: Life | undefined): Promise<Plan> {
     const found = await this.#tables();
     const ports = new Set(this.#networks.values());
