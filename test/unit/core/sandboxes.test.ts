@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { everything, expectNothingToRepair, refusal, restart, setUp, traces } from './setting.ts';
 
@@ -88,6 +88,28 @@ describe('a sandbox', () => {
     });
     expect(sandbox.namespacePath).toBe('host');
     expect(readFileSync(sandbox.resolvConfPath, 'utf8')).toContain('nameserver 127.0.0.1\n');
+  });
+
+  it('keeps the files that a container has mounted: what changes is in them, and they are the same', async () => {
+    const { controller } = await setUp();
+    const sandbox = await controller.createSandbox({ containerId: 'c1', hostname: 'web' });
+    const network = await controller.createNetwork({ name: 'front' });
+    const endpoint = await network.createEndpoint({ name: 'web' });
+    const files = [sandbox.hostsPath, sandbox.resolvConfPath];
+    const inodes = () => files.map((path) => statSync(path).ino);
+    const texts = () => files.map((path) => readFileSync(path, 'utf8'));
+    const before = inodes();
+    const seen = new Set([texts().join()]);
+    for (const act of [
+      () => endpoint.join(sandbox),
+      () => sandbox.refresh({ hostname: 'other', dns: { search: ['example.com'] } }),
+      () => endpoint.leave(sandbox),
+    ]) {
+      await act();
+      seen.add(texts().join());
+      expect(inodes()).toEqual(before);
+    }
+    expect(seen.size).toBe(4);
   });
 
   it('has its host name for each address in its hosts file, as long as it has the address', async () => {
