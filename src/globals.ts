@@ -156,7 +156,8 @@ export class Globals {
   /** What a creation that failed may have written goes as soon as it can; everything else goes now, or not at all. */
   erase(record: NetworkRecord | EndpointRecord): Promise<void> {
     const act = () => this.#eraseNow(record);
-    return record.state === 'creating' ? this.#scope.debts.settle(record.id, act) : act();
+    const isShared = record.kind === 'network' ? this.shares(record) : this.#isOfShared(record);
+    return isShared && record.state === 'creating' ? this.#scope.debts.settle(record.id, act) : act();
   }
 
   /** Makes a shared network on this host, if it is not there yet, and follows it. */

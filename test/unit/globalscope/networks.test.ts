@@ -14,6 +14,18 @@ describe('hosts with a global store', () => {
     ]);
     await discovery.close();
   });
+
+  it('are not taken for another one that has the same id', async () => {
+    const cluster = new Cluster();
+    const [one, two] = await cluster.some(2);
+    await two?.controller.close();
+    await two?.start([], { cluster: { hostId: 'h1', address: '192.0.2.9' } });
+    expect(two?.complaints.join()).toContain('host h1 lives already at 192.0.2.1');
+    one?.global.cut();
+    await one?.global.expire();
+    const discovery = storeDiscovery({ store: cluster.globalStore() });
+    await until(async () => (await discovery.hosts())[0]?.address === '192.0.2.9');
+  });
 });
 
 describe('networks that hosts share', () => {
