@@ -144,20 +144,21 @@ export class Globals {
     const { store } = this.#core;
     if (record.kind === 'network') {
       if (this.shares(record)) return this.#saveNetwork(record);
-    } else if (this.#isOfShared(record) && record.state !== 'creating') await this.#show(record);
+    } else if (this.#isShared(record) && record.state !== 'creating') await this.#show(record);
     if (this.#core.isKept(record)) await store.put(keyOf(record), record);
   }
 
   /** Tells other hosts of an endpoint as it is now, where they share its network. @throws CONFLICT for a name of theirs */
   async show(record: EndpointRecord): Promise<void> {
-    if (this.#isOfShared(record)) await this.#show(record);
+    if (this.#isShared(record)) await this.#show(record);
   }
 
   /** What a creation that failed may have written goes as soon as it can; everything else goes now, or not at all. */
   erase(record: NetworkRecord | EndpointRecord): Promise<void> {
     const act = () => this.#eraseNow(record);
-    const isShared = record.kind === 'network' ? this.shares(record) : this.#isOfShared(record);
-    return isShared && record.state === 'creating' ? this.#scope.debts.settle(record.id, act) : act();
+    return this.#isShared(record) && record.state === 'creating'
+      ? this.#scope.debts.settle(record.id, act)
+      : act();
   }
 
   /** Makes a shared network on this host, if it is not there yet, and follows it. */
@@ -236,8 +237,8 @@ export class Globals {
 
   async #eraseNow(record: NetworkRecord | EndpointRecord): Promise<void> {
     const { networks, published } = this.#scope;
-    if (record.kind === 'network' && this.shares(record)) await networks.erase(record);
-    if (record.kind === 'endpoint' && this.#isOfShared(record)) await published.erase(record);
+    if (this.#isShared(record))
+      await (record.kind === 'network' ? networks.erase(record) : published.erase(record));
     await this.#core.store.delete(keyOf(record));
   }
 
@@ -263,9 +264,9 @@ export class Globals {
     throw new LibnetworkError('NOT_FOUND', `network ${record.networkId.slice(0, 12)} is being deleted`);
   }
 
-  #isOfShared({ networkId }: EndpointRecord): boolean {
-    const network = this.#core.networks.get(networkId);
-    return network !== undefined && this.shares(network.record);
+  #isShared(record: NetworkRecord | EndpointRecord): boolean {
+    const network = record.kind === 'network' ? record : this.#core.networks.get(record.networkId)?.record;
+    return network !== undefined && this.shares(network);
   }
 
   #shared(record: EndpointRecord): SharedEndpoint {
