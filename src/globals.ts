@@ -48,12 +48,10 @@ export class Globals {
         lost: (networkId, id) =>
           this.#later('give up an endpoint that was lost', () => this.#lose(networkId, id)),
         reclaimed: (endpoint) => this.#release(endpoint),
-        returned: () =>
-          this.#later(
-            'reconcile',
-            async () => void (await reconcile(core, {})),
-            (act) => act(),
-          ),
+        returned: () => {
+          const pass = (act: () => Promise<unknown>) => act();
+          this.#later('reconcile', () => reconcile(core, {}), pass);
+        },
       },
     });
     this.#background = new Promise((resolve) => {
@@ -156,9 +154,8 @@ export class Globals {
   /** What a creation that failed may have written goes as soon as it can; everything else goes now, or not at all. */
   erase(record: NetworkRecord | EndpointRecord): Promise<void> {
     const act = () => this.#eraseNow(record);
-    return this.#isShared(record) && record.state === 'creating'
-      ? this.#scope.debts.settle(record.id, act)
-      : act();
+    const isOwed = this.#isShared(record) && record.state === 'creating';
+    return isOwed ? this.#scope.debts.settle(record.id, act) : act();
   }
 
   /** Makes a shared network on this host, if it is not there yet, and follows it. */
@@ -386,8 +383,8 @@ export class Globals {
   /** In the background, after the start, and one after the other. */
   #later(
     what: string,
-    act: () => Promise<void>,
-    pass = (act: () => Promise<void>) => this.#core.gate.shared(act),
+    act: () => Promise<unknown>,
+    pass = (act: () => Promise<unknown>) => this.#core.gate.shared(act),
   ): void {
     const run = async (): Promise<void> => {
       if (this.#core.closed) return;
