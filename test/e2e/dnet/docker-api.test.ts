@@ -228,6 +228,28 @@ describe.skipIf(!isBuilt)('what Docker’s daemon gets wrong (after npm run buil
     });
   });
 
+  it('a link opens the way to exposed ports where containers may not talk to each other', async () => {
+    await withDaemon({}, async (daemon) => {
+      await create(daemon, {
+        Name: 'apart',
+        Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+        IPAM: { Driver: 'default', Config: [{ Subnet: '10.83.0.0/24' }] },
+      });
+      for (const containerId of ['db', 'web'])
+        await daemon.send('POST', '/dnet/v1/sandboxes', { containerId });
+      const exposed = { name: 'db', ipv4: '10.83.0.2', exposedPorts: [{ protocol: 'tcp', port: 5432 }] };
+      await daemon.send('POST', '/dnet/v1/networks/apart/endpoints', exposed);
+      await daemon.send('POST', '/dnet/v1/networks/apart/endpoints/db/join', { sandbox: 'db' });
+      const config = { IPAMConfig: { IPv4Address: '10.83.0.7' }, Links: ['db:postgres'] };
+      const body = { Container: 'web', EndpointConfig: config };
+      expect((await daemon.send('POST', '/networks/apart/connect', body)).status).toBe(200);
+      const { text } = await daemon.ask('GET', '/dnet/v1/firewall');
+      expect(text).toContain('10.83.0.7 . 10.83.0.2 . tcp . 5432');
+      await daemon.send('POST', '/networks/apart/disconnect', { Container: 'web' });
+      expect((await daemon.ask('GET', '/dnet/v1/firewall')).text).not.toContain('5432');
+    });
+  });
+
   it('disconnecting what is not connected is refused', async () => {
     await withDaemon({}, async (daemon) => {
       await create(daemon, { Name: 'net' });

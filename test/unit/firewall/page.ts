@@ -122,6 +122,18 @@ const DIFFERENCES: readonly (readonly [where: string, docker: string, ours: stri
     'published ports are reached from their own network too, which Docker leaves to its proxy',
   ],
   [
+    '`DOCKER-FORWARD`, containers may not talk to each other',
+    'refuses IPv6 neighbour discovery as well',
+    'lets it pass',
+    'a linked container is found over IPv6 too',
+  ],
+  [
+    'links',
+    'for IPv4, and none in internal networks',
+    'for both families, everywhere',
+    'both families or neither',
+  ],
+  [
     '`nat POSTROUTING`',
     'masquerades a container that reaches itself, one rule for each port',
     'masquerades all that comes back translated, one rule for each network',

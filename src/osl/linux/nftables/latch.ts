@@ -27,33 +27,34 @@ export function openLatch(namespaceFd: number | undefined, { table }: FirewallOp
   return createFirewall(ownedBackend(namespaceFd), { engine: 'nftables', table: latchOf(table) }, LATCH);
 }
 
+const TRY: readonly Operation[] = [
+  { op: 'addTable' },
+  { op: 'addChain', chain: 'labels' },
+  {
+    op: 'addRules',
+    chain: 'labels',
+    rules: [
+      {
+        match: [{ field: 'ct label', op: '==', values: [JUDGED] }],
+        action: { kind: 'label', bit: JUDGED },
+        comment: 'can this be?',
+      },
+    ],
+  },
+];
+
 /** Makes one in a namespace of its own, with what the rules need as well. */
 async function tryOne(): Promise<LibnetworkError | undefined> {
-  const fd = inNewNamespace(() => openSync('/proc/thread-self/ns/net', 'r'));
+  let fd: number | undefined;
   try {
+    fd = inNewNamespace(() => openSync('/proc/thread-self/ns/net', 'r'));
     const backend = ownedBackend(fd);
-    const chain = 'labels';
-    const operations: Operation[] = [
-      { op: 'addTable' },
-      { op: 'addChain', chain },
-      {
-        op: 'addRules',
-        chain,
-        rules: [
-          {
-            match: [{ field: 'ct label', op: '==', values: [JUDGED] }],
-            action: { kind: 'label', bit: JUDGED },
-            comment: 'can this be?',
-          },
-        ],
-      },
-    ];
-    await backend.commit({ table: 'libnetwork-try', operations }).finally(() => backend.close());
+    await backend.commit({ table: 'libnetwork-try', operations: TRY }).finally(() => backend.close());
     return undefined;
   } catch (error) {
     if (!LibnetworkError.is(error)) throw error;
     return error;
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
 }
