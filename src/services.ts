@@ -257,8 +257,7 @@ export class Services {
       else if (virtual) names.removeEndpoint(virtual.id);
       for (const sight of this.#sights.values())
         if (sight.networks.has(networkId)) this.#change(this.#rulesOf(sight), { rules, gone });
-      if (this.#started && (rules.length > 0 || virtual))
-        events.emit('service:update', { networkId, name, live });
+      if (this.#started && live !== undefined) events.emit('service:update', { networkId, name, live });
     }
   }
 

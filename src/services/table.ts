@@ -22,8 +22,8 @@ export interface Backend {
 export interface ServiceChange {
   readonly networkId: string;
   readonly name: string;
-  /** How many backends new connections may go to. */
-  readonly live: number;
+  /** How many backends get what is new; `undefined`: the same ones as before. */
+  readonly live: number | undefined;
   /** For every sandbox on the network. */
   readonly rules: readonly FirewallChange[];
   /** An address that led to a backend which is not there any more, drained or not. */
@@ -67,7 +67,7 @@ export class ServiceTable {
   #take(backend: Backend, gone: readonly string[]): ServiceChange[] {
     const id = groupId(backend);
     const group = this.#groups.get(id);
-    if (!group?.has(backend.id)) return gone.length > 0 ? [lone(backend, group?.live ?? 0, gone)] : [];
+    if (!group?.has(backend.id)) return gone.length > 0 ? [drainedGone(backend, gone)] : [];
     const change = group.change(group.remove(backend.id), gone);
     if (group.live === 0) {
       this.#groups.delete(id);
@@ -91,8 +91,8 @@ function groupId({ network, service: { name, ipv4, ipv6 } }: Backend): string {
   return ['service', network.id, name, ipv4?.address ?? '-', ipv6?.address ?? '-'].join(' ');
 }
 
-function lone({ network, service }: Backend, live: number, gone: readonly string[]): ServiceChange {
-  return { networkId: network.id, name: service.name, live, rules: [], gone };
+function drainedGone({ network, service }: Backend, gone: readonly string[]): ServiceChange {
+  return { networkId: network.id, name: service.name, live: undefined, rules: [], gone };
 }
 
 class Group {

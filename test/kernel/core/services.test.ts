@@ -160,6 +160,10 @@ describe.skipIf(!canUseKernel)(`a service with real packets ${whyNot}`, { timeou
         expect(await asked(socket, address)).toBe('old');
       };
 
+      // With it goes the last rule that leads anywhere.
+      await old.endpoint.update({ service: { enabled: false } });
+      await goesOn('the only one is drained');
+      await old.endpoint.update({ service: { enabled: true } });
       await run(osl, controller, network, 'new', { name: 'web' });
       await goesOn('others came');
       await old.endpoint.update({ service: { enabled: false } });

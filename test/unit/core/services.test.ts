@@ -192,6 +192,8 @@ describe('the names of a service', () => {
     const scene = await onFront();
     const [before] = await scene.network.usage();
     const service = { name: 'web', aliases: ['www'], mode: 'dnsrr' } as const;
+    const told: number[] = [];
+    scene.controller.on('service:update', ({ live }) => told.push(live));
     const [one, two] = [await run(scene, 'w1', service), await run(scene, 'w2', service)];
     expect((await scene.network.usage())[0]?.used).toBe((before?.used ?? 0n) + 2n);
     expect(one.endpoint.service).toMatchObject({ mode: 'dnsrr', ipv4: undefined, ipv6: undefined });
@@ -203,6 +205,7 @@ describe('the names of a service', () => {
     }
     await two.endpoint.update({ service: { enabled: false } });
     expect(await ask(osl, client, 'web')).toEqual(addresses(one).ipv4);
+    expect(told).toEqual([1, 2, 1]);
   });
 });
 
