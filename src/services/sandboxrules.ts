@@ -45,9 +45,7 @@ export class SandboxRules {
     if (this.#closed || (change.rules.length === 0 && !(this.#firewall && change.gone.length > 0)))
       return undefined;
     this.#pending.push(change);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
     return this.#running;
   }
 
@@ -87,6 +85,8 @@ export class SandboxRules {
         });
       }
     }
+    // Here, and not when that is noticed outside: what is told in between must begin another run.
+    this.#running = undefined;
   }
 
   async #make(): Promise<void> {
