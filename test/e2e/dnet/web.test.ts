@@ -198,6 +198,27 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
     });
   });
 
+  it('folds the containers of a network away, by its mark and from its details, and draws others larger or smaller', async () => {
+    await onStage(anyPort, async ({ client, url }) => {
+      await smallWorld(client);
+      const { page, complaints } = await openPage(opened.browser, url);
+      await tile(page, 'db').waitFor();
+      await page.getByRole('button', { name: 'Containers of back', expanded: true }).click();
+      await tile(page, 'db').waitFor({ state: 'detached' });
+      await tile(page, 'api').waitFor();
+      await card(page, 'back').click();
+      await page.getByRole('button', { name: 'Show its containers in the drawing' }).click();
+      await tile(page, 'db').waitFor();
+      const width = async () => (await tile(page, 'db').boundingBox())?.width ?? 0;
+      const large = await width();
+      await page.locator('#level').selectOption('dots');
+      await expect.poll(width).toBeLessThan(large / 4);
+      await tile(page, 'db').hover();
+      await page.locator('.hint', { hasText: 'db' }).waitFor();
+      expect(complaints).toEqual([]);
+    });
+  });
+
   it('has no fault that axe finds, in light and dark, drawn and as a table', async () => {
     await onStage(anyPort, async ({ client, url }) => {
       await smallWorld(client);
