@@ -12,7 +12,6 @@ export async function fakeWorld(): Promise<World> {
   };
   const osl = fakeOsl({ kernel, programs });
   // As on any machine once it has started.
-  await osl.host.apply([{ op: 'setLink', name: 'lo', up: true }]);
   return {
     kind: 'fake',
     osl,

@@ -6,8 +6,8 @@ import { LibnetworkError } from '../../errors.ts';
 import { kernelError } from '../errno.ts';
 import type { Namespace, PortSpec } from '../osl.ts';
 import { dump, type KernelDump } from './dump.ts';
-import { removeLink } from './links.ts';
-import { newNetns } from './netns.ts';
+import { removeLink, setUp } from './links.ts';
+import { needLink, newNetns } from './netns.ts';
 import { place } from './ports.ts';
 import { type ReachAnswer, type ReachOptions, reaches } from './reach.ts';
 import type { NetnsState, ProcessState, SocketState } from './state.ts';
@@ -39,6 +39,8 @@ export class FakeKernel {
     this.renamesWhileUp = options.renamesWhileUp ?? false;
     this.host = this.#newNetns(undefined);
     this.host.holders.add(this);
+    // As on every machine that has started.
+    setUp(needLink(this.host, 'lo'));
   }
 
   #newNetns(host: NetnsState | undefined): NetnsState {

@@ -41,7 +41,6 @@ async function lay(ground: Ground): Promise<void> {
   host = osl.host;
   await host.setSysctl(`net/${ground.family}/conf/all/forwarding`, '1');
   await host.apply([
-    { op: 'setLink', name: 'lo', up: true },
     { op: 'createLink', name: 'br0', link: { kind: 'bridge' }, up: true },
     { op: 'addAddress', link: 'br0', address: `${ground.gateway}/${ground.length}` },
   ]);

@@ -128,3 +128,14 @@ describe('a killed process', () => {
     ).resolves.toBeDefined();
   });
 });
+
+describe('the host of a new kernel', () => {
+  it('has its loopback addresses, as a machine that has started, so that ports can be had on them', async () => {
+    const { host } = fakeOsl();
+    expect((await host.addresses('lo')).map(({ address }) => address)).toEqual(['127.0.0.1/8', '::1/128']);
+    for (const address of ['127.0.0.1', '::1']) {
+      const held = await host.holdPort({ protocol: 'tcp', address, port: 8080 });
+      held.release();
+    }
+  });
+});
