@@ -1,6 +1,7 @@
 /** Encrypted networks over several hosts, on a kernel in memory that drops what IPsec does not let pass. */
 import { inspect } from 'node:util';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { LibnetworkError } from '../../../src/errors.ts';
 import { NetworkController } from '../../../src/index.ts';
 import type { XfrmChange } from '../../../src/osl/osl.ts';
 import { refusal } from '../core/setting.ts';
@@ -15,9 +16,10 @@ interface Setting {
 }
 
 /** Hosts with a container each on a network that is encrypted. */
-async function onSecret(count: number): Promise<Setting> {
+async function onSecret(count: number, prepare: (host: Host) => void = () => undefined): Promise<Setting> {
   const cluster = new Cluster();
   const hosts = await cluster.some(count);
+  hosts.forEach(prepare);
   await hosts[0]?.controller.createNetwork(secret);
   const containers = [];
   for (const host of hosts) {
@@ -54,6 +56,14 @@ function at<T>(list: readonly T[], index: number): T {
   const found = list[index];
   if (found === undefined) throw new Error(`there is no ${index}`);
   return found;
+}
+
+/** As a kernel in lockdown shows associations: with zeros for keys. */
+function hideKeys({ osl: { host } }: Host): void {
+  const show = host.xfrmStates.bind(host);
+  vi.spyOn(host, 'xfrmStates').mockImplementation(async () =>
+    (await show()).map((state) => ({ ...state, key: new Uint8Array(state.key.length) })),
+  );
 }
 
 async function flush(host: Host): Promise<void> {
@@ -149,6 +159,46 @@ describe('encrypted networks', () => {
     expect(await names()).toEqual(before);
     await one.controller.rotateKeys();
     expect(allReach(setting)).toBe(true);
+  });
+
+  it('keep their associations where the kernel hides the keys, and make new ones only after a restart', async () => {
+    const setting = await onSecret(2, hideKeys);
+    const one = at(setting.hosts, 0);
+    const changed = vi.spyOn(one.osl.host, 'applyXfrm');
+    expect(await one.controller.reconcile()).toMatchObject({ missing: [], orphaned: [] });
+    expect(changed).not.toHaveBeenCalled();
+    for (const { controller } of setting.hosts) await controller.rotateKeys();
+    await until(async () => (await statesOf(one)).length === 2);
+    expect(allReach(setting)).toBe(true);
+    const before = (await statesOf(one)).map(({ spi }) => spi);
+    await one.controller.close();
+    await one.start(['web-h1-container']);
+    await until(() => allReach(setting));
+    // What was sent under a key that can't be seen is not counted on from, nor anew.
+    const sending = (await statesOf(one)).filter(({ source }) => source === one.address);
+    expect(sending).toHaveLength(1);
+    for (const { spi } of sending) expect(before).not.toContain(spi);
+    expect(await one.controller.reconcile({ dryRun: true })).toMatchObject({ missing: [], orphaned: [] });
+  });
+
+  it('count anew where a change of hidden keys ended half-way', async () => {
+    const setting = await onSecret(2, hideKeys);
+    const one = at(setting.hosts, 0);
+    const apply = one.osl.host.applyXfrm.bind(one.osl.host);
+    const made: string[] = [];
+    let isBroken = true;
+    vi.spyOn(one.osl.host, 'applyXfrm').mockImplementation(async (changes) => {
+      const added = changes.flatMap((change) => (change.op === 'addState' ? change.state : []));
+      made.push(...added.filter(({ source }) => source === one.address).map(({ key }) => String(key)));
+      const breaks = isBroken && added.length > 0;
+      isBroken &&= !breaks;
+      await apply(changes);
+      if (breaks) throw new LibnetworkError('TIMEOUT', 'nobody knows what was done');
+    });
+    await at(setting.hosts, 1).controller.rotateKeys();
+    await until(() => allReach(setting) && !isBroken);
+    // No key begins to count twice.
+    expect(new Set(made).size).toBe(made.length);
   });
 
   it('count anew after a machine lost its associations with its power', async () => {

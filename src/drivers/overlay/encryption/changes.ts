@@ -35,6 +35,14 @@ export function ownOf({ states, policies }: Tables, { reqid, priority }: Mark): 
 }
 
 /**
+ * Whether the kernel keeps the key to itself: in lockdown (`lockdown=confidentiality`) it shows zeros instead
+ * (net/xfrm/xfrm_user.c, copy_to_user_aead).
+ */
+export function isHidden({ key }: XfrmState): boolean {
+  return key.every((byte) => byte === 0);
+}
+
+/**
  * With `onlyAdd` nothing is removed, as it is not known yet what should be there.
  * @throws CONFLICT where somebody else's policy or state stands in the place of one of ours
  */

@@ -13,7 +13,7 @@ import {
   numberOf,
   remotesOf,
 } from './associations.ts';
-import { type Difference, differenceOf, ownOf, stateName, type Tables } from './changes.ts';
+import { type Difference, differenceOf, isHidden, ownOf, stateName, type Tables } from './changes.ts';
 import { checkKernel } from './kernel.ts';
 
 export interface EncryptionOptions {
@@ -44,8 +44,11 @@ export class Encryption {
   /** Encrypted networks that are here, and their ports. */
   readonly #networks = new Map<NetworkId, number>();
   #life: Life | undefined;
-  /** The associations of this life: one of them that is missing must not be made anew, as it would count anew. */
-  #made: ReadonlySet<string> = new Set();
+  /**
+   * The associations of this life by name, and their keys, which the kernel may hide. One of them that is missing must
+   * not be made anew, as it would count anew.
+   */
+  #made: ReadonlyMap<string, Uint8Array> = new Map();
   #turn: Promise<unknown> = Promise.resolve();
   #awaited = false;
   #retry: NodeJS.Timeout | undefined;
@@ -98,7 +101,7 @@ export class Encryption {
       if (this.#networks.size > 0) return this.#trySync();
       await this.#sync();
       this.#life = undefined;
-      this.#made = new Set();
+      this.#made = new Map();
       await this.#host.keyring?.leave();
     });
   }
@@ -169,10 +172,15 @@ export class Encryption {
 
   async #sync(): Promise<void> {
     const { wanted, difference, life } = await this.#plan(await this.#presentLife());
+    // Where it ends half-way, nobody knows any more which keys these have.
+    const changing = new Set(
+      difference.changes.flatMap((change) => ('state' in change ? stateName(change.state) : [])),
+    );
+    this.#made = new Map([...this.#made].filter(([name]) => !changing.has(name)));
     await this.#apply(difference);
     if (!wanted || !life) return;
     this.#life = life;
-    this.#made = new Set(wanted.states.map(stateName));
+    this.#made = new Map(wanted.states.map((state) => [stateName(state), state.key]));
     const { accepts, sends } = wanted;
     await this.#keyring().report({ address: this.#address(), number: life.number, accepts, sends });
   }
@@ -206,8 +214,8 @@ export class Encryption {
   }
 
   /**
-   * The number goes on as long as what it counted in the kernel is there, and the others have not forgotten it. With
-   * a new one every association is new.
+   * The number goes on as long as what it counted in the kernel is there, under keys that are known, and the others
+   * have not forgotten it. With a new one every association is new.
    */
   async #presentLife(): Promise<Life | undefined> {
     const view = this.#host.keyring?.view;
@@ -216,8 +224,9 @@ export class Encryption {
     const { states } = ownOf(await this.#tables(), this.#mark);
     const life = this.#life ?? this.#earlierLife(states, view);
     const there = new Set(states.map(stateName));
-    if (life?.lapses === lapses && [...this.#made].every((name) => there.has(name))) return life;
-    this.#made = new Set();
+    const isWhole = [...this.#made.keys()].every((name) => there.has(name)) && !states.some(isHidden);
+    if (life?.lapses === lapses && isWhole) return life;
+    this.#made = new Map();
     return { number: await this.#keyring().newNumber(), lapses };
   }
 
@@ -232,7 +241,11 @@ export class Encryption {
 
   async #tables(): Promise<Tables> {
     const { host } = this.#host.osl;
-    return { states: await host.xfrmStates(), policies: await host.xfrmPolicies() };
+    const states = await host.xfrmStates();
+    const known = states.map((state) =>
+      isHidden(state) ? { ...state, key: this.#made.get(stateName(state)) ?? state.key } : state,
+    );
+    return { states: known, policies: await host.xfrmPolicies() };
   }
 
   #keyring(): Keyring {
