@@ -57,12 +57,8 @@ export async function claimService(
     const taken = await take();
     const made = { schema: SCHEMA_VERSION, kind: 'service', networkId, name, mode, ...taken } as const;
     const record: ServiceRecord = { ...made, ...(host === undefined ? {} : { host }), createdAt };
-    try {
-      if (await wrote(store.put(key, record, { ifVersion: 0 }))) return { record, made: true };
-    } catch (error) {
-      await free(taken, host);
-      throw error;
-    }
+    // Where that fails it may be written all the same: addresses that no record names go with the next reconcile.
+    if (await wrote(store.put(key, record, { ifVersion: 0 }))) return { record, made: true };
     await free(taken, host);
   }
   throw new LibnetworkError(
