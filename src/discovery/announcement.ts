@@ -47,21 +47,20 @@ export class Announcement<H extends Pick<Host, 'id'> & Partial<Host>> implements
     await lease.put(key, host, { ifVersion: await versionToReplace(store, key, host, signal), signal });
     for (const [each, value] of this.#written) await lease.put(each, value, { signal });
     this.#there = true;
-    const onLost = (): void => this.#lost();
-    if (lease.lost.aborted) onLost();
-    else lease.lost.addEventListener('abort', onLost, { once: true });
+    if (lease.lost.aborted) this.#onLost();
+    else lease.lost.addEventListener('abort', this.#onLost, { once: true });
   }
 
   /** Goes on trying, in the background, until the host is there. */
   keepTrying(): void {
     if (this.#over.signal.aborted) return;
-    this.#returning ??= this.#untilThere().finally(() => {
-      this.#returning = undefined;
-    });
+    this.#returning ??= this.#untilThere();
   }
 
   /** Writes under the lease, now and whenever there is a new one. @throws UNAVAILABLE while there is none */
   async put(key: string, value: unknown): Promise<void> {
+    // At the end of the list, where a lease that is just being filled comes by again.
+    this.#written.delete(key);
     this.#written.set(key, value);
     if (this.#lease && this.live) return void (await this.#lease.put(key, value));
     throw new LibnetworkError(
@@ -91,25 +90,31 @@ export class Announcement<H extends Pick<Host, 'id'> & Partial<Host>> implements
     await this.#returning;
   }
 
-  #lost(): void {
+  /** One and the same listener: a lease that is gone on with is told of once. */
+  readonly #onLost = (): void => {
     this.#there = false;
     if (this.#over.signal.aborted) return;
     const what = `the lease of host ${this.host.id} lapsed; it is advertised anew`;
     this.#parts.report(new LibnetworkError('UNAVAILABLE', what));
     this.keepTrying();
-  }
+  };
 
   async #untilThere(): Promise<void> {
     const over = this.#over.signal;
-    for (let pause = FIRST_PAUSE_MS; !over.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-      try {
-        await this.begin(over);
-        await this.#parts.onReturn?.();
-        if (this.live) return;
-      } catch (error) {
-        if (!over.aborted) this.#parts.report(failed(this.host.id, error));
+    try {
+      for (let pause = FIRST_PAUSE_MS; !over.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+        try {
+          await this.begin(over);
+          await this.#parts.onReturn?.();
+          if (this.live) return;
+        } catch (error) {
+          if (!over.aborted) this.#parts.report(failed(this.host.id, error));
+        }
+        await sleep(pause, over);
       }
-      await sleep(pause, over);
+    } finally {
+      // Here, and not when that is noticed outside: a lease that is lost in between must be told of again.
+      this.#returning = undefined;
     }
   }
 }

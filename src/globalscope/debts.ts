@@ -27,9 +27,7 @@ export class Debts {
     } catch (error) {
       if (!isCutOff(error)) throw error;
       this.#owed.set(name, pay);
-      this.#paying ??= this.#payLater().finally(() => {
-        this.#paying = undefined;
-      });
+      this.#paying ??= this.#payLater();
     }
   }
 
@@ -57,10 +55,15 @@ export class Debts {
 
   async #payLater(): Promise<void> {
     const { signal } = this.#ended;
-    while (this.#owed.size > 0) {
-      await sleep(RETRY_MS, signal);
-      if (signal.aborted) return;
-      await this.payOff();
+    try {
+      while (this.#owed.size > 0) {
+        await sleep(RETRY_MS, signal);
+        if (signal.aborted) return;
+        await this.payOff();
+      }
+    } finally {
+      // Here, and not when that is noticed outside: what is owed in between must begin it again.
+      this.#paying = undefined;
     }
   }
 }
