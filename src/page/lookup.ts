@@ -25,9 +25,11 @@ export function subjectOf(topology: Topology, key: Key): Subject | undefined {
   const [kind = '', id = ''] = key.split(':', 2);
   const tiles = tilesOf(topology);
   switch (kind) {
-    case 'host':
+    case 'host': {
       if (id === '') return { kind: 'host' };
-      return { kind: 'other', id, tiles: tiles.filter(({ endpoints }) => endpoints[0]?.host === id) };
+      const there = tiles.filter(({ endpoints }) => endpoints[0]?.host === id);
+      return there.length === 0 ? undefined : { kind: 'other', id, tiles: there };
+    }
     case 'network':
     case 'way':
     case 'more': {

@@ -1,4 +1,5 @@
 /** Everything that the page shows depends on this, and on nothing else. */
+import { subjectOf } from './lookup.ts';
 import type { LevelName } from './measures.ts';
 import type { Key } from './scene.ts';
 import type { Happening, Topology } from './topology.ts';
@@ -88,15 +89,8 @@ function toggled(set: ReadonlySet<string>, id: string): ReadonlySet<string> {
 }
 
 /** What is gone is no longer chosen. An endpoint that has joined is found in its sandbox. */
-function stillThere({ networks, sandboxes, endpoints }: Topology, chosen: Key | undefined): Key | undefined {
-  const [kind, id] = chosen?.split(':', 2) ?? [];
-  if (chosen === undefined || id === undefined) return chosen;
-  if (kind === 'network') return networks.some((each) => each.id === id) ? chosen : undefined;
-  if (kind === 'sandbox') return sandboxes.some((each) => each.id === id) ? chosen : undefined;
-  if (kind !== 'endpoint') return chosen;
-  const endpoint = endpoints.find((each) => each.id === id);
-  if (endpoint === undefined) return undefined;
-  return endpoint.sandboxId !== undefined && endpoint.host === undefined
-    ? `sandbox:${endpoint.sandboxId}`
-    : chosen;
+function stillThere(topology: Topology, chosen: Key | undefined): Key | undefined {
+  if (chosen === undefined || subjectOf(topology, chosen)) return chosen;
+  const joined = topology.endpoints.find(({ id }) => chosen === `endpoint:${id}`)?.sandboxId;
+  return joined === undefined ? undefined : `sandbox:${joined}`;
 }

@@ -2,6 +2,7 @@
  * What the daemon has, as it changes. Events come by one stream; each says only that something has changed, and then
  * the whole is asked for, once for all that came meanwhile. So there is nothing to go out of step.
  */
+import { ask, Unanswered } from '../ask.ts';
 import { HAPPENINGS } from '../happenings.ts';
 import type { Action } from '../state.ts';
 import type { Happening, Topology } from '../topology.ts';
@@ -98,29 +99,6 @@ export class Live {
       if (this.#isStale) this.#changed();
     }
   }
-}
-
-/** The daemon gave no answer, or refused: `message` says what it said. */
-export class Unanswered extends Error {}
-
-/** @throws Unanswered */
-export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
-  let answer: Response;
-  try {
-    answer = await fetch(path, signal === undefined ? {} : { signal });
-  } catch (error) {
-    throw new Unanswered('the daemon does not answer', { cause: error });
-  }
-  const told: unknown = await answer.json();
-  if (answer.ok) return told as T;
-  throw new Unanswered(messageOf(told) ?? `the daemon answers ${answer.status}`);
-}
-
-function messageOf(told: unknown): string | undefined {
-  if (typeof told !== 'object' || told === null || !('error' in told)) return undefined;
-  const { error } = told;
-  if (typeof error !== 'object' || error === null || !('message' in error)) return undefined;
-  return typeof error.message === 'string' ? error.message : undefined;
 }
 
 /** The first 48 bits of a UUID of version 7 are its time, in milliseconds since 1970 (RFC 9562, 5.7). */

@@ -75,7 +75,6 @@ class Page {
   }
 
   #show(): void {
-    performance.mark('show');
     const { topology, search, level, folded, view, chosen, events } = this.#state;
     const colours = this.#colours(topology);
     this.#toolbar.show(this.#state);
@@ -99,7 +98,6 @@ class Page {
     this.#details.show({ topology, colours, folded, chosen });
     showOverview(this.#overview, topology, chosen === undefined);
     setAttribute(document.body, 'data-ready', true);
-    performance.measure('show', 'show');
   }
 
   #choose(key: Key, byKeyboard: boolean): void {

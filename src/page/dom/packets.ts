@@ -1,7 +1,7 @@
 /** Which rules a packet meets: questions that suggest themselves, and one of the reader's own. */
+import { ask, Unanswered } from '../ask.ts';
 import type { Explained } from '../topology.ts';
 import { h } from './element.ts';
-import { ask, Unanswered } from './live.ts';
 
 export interface Question {
   readonly title: string;

@@ -1,8 +1,8 @@
 /** Counters and routes of a container, as the kernel has them: asked anew while they are looked at. */
+import { ask, Unanswered } from '../ask.ts';
 import type { Counters, Stack } from '../topology.ts';
 import { countText, sizeText } from '../words.ts';
 import { h } from './element.ts';
-import { ask, Unanswered } from './live.ts';
 
 const EVERY_MS = 2_000;
 

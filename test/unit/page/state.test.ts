@@ -63,6 +63,24 @@ describe('the state of the page', () => {
     expect(reduce(followed, { kind: 'topology', topology: topology([], []) }).chosen).toBeUndefined();
   });
 
+  it.each([
+    ['a published port', (id: string) => `door:${id}:8080:80`],
+    ['a way out', () => `way:${front.id}`],
+    ['what stands for more ports', () => `more:${front.id}`],
+    ['another host', () => 'host:h2'],
+  ])('lets go of %s that is gone', (_, keyOf) => {
+    const port = { container: 80, host: 8080, hostAddress: '0.0.0.0', protocol: 'tcp' } as const;
+    const web = endpoint('web', front.id, { host: 'h2', ports: [port] });
+    const key = keyOf(web.id);
+    const chosen = given(
+      { kind: 'topology', topology: topology([front], [], [web]) },
+      { kind: 'choose', key },
+      { kind: 'topology', topology: topology([front], [], [web]) },
+    );
+    expect(chosen.chosen).toBe(key);
+    expect(reduce(chosen, { kind: 'topology', topology: topology([], []) }).chosen).toBeUndefined();
+  });
+
   it('folds and unfolds a network', () => {
     const once = given({ kind: 'fold', network: 'a' });
     expect([...once.folded]).toEqual(['a']);
