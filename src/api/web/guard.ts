@@ -1,6 +1,6 @@
 /** Who may ask the server for browsers, by which names, and what an answer may be used for. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { isLoopback } from '../../client/host.ts';
 import { LibnetworkError } from '../../index.ts';
@@ -59,9 +59,19 @@ export function refusalOf(headers: IncomingHttpHeaders, host: string): string | 
  * server listens at the loopback, and the name that it was given.
  */
 function isOurName(asked: string, host: string): boolean {
-  const name = asked.replace(/:\d{1,5}$/, '').replace(/^\[(.*)\]$/, '$1');
-  if (name === host) return true;
+  const name = unbracketed(asked.replace(/:\d{1,5}$/, ''));
+  if (name === asBrowsersAsk(host)) return true;
   const isAnywhere = host === '0.0.0.0' || host === '::';
   if (isLoopback(name)) return isAnywhere || isLoopback(host);
   return isAnywhere && isIP(name) !== 0;
+}
+
+/** In small letters, addresses of version 6 in their short form. */
+function asBrowsersAsk(host: string): string {
+  const url = `http://${isIPv6(host) ? `[${host}]` : host}`;
+  return URL.canParse(url) ? unbracketed(new URL(url).hostname) : host;
+}
+
+function unbracketed(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
 }

@@ -158,6 +158,8 @@ describe('names that the server answers to', () => {
     ['192.0.2.1', 'localhost', false],
     ['192.0.2.1', 'host.example', false],
     ['host.example', 'host.example:8080', true],
+    ['Host.Example', 'host.example:8080', true],
+    ['2001:DB8:0:0::1', '[2001:db8::1]:8080', true],
     ['0.0.0.0', '192.0.2.1:8080', true],
     ['::', '[2001:db8::1]:8080', true],
     ['0.0.0.0', 'evil.example', false],
