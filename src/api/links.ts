@@ -7,13 +7,14 @@ export interface LinkedJoin extends JoinOptions {
   readonly links: readonly string[];
 }
 
-/** Joins and links, or neither. @throws as `Endpoint.join`; INVALID_ARGUMENT for a link of another form */
+/** Joins and links, or neither. @throws as `Endpoint.join`; INVALID_ARGUMENT for a link of another form, before it joins */
 export async function joinLinked(
   context: ApiContext,
   { network, endpoint }: { readonly network: Network; readonly endpoint: Endpoint },
   sandbox: Sandbox,
   { links, ...options }: LinkedJoin,
 ): Promise<void> {
+  for (const link of links) readLink(link);
   await endpoint.join(sandbox, options);
   try {
     await addLinks(context, sandbox, network.name, links);
