@@ -49,20 +49,30 @@ describe('endpoints on networks that hosts share', () => {
     const { cluster, hosts } = await onFront(2);
     const [one, two] = [pick(hosts, 0), pick(hosts, 1)];
     await one.run('front', 'web');
+    const three = await cluster.host();
+    const all = await three.network('front').allEndpoints();
+    expect(all.map(({ name, host }) => [name, host])).toEqual([['web', 'h1']]);
+    const aborted = two.network('front').allEndpoints({ signal: AbortSignal.abort() });
+    expect(await refusal(aborted)).toMatchObject({ code: 'ABORTED' });
+  });
+
+  it.each([
+    ['the endpoints of the network', () => '/dnet/v1/networks/front/endpoints'],
+    ['a service by its id', (id: string) => `/libnetwork/services/${id}`],
+    ['the topology', () => '/dnet/v1/topology'],
+  ])('are shown by a host that has none of its own: %s', async (_, pathOf) => {
+    const [one, two] = (await onFront(2)).hosts;
+    const web = await one?.run('front', 'web');
+    if (!web || !two) throw new Error('there are two hosts');
     const quiet = () => undefined;
     const { app, close } = await createApi({
       controller: two.controller,
       about: { version: '0', kernel: 'fake', startedAt: new Date() },
       logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     });
-    const shown = await app.inject('/dnet/v1/networks/front/endpoints');
-    expect(shown.json()).toMatchObject([{ name: 'web' }]);
+    const shown = await app.inject(pathOf(web.endpoint.id));
+    expect(shown.body).toContain(web.endpoint.id);
     await close();
-    const three = await cluster.host();
-    const all = await three.network('front').allEndpoints();
-    expect(all.map(({ name, host }) => [name, host])).toEqual([['web', 'h1']]);
-    const aborted = two.network('front').allEndpoints({ signal: AbortSignal.abort() });
-    expect(await refusal(aborted)).toMatchObject({ code: 'ABORTED' });
   });
 
   it('appear on the other hosts, and can be changed only by their own', async () => {
