@@ -1,3 +1,4 @@
+import { type ClusterHost, clusterHosts } from './clusterhosts.ts';
 import { Core, type CoreParts, driverNetwork } from './core.ts';
 import type { NamedAddress } from './driverapi/driver.ts';
 import type { DeleteEndpointOptions, Endpoint } from './endpoint.ts';
@@ -33,6 +34,8 @@ export interface StartOptions {
   /** Listens for hooks of container runtimes. */
   readonly runtimeHook: boolean;
 }
+
+const JOIN_ONE = 'hosts are in one by a global store (`globalStore`, `dnet daemon --cluster-store`)';
 
 /** Owns drivers, IPAM, the stores and every object. Opened by `NetworkController.open` of the package's root. */
 export class NetworkController implements AsyncDisposable {
@@ -200,10 +203,21 @@ export class NetworkController implements AsyncDisposable {
       'rotateKeys',
       async () => {
         if (this.#core.globals) return this.#core.globals.rotateKeys(waits.signal);
-        throw new LibnetworkError('NOT_FOUND', 'only hosts with a global store share keys');
+        throw new LibnetworkError('NOT_FOUND', `only the hosts of a cluster share keys: ${JOIN_ONE}`);
       },
       waits,
     );
+  }
+
+  /**
+   * The hosts of the cluster, by id: those that say that they are there, this one, and those that are gone but still
+   * have endpoints on a network that is known here.
+   * @throws NOT_FOUND without a global store; UNAVAILABLE when it can't be asked
+   */
+  async hosts(waits: Waits = {}): Promise<readonly ClusterHost[]> {
+    const { globals, networks } = this.#core;
+    if (globals) return clusterHosts(globals.scope, networks.keys(), waits.signal);
+    throw new LibnetworkError('NOT_FOUND', `there is no cluster: ${JOIN_ONE}`);
   }
 
   /** How often each operation ran, how it ended and how long it took, by its name. */

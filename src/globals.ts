@@ -1,4 +1,5 @@
 /** The core's side of what hosts share: records go where they belong, and what others do is shown here. */
+import type { KnownHosts } from './clusterhosts.ts';
 import { type Core, driverNetwork } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import type { Peer } from './driverapi/driver.ts';
@@ -70,7 +71,7 @@ export class Globals {
   }
 
   /** What is stored, past what is known here. */
-  get scope(): Pick<GlobalScope, 'stored' | 'networks'> {
+  get scope(): KnownHosts & Pick<GlobalScope, 'stored' | 'networks'> {
     return this.#scope;
   }
 

@@ -233,6 +233,7 @@ const drop = (): void => {
 };
 const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
+export type { ClusterHost } from './clusterhosts.ts';
 export type { DnsOptions, NetworkDnsOptions } from './dnsoptions.ts';
 export type {
   EndpointLimits,

@@ -1,5 +1,5 @@
-/** Waits, or ends early, without an error, when the signal fires. It keeps no process alive. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/** Waits, or ends early, without an error, when the signal fires. It keeps no process alive, unless that is asked for. */
+export function sleep(ms: number, signal?: AbortSignal, { keepAlive = false } = {}): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
@@ -7,7 +7,7 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       resolve();
     };
     const timer = setTimeout(done, ms);
-    timer.unref();
+    if (!keepAlive) timer.unref();
     signal?.addEventListener('abort', done, { once: true });
     if (signal?.aborted) done();
   });

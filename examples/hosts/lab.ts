@@ -14,8 +14,8 @@ const ETCD = { ipv4: '192.0.2.254', ipv6: '2001:db8::fe' } as const;
 
 export interface LabOptions {
   readonly hosts: number;
-  /** The compiled `worker.js`. */
-  readonly worker: string;
+  /** The compiled `worker.js`. Without it the hosts run nothing by themselves. */
+  readonly worker?: string;
   /** @default 'ipv4' */
   readonly underlay?: 'ipv4' | 'ipv6';
   /** @default 60000 */
@@ -39,6 +39,8 @@ export class LabHost {
   }
 
   async start(activeSandboxes: readonly string[] = []): Promise<this> {
+    const { worker } = this.#lab;
+    if (worker === undefined) throw new Error('the lab was opened without a program for its hosts');
     const config: WorkerConfig = {
       hostId: this.name,
       address: this.address,
@@ -47,7 +49,7 @@ export class LabHost {
       leaseMs: this.#lab.leaseMs,
       activeSandboxes,
     };
-    const args = ['--pdeathsig', 'KILL', process.execPath, this.#lab.worker, JSON.stringify(config)];
+    const args = ['--pdeathsig', 'KILL', process.execPath, worker, JSON.stringify(config)];
     const child = this.namespace.spawn('setpriv', args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process = child;
     this.#caller = new Caller(child);
@@ -113,7 +115,7 @@ export class LabHost {
 
 export class Lab {
   readonly directory: string;
-  readonly worker: string;
+  readonly worker: string | undefined;
   readonly leaseMs: number;
   readonly underlay: 'ipv4' | 'ipv6';
   readonly hosts: LabHost[] = [];
@@ -140,7 +142,7 @@ export class Lab {
       await lab.startEtcd();
       const made = await Promise.all(Array.from({ length: options.hosts }, (_, i) => lab.#makeHost(i + 1)));
       lab.hosts.push(...made);
-      await Promise.all(made.map((host) => host.start()));
+      if (options.worker !== undefined) await Promise.all(made.map((host) => host.start()));
       return lab;
     } catch (error) {
       await lab.close();

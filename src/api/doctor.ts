@@ -1,7 +1,7 @@
 /** What is missing or odd on this host, and what to do about it. Reads only. */
 import { constants } from 'node:fs';
 import { access, readFile } from 'node:fs/promises';
-import { kernelAvailability } from '../index.ts';
+import { kernelAvailability, LibnetworkError } from '../index.ts';
 import type { ApiContext } from './context.ts';
 
 export interface Finding {
@@ -30,6 +30,7 @@ const CHECKS: readonly Check[] = [
   checkConnections,
   checkNeighbours,
   checkDirectory,
+  checkCluster,
   checkLeftovers,
 ];
 
@@ -179,6 +180,27 @@ async function checkDirectory({ controller }: ApiContext): Promise<Finding> {
       found: isAbsent ? `${runDir}, made when it is needed` : `${runDir} can't be written to`,
       advice: isAbsent ? undefined : 'give another one with --run-dir, or make it writable',
     };
+  }
+}
+
+async function checkCluster({ controller }: ApiContext): Promise<Finding> {
+  const check = 'cluster';
+  try {
+    const hosts = await controller.hosts();
+    const live = hosts.filter((host) => host.live).length;
+    const isThere = hosts.some((host) => host.live && host.self);
+    return {
+      check,
+      status: isThere ? 'ok' : 'warning',
+      found: `${live} of ${hosts.length} hosts live${isThere ? '' : ', and this one does not count as living'}`,
+      advice: isThere ? undefined : 'see in the log of the daemon why: another host may have its name',
+    };
+  } catch (error) {
+    if (LibnetworkError.is(error, 'NOT_FOUND')) return { check, status: 'ok', found: 'none' };
+    if (!LibnetworkError.is(error)) throw error;
+    const advice =
+      'see whether the store runs, and whether its address, firewall, certificates and user are right';
+    return { check, status: 'failure', found: error.message, advice };
   }
 }
 

@@ -7,6 +7,7 @@ import type { EndpointView, HealthView, NetworkView, PortView, SandboxView } fro
 import type { Statistics } from '../api/statistics.ts';
 import { LibnetworkError } from '../errors.ts';
 import type {
+  ClusterHost,
   EndpointChanges,
   EndpointOptions,
   Inspection,
@@ -19,6 +20,7 @@ import { type AskOptions, errorOf, type Transport } from './transport.ts';
 
 export type {
   ApiEvent,
+  ClusterHost,
   EndpointView,
   ExplainRequest,
   Explanation,
@@ -133,6 +135,15 @@ export class Client {
   }
   examine(): Promise<Finding[]> {
     return this.#ask('GET', '/doctor');
+  }
+
+  /** The hosts of the cluster. */
+  hosts(): Promise<ClusterHost[]> {
+    return this.#ask('GET', '/hosts');
+  }
+  /** Resolves when all hosts encrypt with a new key. */
+  rotateKeys(): Promise<void> {
+    return this.#ask('POST', '/keys/rotate');
   }
 
   /** Events from a time on, in milliseconds since 1970; with `follow` those to come as well, without an end. */

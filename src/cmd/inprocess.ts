@@ -2,8 +2,8 @@
 import { Readable } from 'node:stream';
 import { createApi } from '../api/index.ts';
 import type { Transport } from '../client/transport.ts';
-import { NetworkController } from '../index.ts';
 import { readConfig } from './daemon/config.ts';
+import { openController } from './daemon/controller.ts';
 import type { GlobalOptions } from './session.ts';
 import { packageVersion } from './version.ts';
 
@@ -15,23 +15,17 @@ type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
  */
 export async function inProcess({ dataDir, runDir, instance, fake }: GlobalOptions): Promise<Transport> {
   const config = readConfig({ dataDir, runDir, instance, fake }, process.env, undefined);
-  const osl = config.fake ? (await import('../osl/fake/index.ts')).fakeOsl() : undefined;
-  const controller = await NetworkController.open({
-    // On the fake kernel alone nothing is kept, unless a place is told.
-    dataDir: dataDir ?? (config.fake ? undefined : config.dataDir),
-    runDir: config.runDir,
-    instance: config.instance,
-    firewall: config.firewall,
-    defaultAddressPools: config.defaultAddressPools,
-    osl,
-    activeSandboxes: 'all',
-  });
   const silent = (): void => {
     // The command tells its failure itself.
   };
+  const logger = { debug: silent, info: silent, warn: silent, error: silent };
+  const { controller, close } = await openController(config, logger, {
+    // On the fake kernel alone nothing is kept, unless a place is told.
+    dataDir: dataDir ?? (config.fake ? undefined : config.dataDir),
+  });
   const api = await createApi({
     controller,
-    logger: { debug: silent, info: silent, warn: silent, error: silent },
+    logger,
     about: { version: packageVersion(), kernel: config.fake ? 'fake' : 'linux', startedAt: new Date() },
   });
   const ask = async (method: string, url: string, body?: unknown) => {
@@ -48,7 +42,7 @@ export async function inProcess({ dataDir, runDir, instance, fake }: GlobalOptio
     },
     close: async () => {
       await api.close();
-      await controller.close();
+      await close();
     },
   };
 }

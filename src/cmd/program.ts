@@ -1,5 +1,6 @@
 /** The command line: what there is, and what each command takes. What a command needs is loaded when it runs. */
 import { Command, Option } from 'commander';
+import { clusterCommands } from './commands/cluster.ts';
 import { daemonCommand } from './commands/daemon.ts';
 import { endpointCommands } from './commands/endpoint.ts';
 import { act, FORMAT, type Kit } from './commands/kit.ts';
@@ -40,6 +41,7 @@ export function makeProgram(streams: Streams): Command {
   endpointCommands(program, kit);
   sandboxCommands(program, kit);
   serviceCommands(program, kit);
+  clusterCommands(program, kit);
   stateCommands(program, kit);
   act<[], { format?: string }>(
     program

@@ -5,6 +5,7 @@
 import type { Datastore } from '../datastore/datastore.ts';
 import { Announcement } from '../discovery/announcement.ts';
 import type { Host } from '../discovery/discovery.ts';
+import { storeDiscovery } from '../discovery/store.ts';
 import type { Logger } from '../driverapi/driver.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
@@ -93,6 +94,11 @@ export class GlobalScope {
       });
       this.#presence.keepTrying();
     }
+  }
+
+  /** The hosts that say that they are there. @throws UNAVAILABLE */
+  hosts(signal: AbortSignal | undefined): Promise<readonly Host[]> {
+    return storeDiscovery({ store: this.#store }).hosts({ signal });
   }
 
   /** Tells the others that this host takes part in a network, and follows it. @throws UNAVAILABLE */
@@ -237,7 +243,8 @@ export async function within(ms: number, work: Promise<unknown>, signal?: AbortS
   const over = new AbortController();
   const end = signal ? AbortSignal.any([over.signal, signal]) : over.signal;
   try {
-    await Promise.race([work, sleep(ms, end)]);
+    // A start waits here: a process that has nothing else to do yet must not end.
+    await Promise.race([work, sleep(ms, end, { keepAlive: true })]);
   } finally {
     over.abort();
   }

@@ -123,6 +123,17 @@ export async function withDaemon(
   }
 }
 
+/** A daemon in a namespace, and with directories, of the caller's: whoever calls ends it, and what it has made. */
+export async function startDaemon(
+  directory: string,
+  namespace: Namespace,
+  options: DaemonOptions,
+): Promise<Daemon> {
+  const daemon = new TestDaemon(directory, namespace, options);
+  await daemon.start();
+  return daemon;
+}
+
 const START_MS = 60_000;
 
 class TestDaemon implements Daemon {

@@ -5,6 +5,7 @@ import { failureOf } from '../failure.ts';
 import { endpointRoutes } from './endpoints.ts';
 import { eventRoutes } from './events.ts';
 import { firewallRoutes, packetRoutes } from './firewall.ts';
+import { hostRoutes } from './hosts.ts';
 import { networkRoutes } from './networks.ts';
 import { sandboxRoutes } from './sandboxes.ts';
 import { stateRoutes } from './state.ts';
@@ -17,6 +18,7 @@ export function nativeRoutes(context: ApiContext): FastifyPluginAsync {
     endpointRoutes(app, context);
     sandboxRoutes(app, context);
     firewallRoutes(app, context);
+    hostRoutes(app, context);
   };
 }
 

@@ -10,6 +10,9 @@ interface Flags extends GlobalOptions {
   readonly runtimeHook?: boolean;
   readonly logLevel?: string;
   readonly socketMode?: string;
+  readonly clusterStore?: string;
+  readonly clusterAdvertise?: string;
+  readonly clusterHost?: string;
 }
 
 export function daemonCommand(program: Command): void {
@@ -23,7 +26,16 @@ export function daemonCommand(program: Command): void {
     .option('--no-predefined', 'without the networks bridge, host and none')
     .option('--runtime-hook', 'listen for libnetwork-setkey, the hook of container runtimes')
     .option('--log-level <level>', 'debug, info, warn, error or silent')
-    .option('--socket-mode <octal>', 'rights of the unix socket');
+    .option('--socket-mode <octal>', 'rights of the unix socket')
+    .option(
+      '--cluster-store <url>',
+      'the store that hosts share: etcd://ADDRESS:PORT[,…]; others: docs/dnet.md',
+    )
+    .option('--cluster-advertise <address>', 'by which other hosts reach this one: its address, or a link')
+    .option(
+      '--cluster-host <name>',
+      'this host’s name in the cluster, always the same; default: a random one',
+    );
   command.action(async () => {
     const flags = command.optsWithGlobals<Flags>();
     (await import('../daemon/memory.ts')).keepSmall();

@@ -22,6 +22,19 @@ const schema = v.strictObject({
   tlsCaCert: v.optional(path),
   tlsCert: v.optional(path),
   tlsKey: v.optional(path),
+  /** The store that the hosts of a cluster share: `etcd://10.0.0.1:2379,10.0.0.2:2379`. */
+  clusterStore: v.optional(v.string()),
+  /** The address, or the link, by which other hosts reach this one. */
+  clusterAdvertise: v.optional(v.string()),
+  /** What tells this host from the others, always the same. */
+  clusterHost: v.optional(v.string()),
+  clusterLeaseMs: v.optional(v.number()),
+  clusterTimeoutMs: v.optional(v.number()),
+  clusterStoreCaCert: v.optional(path),
+  clusterStoreCert: v.optional(path),
+  clusterStoreKey: v.optional(path),
+  clusterStoreUser: v.optional(v.string()),
+  clusterStorePasswordFile: v.optional(path),
   limits: v.optional(v.record(v.string(), v.number()), {}),
   defaultAddressPools: v.optional(v.array(v.strictObject({ base: v.string(), size: v.number() }))),
 });
@@ -45,6 +58,14 @@ const ENVIRONMENT: Readonly<Record<string, keyof DaemonConfig>> = {
   DNET_TLS_CA_CERT: 'tlsCaCert',
   DNET_TLS_CERT: 'tlsCert',
   DNET_TLS_KEY: 'tlsKey',
+  DNET_CLUSTER_STORE: 'clusterStore',
+  DNET_CLUSTER_ADVERTISE: 'clusterAdvertise',
+  DNET_CLUSTER_HOST: 'clusterHost',
+  DNET_CLUSTER_STORE_CA_CERT: 'clusterStoreCaCert',
+  DNET_CLUSTER_STORE_CERT: 'clusterStoreCert',
+  DNET_CLUSTER_STORE_KEY: 'clusterStoreKey',
+  DNET_CLUSTER_STORE_USER: 'clusterStoreUser',
+  DNET_CLUSTER_STORE_PASSWORD_FILE: 'clusterStorePasswordFile',
 };
 
 /** @throws INVALID_ARGUMENT naming the setting and where it comes from; NOT_FOUND for a file that was asked for */

@@ -13,9 +13,10 @@ import {
   type TlsFiles,
 } from '../../api/index.ts';
 import { type Host, isLoopback, parseHost, parseTcp, type TcpHost } from '../../client/host.ts';
-import { LibnetworkError, type Logger, NetworkController } from '../../index.ts';
+import { LibnetworkError, type Logger } from '../../index.ts';
 import { packageVersion } from '../version.ts';
 import type { DaemonConfig } from './config.ts';
+import { type OpenedController, openController } from './controller.ts';
 import { giveBack } from './memory.ts';
 import { handedSocket, type ServiceManager, serviceManager } from './servicemanager.ts';
 
@@ -29,8 +30,10 @@ export async function runDaemon(config: DaemonConfig): Promise<void> {
   const { host, tls, limits, web } = checked(config);
   const logger = loggerOf(config);
   const manager = await serviceManager(process.env);
-  const controller = await openController(config, logger);
-  const started: Started = { controller, manager, logger };
+  const { dataDir, predefined, runtimeHook } = config;
+  const opened = await openController(config, logger, { dataDir, predefined, runtimeHook });
+  const { controller } = opened;
+  const started: Started = { opened, manager, logger };
   try {
     const fd = handedSocket(process.env, process.pid);
     const isWired = host.kind === 'tcp' && fd === undefined;
@@ -67,7 +70,7 @@ export async function runDaemon(config: DaemonConfig): Promise<void> {
 }
 
 interface Started {
-  readonly controller: NetworkController;
+  readonly opened: OpenedController;
   readonly manager: ServiceManager;
   readonly logger: Logger;
   api?: Api;
@@ -113,23 +116,6 @@ function loggerOf({ logLevel }: DaemonConfig): Logger {
       log[level](error === undefined ? rest : { ...rest, err: error }, message);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-}
-
-/** Sandboxes outlive the daemon: it takes up all whose namespaces are there. */
-async function openController(config: DaemonConfig, logger: Logger): Promise<NetworkController> {
-  const osl = config.fake ? (await import('../../osl/fake/index.ts')).fakeOsl() : undefined;
-  return NetworkController.open({
-    dataDir: config.dataDir,
-    runDir: config.runDir,
-    instance: config.instance,
-    firewall: config.firewall,
-    defaultAddressPools: config.defaultAddressPools,
-    predefined: config.predefined,
-    runtimeHook: config.runtimeHook,
-    activeSandboxes: 'all',
-    osl,
-    logger,
-  });
 }
 
 async function listenAt(
@@ -186,7 +172,7 @@ function asked(): Promise<string> {
 }
 
 /** Past failures, which are logged. Sandboxes, links and rules stay for the next daemon. */
-async function stop({ api, web, path, controller, manager, logger }: Started): Promise<void> {
+async function stop({ api, web, path, opened, manager, logger }: Started): Promise<void> {
   const closing = async (what: string, close: () => unknown): Promise<void> => {
     try {
       await close();
@@ -208,7 +194,7 @@ async function stop({ api, web, path, controller, manager, logger }: Started): P
   await Promise.all(closed);
   clearTimeout(late);
   clearInterval(resting);
-  await closing('the controller', () => controller.close());
+  await closing('the controller', () => opened.close());
   if (path !== undefined) rmSync(path, { force: true });
   manager.close();
 }

@@ -1,4 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
+import { NEXT_STEP } from '../remote/calls.ts';
 import type { FailureKind } from '../remote/rotation.ts';
 
 /** An answer that is a refusal. */
@@ -32,7 +33,11 @@ export function consulError(operation: string, error: unknown, write: boolean): 
   const kind = failureKind(error);
   if (kind !== 'final') {
     const doubt = write && kind === 'unknown' ? '; it may or may not have been written' : '';
-    return new LibnetworkError('UNAVAILABLE', `Consul can't be asked (${operation}): ${text}${doubt}`, facts);
+    return new LibnetworkError(
+      'UNAVAILABLE',
+      `Consul can't be asked (${operation}): ${text}${doubt}. Next: ${NEXT_STEP}`,
+      facts,
+    );
   }
   const status = error instanceof ConsulRefusal ? error.status : 0;
   if (status === 403 || status === 401)

@@ -5,6 +5,9 @@ import { storeClosed } from '../entry.ts';
 /** How long a call may take when the options say nothing, in milliseconds. */
 export const DEFAULT_TIMEOUT_MS = 5_000;
 
+/** What to do about a store that can't be asked. */
+export const NEXT_STEP = 'see whether its servers run and can be reached from here';
+
 /** One call on a distributed store, under way. */
 export interface Call {
   /** What is being done, for errors: `put docker/network/...`. */
@@ -80,7 +83,7 @@ export class Calls {
   #late(operation: string): LibnetworkError {
     return new LibnetworkError(
       'UNAVAILABLE',
-      `${this.#what} did not answer within ${this.timeoutMs} ms (${operation}); a write may or may not have been done`,
+      `${this.#what} did not answer within ${this.timeoutMs} ms (${operation}); a write may or may not have been done. Next: ${NEXT_STEP}`,
       { operation, limit: 'timeoutMs' },
     );
   }

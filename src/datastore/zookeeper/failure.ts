@@ -1,4 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
+import { NEXT_STEP } from '../remote/calls.ts';
 
 /** Codes of `KeeperException`. */
 export const NO_NODE = -101;
@@ -29,7 +30,7 @@ export function zookeeperError(operation: string, error: unknown, write: boolean
     const doubt = write ? '; it may or may not have been written' : '';
     return new LibnetworkError(
       'UNAVAILABLE',
-      `ZooKeeper can't be asked (${operation}): ${text}${doubt}`,
+      `ZooKeeper can't be asked (${operation}): ${text}${doubt}. Next: ${NEXT_STEP}`,
       facts,
     );
   }

@@ -202,7 +202,7 @@ class OverlayDriver implements Driver {
     if (address !== undefined) return { osl, instance, logger, address, directory: this.#directory };
     throw new LibnetworkError(
       'UNAVAILABLE',
-      'an overlay network needs an address that other hosts reach this one by: set cluster.address',
+      'an overlay network needs an address that other hosts reach this one by: set cluster.address (`dnet daemon`: --cluster-store, --cluster-advertise)',
       { field: 'cluster.address' },
     );
   }

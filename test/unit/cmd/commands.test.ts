@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseHost } from '../../../src/client/host.ts';
 import { completionScript } from '../../../src/cmd/completion.ts';
+import { ownAddress, parseStore } from '../../../src/cmd/daemon/cluster.ts';
 import { readConfig } from '../../../src/cmd/daemon/config.ts';
 import { handedSocket } from '../../../src/cmd/daemon/servicemanager.ts';
 import { outputTo } from '../../../src/cmd/output.ts';
@@ -103,6 +104,33 @@ describe('settings of the daemon', () => {
     expect(() => readConfig({}, { DNET_DATA_DIR: 'here' }, file('settings.json'))).toThrow(
       /^dataDir: must be an absolute path/,
     );
+  });
+
+  it.each([
+    ['etcd://10.0.0.1:2379', 'etcd', false, ['10.0.0.1:2379'], ''],
+    ['etcds://a:1,[2001:db8::1]:2/team/x', 'etcd', true, ['a:1', '[2001:db8::1]:2'], '/team/x'],
+    ['consuls://agent:8501/', 'consul', true, ['agent:8501'], ''],
+    ['zk://a:2181,b:2181', 'zk', false, ['a:2181', 'b:2181'], ''],
+  ])('a cluster’s store: %s', (text, kind, isTls, members, path) => {
+    expect(parseStore(text)).toEqual({ kind, isTls, members, path });
+  });
+
+  it.each(['10.0.0.1:2379', 'http://a:1', 'zks://a:1', 'etcd://a', 'etcd://a:1,', 'etcd://a:1/../b'])(
+    'no cluster’s store: %s',
+    (text) => {
+      expect(() => parseStore(text)).toThrow(/^clusterStore: must be like etcd:/);
+    },
+  );
+
+  it('a password in the URL of a store is refused, and not told', () => {
+    const text = 'etcd://root:hunter2@10.0.0.1:2379';
+    expect(() => parseStore(text)).toThrow(/^clusterStore: users and passwords((?!hunter2).)*$/);
+  });
+
+  it('an address that is advertised is one of this host, which others reach', () => {
+    for (const text of ['127.0.0.1', '::1', '0.0.0.0', 'lo', '192.0.2.77:2376', '203.0.113.77'])
+      expect(() => ownAddress(text, false)).toThrow(/^clusterAdvertise: must be an address of this host/);
+    expect(ownAddress('2001:DB8:0::1', true)).toBe('2001:db8::1');
   });
 
   it('a socket of systemd is taken only by the process that it is for', () => {

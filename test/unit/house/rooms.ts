@@ -148,7 +148,8 @@ export const rooms: readonly Room[] = [
     name: 'programs',
     outside: true,
     holds: /^cmd\//,
-    sees: [words, /^(index|osl\/fake\/index)$/, /^(api|client|cmd)\//],
+    sees: [words, /^(index|osl\/fake\/index|datastore\/index)$/, /^(api|client|cmd)\//],
+    seesTypesOf: [contracts],
     packages: ['commander', 'fastify', 'koffi', 'pino', 'valibot'],
   },
   {

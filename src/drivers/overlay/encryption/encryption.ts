@@ -252,7 +252,7 @@ export class Encryption {
     if (this.#host.keyring) return this.#host.keyring;
     throw new LibnetworkError(
       'UNAVAILABLE',
-      'encrypted networks need a store that hosts share, for their keys: set globalStore',
+      'encrypted networks need a store that hosts share, for their keys: set globalStore (`dnet daemon`: --cluster-store)',
       { field: 'encrypted' },
     );
   }
