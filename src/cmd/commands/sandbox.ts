@@ -124,7 +124,7 @@ function execution(sandbox: Command): void {
       'run a program in a sandbox’s network stack, with this user, files and terminal; ends as it ends',
     )
     .argument('<sandbox>')
-    .argument('<program>', 'after --, with its arguments')
+    .argument('<program>', 'its own flags may follow, with or without -- before it')
     .argument('[arguments...]');
   command.action(async (name: string, program: string, args: string[]) => {
     const { execute } = await import('../execute.ts');
