@@ -9,11 +9,13 @@ import { hostRoutes } from './hosts.ts';
 import { networkRoutes } from './networks.ts';
 import { sandboxRoutes } from './sandboxes.ts';
 import { stateRoutes } from './state.ts';
+import { topologyRoutes } from './topology.ts';
 
 export function nativeRoutes(context: ApiContext): FastifyPluginAsync {
   return async (app) => {
     nativeWays(app, context);
-    readOnlyRoutes(app, context);
+    stateRoutes(app, context);
+    pageRoutes(app, context);
     networkRoutes(app, context);
     endpointRoutes(app, context);
     sandboxRoutes(app, context);
@@ -22,9 +24,9 @@ export function nativeRoutes(context: ApiContext): FastifyPluginAsync {
   };
 }
 
-/** What changes nothing: also what a page in a browser may ask. */
-export function readOnlyRoutes(app: FastifyInstance, context: ApiContext): void {
-  stateRoutes(app, context);
+/** What the page in a browser asks, and all that it may. */
+export function pageRoutes(app: FastifyInstance, context: ApiContext): void {
+  topologyRoutes(app, context);
   eventRoutes(app, context);
   packetRoutes(app, context);
 }

@@ -1,10 +1,8 @@
 /** The controller as a whole: health, state, statistics, what is odd on this host, and repairs. */
 import type { FastifyInstance } from 'fastify';
-import { type ApiContext, sandboxOf } from '../context.ts';
+import type { ApiContext } from '../context.ts';
 import { examine } from '../doctor.ts';
 import { statisticsOf } from '../statistics.ts';
-import { stackOf, topologyOf } from '../topology.ts';
-import { params } from './schemas.ts';
 import type { HealthView } from './views.ts';
 
 const tags = ['dnet'];
@@ -14,22 +12,6 @@ export function stateRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get('/health', { schema: { tags, summary: 'Whether the daemon works' } }, async () => health(context));
   app.get('/inspect', { schema: { tags, summary: 'The whole state, as it is recorded' } }, async () =>
     controller.inspect(),
-  );
-  app.get(
-    '/topology',
-    { schema: { tags, summary: 'What there is and how it is connected, in one answer' } },
-    async () => topologyOf(context),
-  );
-  app.get<{ Params: { id: string } }>(
-    '/sandboxes/:id/stack',
-    {
-      schema: {
-        tags,
-        summary: 'Counters and routes of a sandbox, as the kernel has them',
-        params: params('id'),
-      },
-    },
-    async ({ params: { id } }) => stackOf(sandboxOf(context, id)),
   );
   app.get(
     '/stats',

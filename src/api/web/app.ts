@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Api } from '../app.ts';
 import { newApp } from '../app.ts';
 import { serverFactory } from '../listen.ts';
-import { nativeWays, readOnlyRoutes } from '../native/routes.ts';
+import { nativeWays, pageRoutes } from '../native/routes.ts';
 import { Streams } from '../streams.ts';
 import { type Assets, packagedPage, readAssets } from './assets.ts';
 import { addGuard } from './guard.ts';
@@ -33,7 +33,7 @@ export async function createWebApi({ context }: Api, options: WebOptions): Promi
   addGuard(app, options.host);
   app.addHook('preClose', async () => streams.close());
   assetRoutes(app, assets);
-  await app.register(async (scope) => readOnlyRoutes(scope, own), { prefix: '/dnet/v1' });
+  await app.register(async (scope) => pageRoutes(scope, own), { prefix: '/dnet/v1' });
   await app.ready();
   return app;
 }

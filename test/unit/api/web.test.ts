@@ -9,10 +9,11 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type ApiLimits, createApi, createWebApi, listen } from '../../../src/api/index.ts';
+import { type ApiLimits, createWebApi, listen } from '../../../src/api/index.ts';
 import { refusalOf } from '../../../src/api/web/guard.ts';
 import { NetworkController } from '../../../src/index.ts';
 import { fakeOsl } from '../../../src/osl/fake/index.ts';
+import { apiOver } from '../../support/api.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -32,10 +33,7 @@ function pageFiles(): URL {
 async function serve(limits: Partial<ApiLimits> = {}, host = '127.0.0.1') {
   const controller = await NetworkController.open({ osl: fakeOsl(), predefined: false });
   cleanups.push(() => controller.close());
-  const drop = (): void => undefined;
-  const logger = { debug: drop, info: drop, warn: drop, error: drop };
-  const about = { version: '1.2.3', kernel: 'fake', startedAt: new Date(0) } as const;
-  const api = await createApi({ controller, about, logger, limits });
+  const api = await apiOver(controller, limits);
   cleanups.push(() => api.close());
   const web: FastifyInstance = await createWebApi(api, { host, page: pageFiles() });
   cleanups.push(() => web.close());
@@ -133,8 +131,10 @@ describe('what may be asked', () => {
 
   it('is nothing that the daemon’s own socket alone may tell', async () => {
     const { ask } = await serve();
-    for (const path of ['/networks', '/containers/json', '/metrics', '/services', '/dnet/v1/networks'])
+    for (const path of ['/networks', '/containers/json', '/metrics', '/services'])
       expect((await ask('GET', path)).status, path).toBe(404);
+    for (const path of ['networks', 'inspect', 'doctor', 'stats', 'firewall'])
+      expect((await ask('GET', `/dnet/v1/${path}`)).status, path).toBe(404);
   });
 });
 
