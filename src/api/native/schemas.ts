@@ -40,6 +40,7 @@ export const network = {
     internal: flag,
     attachable: flag,
     ingress: flag,
+    persist: flag,
     scope: { type: 'string', enum: ['local', 'global'] },
     configOnly: flag,
     configFrom: text,
@@ -81,6 +82,22 @@ const limits = {
   properties: { ingress: { type: 'number' }, egress: { type: 'number' }, burst: { type: 'number' } },
 } as const;
 
+const exposed = {
+  type: 'object',
+  properties: { name: text, protocol: port.properties.protocol, port: { type: 'integer' } },
+} as const;
+
+const service = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: text,
+    aliases: texts,
+    mode: { type: 'string', enum: ['vip', 'dnsrr'] },
+    enabled: flag,
+  },
+} as const;
+
 export const endpoint = {
   type: 'object',
   required: ['name'],
@@ -89,20 +106,30 @@ export const endpoint = {
     ipv4: text,
     ipv6: text,
     macAddress: text,
+    labels: map,
     aliases: texts,
     linkLocal: texts,
+    anonymous: flag,
+    dnsNames: texts,
+    exposedPorts: { type: 'array', items: exposed, maxItems: 4096 },
     gatewayPriority: { type: 'integer' },
     interfaceName: text,
     sysctls: map,
     options,
     ports: { type: 'array', items: port, maxItems: 4096 },
     limits,
+    service,
   },
 } as const;
 
 export const endpointChanges = {
   type: 'object',
-  properties: { ports: { type: 'array', items: port, maxItems: 4096 }, limits },
+  properties: {
+    ports: { type: 'array', items: port, maxItems: 4096 },
+    limits,
+    labels: map,
+    service: { type: 'object', properties: { enabled: flag } },
+  },
 } as const;
 
 export const join = {

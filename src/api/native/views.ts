@@ -1,5 +1,13 @@
 /** Objects as dnet's own API shows them; the client's types are these. */
-import type { Endpoint, EndpointLimits, Network, NetworkPool, PortBinding, Sandbox } from '../../index.ts';
+import type {
+  Endpoint,
+  EndpointLimits,
+  EndpointService,
+  Network,
+  NetworkPool,
+  PortBinding,
+  Sandbox,
+} from '../../index.ts';
 import type { ApiContext } from '../context.ts';
 
 export interface NetworkView {
@@ -41,6 +49,8 @@ export interface EndpointView {
   readonly linkLocal: readonly string[];
   readonly ports: readonly PortBinding[];
   readonly limits: EndpointLimits;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly service?: EndpointService | undefined;
 }
 
 export interface SandboxView {
@@ -107,6 +117,8 @@ export function endpointView({ controller }: ApiContext, endpoint: Endpoint): En
     linkLocal: endpoint.linkLocal,
     ports: endpoint.ports,
     limits: endpoint.limits,
+    labels: endpoint.labels,
+    service: endpoint.service,
   };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createApi } from '../../../src/api/app.ts';
 import type { Sandbox } from '../../../src/index.ts';
 import { askFromHere } from '../../kernel/resolver/setting.ts';
+import { apiOver } from '../../support/api.ts';
 import { refusal } from '../core/setting.ts';
 import { Cluster, type Host, overlay, until } from './cluster.ts';
 
@@ -64,12 +64,7 @@ describe('endpoints on networks that hosts share', () => {
     const [one, two] = (await onFront(2)).hosts;
     const web = await one?.run('front', 'web');
     if (!web || !two) throw new Error('there are two hosts');
-    const quiet = () => undefined;
-    const { app, close } = await createApi({
-      controller: two.controller,
-      about: { version: '0', kernel: 'fake', startedAt: new Date() },
-      logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
-    });
+    const { app, close } = await apiOver(two.controller);
     const shown = await app.inject(pathOf(web.endpoint.id));
     expect(shown.body).toContain(web.endpoint.id);
     await close();
