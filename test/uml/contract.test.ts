@@ -16,6 +16,9 @@ const noFirewall = Object.fromEntries(
     [
       `${family} connections reach published ports only, and network addresses stay hidden`,
       `${family} rules outlive the handle that made them, and are found again`,
+      `${family} connections and pings to its address reach its backends, all of them`,
+      `${family} connections keep their backend when others come and it goes`,
+      `${family} backends reach their own service, and themselves by it`,
     ].map((title) => [title, 'the kernel has no tables of the family inet']),
   ),
 );

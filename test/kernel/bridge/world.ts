@@ -78,8 +78,8 @@ async function dump(namespaces: readonly Namespace[]): Promise<unknown> {
         .filter(({ destination }) => destination !== 'fe80::/64')
         .map(({ destination, gateway, link }) => `${destination} ${gateway} ${link}`)
         .sort(),
-      sockets: await output(namespace, 'ss', ['-Hlntu']),
-      rules: await output(namespace, 'nft', ['list', 'ruleset']),
+      sockets: lines(await output(namespace, 'ss', ['-Hlntu'])),
+      rules: lines((await output(namespace, 'nft', ['list', 'ruleset'])).replaceAll(LATCH, '')),
       forwarding: [
         await namespace.sysctl('net/ipv4/ip_forward'),
         await namespace.sysctl('net/ipv6/conf/all/forwarding'),
@@ -92,12 +92,19 @@ function showLink({ name, kind, up, mtu, alias, master, group }: Link): string {
   return `${name} ${kind} ${up ? 'up' : 'down'} ${mtu} ${alias} ${master} ${group}`;
 }
 
-/** What a program of the machine's says, as sorted lines. */
-async function output(namespace: Namespace, file: string, args: readonly string[]): Promise<string[]> {
+/** A latch is its process's, and ends with it: no part of what a restart finds. */
+const LATCH = /^table inet \S+-latch \{.*\n(.*\n)*?\}\n/gm;
+
+function lines(text: string): string[] {
+  return text.split('\n').sort();
+}
+
+/** What a program of the machine's says. */
+async function output(namespace: Namespace, file: string, args: readonly string[]): Promise<string> {
   const child = namespace.spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const parts: Buffer[] = [];
   child.stdout?.on('data', (part: Buffer) => parts.push(part));
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new Error(`${file} ${args.join(' ')} ended with ${code}`);
-  return Buffer.concat(parts).toString().split('\n').sort();
+  return Buffer.concat(parts).toString();
 }
