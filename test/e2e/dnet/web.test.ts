@@ -150,6 +150,19 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
     });
   });
 
+  it('shows markup in labels as text', async () => {
+    await onStage(anyPort, async ({ client, url }) => {
+      const markup = '<img src="/none" onerror="alert(1)"><b>bold</b>';
+      await client.createNetwork({ name: 'front', labels: { [markup]: markup } });
+      const { page, complaints } = await openPage(opened.browser, url);
+      await card(page, 'front').click();
+      const told = page.locator('#details dt, #details dd').filter({ hasText: markup });
+      await expect.poll(() => told.count()).toBe(2);
+      expect(await told.locator('*').count()).toBe(0);
+      expect(complaints).toEqual([]);
+    });
+  });
+
   it('works by the keyboard alone', async () => {
     await onStage(anyPort, async ({ client, url }) => {
       await smallWorld(client);
