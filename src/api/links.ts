@@ -51,8 +51,12 @@ export async function addLinks(
 
 /** Takes away those that were added for a network. */
 export async function dropLinks(context: ApiContext, sandbox: Sandbox, network: string): Promise<void> {
+  // Names may have dots: `db.a.b` is of the network `a.b` where there is one, and not of `b`.
+  const others = context.controller.networks().filter(({ name }) => name.endsWith(`.${network}`));
+  const isOwn = (target: string): boolean =>
+    target.endsWith(`.${network}`) && !others.some(({ name }) => target.endsWith(`.${name}`));
   const kept = (aliases: Readonly<Record<string, string>>) =>
-    Object.fromEntries(Object.entries(aliases).filter(([, target]) => !target.endsWith(`.${network}`)));
+    Object.fromEntries(Object.entries(aliases).filter(([, target]) => !isOwn(target)));
   const { aliases = {} } = sandbox.settings.dns;
   if (Object.keys(kept(aliases)).length < Object.keys(aliases).length) await change(context, sandbox, kept);
 }

@@ -77,4 +77,17 @@ describe('a join with links', () => {
     expect((await join(['db:pg'])).status).toBe(200);
     expect(controller.sandbox('c1')?.settings.dns.aliases).toEqual({ pg: 'db.front' });
   });
+
+  it('is undone when it leaves, and takes no link of a network whose name ends as its own does', async () => {
+    await using front = await onFront();
+    const { controller, ask } = front;
+    const sandbox = controller.sandbox('c1');
+    await controller.createNetwork({ name: 'shop.front' });
+    await ask('POST', '', { name: 'web' });
+    await sandbox?.refresh({ dns: { aliases: { cache: 'redis.shop.front' } } });
+    await ask('POST', '/web/join', { sandbox: 'c1', links: ['db:pg'] });
+    expect(sandbox?.settings.dns.aliases).toEqual({ cache: 'redis.shop.front', pg: 'db.front' });
+    expect((await ask('POST', '/web/leave', { sandbox: 'c1' })).status).toBe(200);
+    expect(sandbox?.settings.dns.aliases).toEqual({ cache: 'redis.shop.front' });
+  });
 });
