@@ -12,7 +12,7 @@ export async function loadPeer<T>(what: string, name: string, load: () => Promis
     if (!isMissing(cause)) throw cause;
     throw new LibnetworkError(
       'UNAVAILABLE',
-      `${what} needs the package ${name}, which is not installed: npm install ${name}`,
+      `${what} needs the package ${name}, which is not installed: npm install ${name} (with --global where libnetwork is so)`,
       { operation: `import ${name}`, cause },
     );
   }

@@ -39,7 +39,7 @@ describe('options of the etcd store', () => {
     const refused = loadPeer('etcdStore', name, () => import(name));
     await expect(refused).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: `etcdStore needs the package ${name}, which is not installed: npm install ${name}`,
+      message: `etcdStore needs the package ${name}, which is not installed: npm install ${name} (with --global where libnetwork is so)`,
     });
   });
 });
