@@ -294,7 +294,7 @@ export async function reopenSandbox(core: Core, entry: SandboxEntry): Promise<vo
   core.services.inherit(entry);
   if (namespace.kind === 'host') entry.namespace = core.osl.host;
   else if (namespace.path !== undefined) entry.namespace = await core.osl.openNamespace(namespace.path);
-  adoptHosts(entry);
+  await adoptHosts(core, entry);
   try {
     await startNames(core, entry, await resolvConfOf(core, entry.record));
   } catch (error) {

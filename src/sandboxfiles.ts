@@ -3,7 +3,15 @@ import { rm } from 'node:fs/promises';
 import type { Core } from './core.ts';
 import { kernelFileError } from './fileerrors.ts';
 import { isGatewayEndpoint } from './gateway.ts';
-import { addEntries, buildHosts, type HostEntry, ownNames, removeEntries } from './hostfiles/etchosts.ts';
+import {
+  addEntries,
+  buildHosts,
+  entriesOf,
+  type HostEntry,
+  ownNames,
+  parseHosts,
+  removeEntries,
+} from './hostfiles/etchosts.ts';
 import {
   editInPlace,
   type HostPaths,
@@ -51,10 +59,9 @@ export async function resolvConfOf(core: Core, record: SandboxRecord): Promise<G
 
 /** Writes both files of a new sandbox. @throws FORBIDDEN, naming the path, where it can't be written */
 export async function writeNewFiles(entry: SandboxEntry, resolvConf: string): Promise<void> {
-  const { files, hostname, domainname, extraHosts } = entry.record;
+  const { files } = entry.record;
   entry.hostLines = ownLines(entry);
-  const extra = Object.entries(extraHosts).map(([name, address]) => ({ address, names: [name] }));
-  const hosts = addEntries(buildHosts({ hostname, domainname, extraHosts: extra }), entry.hostLines);
+  const hosts = addEntries(fixedHosts(entry.record), entry.hostLines);
   await Promise.all([
     writeInPlace(files.hosts, hosts).catch(kernelFileError('write', files.hosts)),
     writeResolvConf(files.resolvConf, resolvConf).catch(kernelFileError('write', files.resolvConf)),
@@ -88,6 +95,12 @@ export async function updateHosts(entry: SandboxEntry): Promise<void> {
   entry.hostLines = after;
 }
 
+/** What `/etc/hosts` says whatever the sandbox is joined to. */
+function fixedHosts({ hostname, domainname, extraHosts }: SandboxRecord): string {
+  const extra = Object.entries(extraHosts).map(([name, address]) => ({ address, names: [name] }));
+  return buildHosts({ hostname, domainname, extraHosts: extra });
+}
+
 /** The sandbox's host name for each of its addresses. */
 function ownLines({ record, endpoints }: SandboxEntry): HostEntry[] {
   const names = ownNames(record.hostname, record.domainname);
@@ -101,9 +114,24 @@ function ownLines({ record, endpoints }: SandboxEntry): HostEntry[] {
   );
 }
 
-/** Takes up the own lines of a sandbox that was there before this process. */
-export function adoptHosts(entry: SandboxEntry): void {
+/** Takes up the own lines of a sandbox that was there before this process. Those of endpoints that have not outlived that go. */
+export async function adoptHosts(core: Core, entry: SandboxEntry): Promise<void> {
+  const { record } = entry;
   entry.hostLines = ownLines(entry);
+  const known = new Set([...parseHosts(fixedHosts(record)), ...entry.hostLines].map(textOf));
+  const names = ownNames(record.hostname, record.domainname);
+  const isLeft = (each: HostEntry) => !known.has(textOf(each));
+  try {
+    await editInPlace(record.files.hosts, (content) =>
+      removeEntries(content, entriesOf(content, names).filter(isLeft)),
+    );
+  } catch (error) {
+    core.logger.warn(`${record.files.hosts} may name addresses that are gone`, { error });
+  }
+}
+
+function textOf({ address, names }: HostEntry): string {
+  return [address, ...names].join(' ');
 }
 
 /** Removes what was made under `runDir`; files at the caller's paths are the caller's. */

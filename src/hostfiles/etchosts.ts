@@ -86,6 +86,15 @@ export function parseHosts(content: string): readonly HostEntry[] {
   });
 }
 
+/** The lines that `addEntries` has written for these names; none that differs in as much as a blank. */
+export function entriesOf(content: string, names: readonly string[]): readonly HostEntry[] {
+  const there = new Set(content.split('\n'));
+  const wanted = names.join(' ');
+  return parseHosts(content).filter(
+    (entry) => entry.names.join(' ') === wanted && there.has(`${entry.address}\t${wanted}`),
+  );
+}
+
 function words(text: string): readonly string[] {
   return (text.split('#', 1)[0] ?? '').split(/\s+/).filter((word) => word !== '');
 }

@@ -1,5 +1,5 @@
 /** What upstream's own tests ask for, where no other test of ours does. `behaviours/` lists all of it. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -232,6 +232,43 @@ describe('a network', () => {
     await expectNothingToRepair(next);
     expect(await ofHost()).toEqual(before);
     await next.controller.createNetwork({ name: 'fleeting' });
+  });
+
+  it('that does not persist leaves no address in the hosts file of a container that goes on', async () => {
+    const setting = await setUp();
+    const { controller } = setting;
+    const sandbox = await controller.createSandbox({
+      ...{ containerId: 'c1', hostname: 'web', domainname: 'example.org' },
+      extraHosts: { 'web.example.org': '10.1.1.1' },
+    });
+    for (const [name, persist] of [
+      ['lasting', true],
+      ['fleeting', false],
+    ] as const) {
+      const network = await controller.createNetwork({ name, persist });
+      await (await network.createEndpoint({ name: 'web' })).join(sandbox);
+    }
+    const path = sandbox.hostsPath;
+    appendFileSync(path, '10.2.2.2 web.example.org web\n10.3.3.3\tother\n');
+    const before = readFileSync(path, 'utf8').split('\n');
+    const [lasting, fleeting] = sandbox.endpoints().map(({ ipv4 }) => ipv4?.split('/')[0]);
+    const next = await restart(setting, ['c1']);
+    const after = readFileSync(path, 'utf8').split('\n');
+    expect(before).toContain(`${lasting}\tweb.example.org web`);
+    expect(after).toEqual(before.filter((line) => line !== `${fleeting}\tweb.example.org web`));
+    expect(after).toHaveLength(before.length - 1);
+    await next.controller.sandbox('c1')?.endpoints()[0]?.delete({ force: true });
+    expect(readFileSync(path, 'utf8')).not.toContain(`${lasting}\t`);
+  });
+
+  it('that does not persist costs a container nothing whose hosts file can not be written', async () => {
+    const setting = await setUp();
+    const sandbox = await setting.controller.createSandbox({ containerId: 'c1', hostname: 'web' });
+    rmSync(sandbox.hostsPath);
+    mkdirSync(sandbox.hostsPath);
+    const next = await restart(setting, ['c1']);
+    expect(next.controller.sandbox('c1')?.id).toBe(sandbox.id);
+    await expectNothingToRepair(next);
   });
 
   it('and an endpoint of the host driver are found by the next controller on the same directory', async () => {
