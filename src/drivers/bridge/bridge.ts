@@ -175,9 +175,7 @@ class BridgeDriver implements Driver {
       this.#firewall.apply(removals),
       deleteBridge(this.#devices, { id: network.id, bridge: bridgeNameOf(network) }),
     ]);
-    const failures = outcomes.flatMap((outcome) =>
-      outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
-    );
+    const failures = failuresOf(outcomes);
     throwAll(`delete network ${network.name}`, failures);
     this.#networks.delete(network.id);
     this.#policies.forget(network.id);
@@ -204,8 +202,15 @@ class BridgeDriver implements Driver {
       if (request.endpoint.limits !== undefined) await setLimits(this.#devices, request.endpoint);
     } catch (error) {
       joined.delete(id);
-      await this.#link(config, request.endpoint, joined);
-      await this.#policies.leave(config, id);
+      const undone = await Promise.allSettled([
+        this.#link(config, request.endpoint, joined),
+        this.#policies.leave(config, id),
+      ]);
+      for (const failure of failuresOf(undone))
+        this.#devices.logger.warn(
+          `rules of endpoint ${request.endpoint.name} are left until the next reconcile`,
+          { error: failure },
+        );
       throw error;
     }
     return { link: { kind: 'in-place' }, gateway4: config.ipv4?.gateway, gateway6: config.ipv6?.gateway };
@@ -219,16 +224,16 @@ class BridgeDriver implements Driver {
       detach(this.#devices, endpoint.id),
       removeLimits(this.#devices, endpoint),
     ]);
-    const failures = outcomes.flatMap((outcome) =>
-      outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
-    );
+    const failures = failuresOf(outcomes);
     if (failures.length === 0)
       await this.#policies.leave(this.#networks.get(network.id)?.config, endpoint.id);
     if (published) await flush(this.#devices.host, this.#devices.logger, flowsOfEndpoint(endpoint));
     throwAll(`detach endpoint ${endpoint.name}`, failures);
     const known = this.#networks.get(network.id);
-    if (known?.joined.delete(endpoint.id)) await this.#link(known.config, endpoint, known.joined);
     this.#hairpins.delete(endpoint.id);
+    known?.joined.delete(endpoint.id);
+    // Also where it has left before, as that may have failed here.
+    if (known) await this.#link(known.config, endpoint, known.joined);
   }
 
   async publish(
@@ -334,6 +339,10 @@ function checkWhole(config: BridgeConfig): void {
       `a bridge network needs an ${family} gateway, unless it is internal`,
     );
   }
+}
+
+function failuresOf(outcomes: readonly PromiseSettledResult<unknown>[]): unknown[] {
+  return outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
 }
 
 /** Teardown goes on past failures and tells all of them. */

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MAX_BRIDGE_PORTS } from '../../../src/drivers/bridge/attach.ts';
+import { LibnetworkError } from '../../../src/errors.ts';
 import { bridgeName, vethName } from '../../../src/ids.ts';
 import { labels } from '../../../src/labels.ts';
 import type { Change } from '../../../src/osl/osl.ts';
@@ -351,5 +352,46 @@ describe('an endpoint', () => {
       gateway4: undefined,
       gateway6: undefined,
     });
+  });
+});
+
+describe('links in a network whose containers may not talk to each other', () => {
+  /** A client that may reach port 80 of a server, and how many of their rules are there. */
+  async function linked() {
+    const setting = await bridgeSetting();
+    const front = network({ options: { [labels.bridge.enableIcc]: false } });
+    await setting.driver.createNetwork(front);
+    const server = {
+      network: front,
+      endpoint: endpoint(front, 2, { exposedPorts: [{ protocol: 'tcp', port: 80 }] }),
+    };
+    const options = { [labels.endpoint.links]: server.endpoint.name };
+    const client = { network: front, endpoint: endpoint(front, 3, { options }) };
+    await join(setting, server, '/run/server');
+    const links = () => setting.firewall.intents().filter(({ kind }) => kind === 'link').length;
+    return { ...setting, client, links };
+  }
+
+  it('go with an endpoint that leaves again, after their removal had failed', async () => {
+    const setting = await linked();
+    const { client, driver, firewall, links } = setting;
+    await join(setting, client, '/run/client');
+    expect(links()).toBe(1);
+    vi.spyOn(firewall, 'apply').mockRejectedValueOnce(new LibnetworkError('UNAVAILABLE', 'not now'));
+    await expect(driver.leave(client)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await driver.leave(client);
+    expect(links()).toBe(0);
+  });
+
+  it('do not hide why an endpoint could not join, where they can not be taken back', async () => {
+    const setting = await linked();
+    const { client, firewall, host, log } = setting;
+    const { apply } = firewall;
+    vi.spyOn(host, 'apply').mockRejectedValueOnce(new LibnetworkError('CONFLICT', 'the name is taken'));
+    vi.spyOn(firewall, 'apply')
+      .mockImplementationOnce(apply.bind(firewall))
+      .mockRejectedValueOnce(new LibnetworkError('UNAVAILABLE', 'not now'));
+    await expect(join(setting, client, '/run/client')).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(log).toContain('warn rules of endpoint web3 are left until the next reconcile');
   });
 });
