@@ -16,6 +16,7 @@ import { plain } from './pools.ts';
 import { reconcile } from './reconcile.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord } from './records.ts';
 import { asRecord, asShared, peerOf } from './sharednetwork.ts';
+import { allOrNothing } from './undo.ts';
 
 /** How long a start, or a question, waits for a store that does not answer. */
 const START_MS = 5_000;
@@ -163,15 +164,21 @@ export class Globals {
   async takePart(entry: NetworkEntry): Promise<void> {
     const { record } = entry;
     if (!this.shares(record) || this.takesPart(record.id)) return;
-    await this.#core.locks.with('network', record.id, undefined, async () => {
-      if (this.takesPart(record.id)) return;
-      // Here, too: a start that can't ask the global store has it.
-      await this.#core.store.put(keyOf(record), record);
-      await this.#core.driver(record.driver).createNetwork(driverNetwork(record));
-      await this.#scope.takePart(record.id);
-      for (const remote of this.#scope.knownRemote(record.id) ?? []) this.#showName(entry, remote);
-      await this.#tellDriver(entry, { set: this.#scope.remote(record.id), removed: [] });
-    });
+    const { locks, store } = this.#core;
+    const driver = this.#core.driver(record.driver);
+    await locks.with('network', record.id, undefined, () =>
+      allOrNothing(async (undo) => {
+        if (this.takesPart(record.id)) return;
+        undo.push('forget that it is here', () => store.delete(keyOf(record)));
+        // Here, too: a start that can't ask the global store has it.
+        await store.put(keyOf(record), record);
+        undo.push('delete the network in its driver', () => driver.deleteNetwork(driverNetwork(record)));
+        await driver.createNetwork(driverNetwork(record));
+        await this.#scope.takePart(record.id);
+        for (const remote of this.#scope.knownRemote(record.id) ?? []) this.#showName(entry, remote);
+        await this.#tellDriver(entry, { set: this.#scope.remote(record.id), removed: [] });
+      }),
+    );
   }
 
   /** Leaves a shared network that this host has no endpoints on any more, in its own time. */

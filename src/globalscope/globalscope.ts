@@ -104,8 +104,16 @@ export class GlobalScope {
   /** Tells the others that this host takes part in a network, and follows it. @throws UNAVAILABLE */
   async takePart(id: NetworkId): Promise<void> {
     if (this.#memberOf.has(id)) return;
-    const listed = this.#part(id).listed;
-    await this.#presence.put(memberKey(id, this.host), this.#membership());
+    const { listed } = this.#part(id);
+    const key = memberKey(id, this.host);
+    this.debts.forgive(key);
+    try {
+      await this.#presence.put(key, this.#membership());
+    } catch (error) {
+      // It may be written, and would be with the next lease.
+      await this.debts.settle(key, () => this.#presence.remove(key));
+      throw error;
+    }
     this.#memberOf.add(id);
     await listed;
   }

@@ -14,7 +14,8 @@ import {
   type Sandbox,
 } from '../../../src/index.ts';
 import { FakeKernel, fakeOsl } from '../../../src/osl/fake/index.ts';
-import type { Namespace, Osl } from '../../../src/osl/osl.ts';
+import { onHost } from '../../../src/osl/onhost.ts';
+import type { Osl } from '../../../src/osl/osl.ts';
 import { type Cuttable, cuttable } from './cuttable.ts';
 
 const SWITCH = '/run/hosts/switch';
@@ -159,20 +160,8 @@ export class Cluster {
       { op: 'addAddress', link: 'eth0', address: `192.0.2.${n}/24` },
       { op: 'setLink', name: 'eth0', up: true },
     ]);
-    return withHost(kernel, host);
+    return onHost(kernel, host);
   }
-}
-
-function withHost(kernel: Osl, host: Namespace): Osl {
-  return {
-    kind: kernel.kind,
-    host,
-    createNamespace: (path) => kernel.createNamespace(path),
-    openNamespace: (path) => kernel.openNamespace(path),
-    deleteNamespace: (path) => kernel.deleteNamespace(path),
-    listNamespaces: (path) => kernel.listNamespaces(path),
-    close: () => kernel.close(),
-  };
 }
 
 export const overlay = (name: string, more: Partial<NetworkOptions> = {}): NetworkOptions => ({

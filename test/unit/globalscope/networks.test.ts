@@ -44,6 +44,25 @@ describe('networks that hosts share', () => {
     expect((await cluster.keys()).filter((key) => !key.includes('/host/'))).toEqual([]);
   });
 
+  it('are on no host that could not take part in them', async () => {
+    const cluster = new Cluster();
+    const [one, two] = await cluster.some(2);
+    if (!one || !two) throw new Error('two hosts were asked for');
+    await one.controller.createNetwork(overlay('front'));
+    await until(() => two.controller.network('front'));
+    const before = cluster.kernel.dump();
+    two.global.cut();
+    const made = two.network('front').createEndpoint({ name: 'web' });
+    expect(await refusal(made)).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(cluster.kernel.dump()).toEqual(before);
+    two.global.mend();
+    await two.global.expire();
+    await until(async () => (await cluster.keys()).some((key) => key.endsWith('/host/h2')));
+    await until(async () => !(await cluster.keys()).some((key) => key.includes('/member/')));
+    await two.run('front', 'web');
+    await until(async () => (await cluster.keys()).some((key) => key.includes('/member/')));
+  });
+
   it('appear on a host that starts later', async () => {
     const cluster = new Cluster();
     const one = await cluster.host();
