@@ -12,6 +12,7 @@ import type { EndpointId, NetworkId } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import { addNetwork, finishNetworkDeletion, type NetworkEntry, removeNetwork } from './network.ts';
 import { showNetworkNames } from './networknames.ts';
+import { PeerCalls } from './peercalls.ts';
 import { plain } from './pools.ts';
 import { reconcile } from './reconcile.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord } from './records.ts';
@@ -30,8 +31,7 @@ export class Globals {
   readonly #scope: GlobalScope;
   /** What other hosts had begun with networks, and may not end. */
   readonly #unfinished = new Map<NetworkId, NetworkRecord>();
-  /** Calls of a driver about one network's peers, one after the other. */
-  readonly #peerCalls = new Map<NetworkId, Promise<void>>();
+  readonly #peerCalls: PeerCalls;
   /** What is to be done beside the operations, in order. */
   #background: Promise<void> = Promise.resolve();
   #started = false;
@@ -40,6 +40,7 @@ export class Globals {
   constructor(core: Core, options: GlobalsOptions) {
     this.#core = core;
     this.#store = options.store;
+    this.#peerCalls = new PeerCalls(core, (id) => this.takesPart(id));
     this.#scope = new GlobalScope({
       ...options,
       logger: core.logger,
@@ -176,7 +177,7 @@ export class Globals {
         await driver.createNetwork(driverNetwork(record));
         await this.#scope.takePart(record.id);
         for (const remote of this.#scope.knownRemote(record.id) ?? []) this.#showName(entry, remote);
-        await this.#tellDriver(entry, { set: this.#scope.remote(record.id), removed: [] });
+        await this.#peerCalls.tell(entry, { set: this.#scope.remote(record.id), removed: [] });
       }),
     );
   }
@@ -237,7 +238,7 @@ export class Globals {
     this.#begin();
     await this.#scope.end();
     await this.#background;
-    await Promise.all(this.#peerCalls.values());
+    await this.#peerCalls.settled();
   }
 
   async #eraseNow(record: NetworkRecord | EndpointRecord): Promise<void> {
@@ -332,7 +333,7 @@ export class Globals {
     for (const endpoint of change.removed) this.#hideName(endpoint);
     // Before that, the driver does not know the network; then it is told all.
     if (!this.takesPart(id) || !this.#started) return;
-    void this.#tellDriver(entry, change);
+    void this.#peerCalls.tell(entry, change);
   }
 
   #showName({ record }: NetworkEntry, { endpoint }: RemoteEndpoint): void {
@@ -348,22 +349,6 @@ export class Globals {
   #hideName(id: EndpointId): void {
     this.#core.names.removeEndpoint(id);
     this.#core.services.hide(id);
-  }
-
-  /** A failure is logged: the next reconcile makes the kernel what the records say. */
-  #tellDriver({ record }: NetworkEntry, { set, removed }: RemoteChange): Promise<void> {
-    const driver = this.#core.driver(record.driver);
-    if (!driver.updatePeers) return Promise.resolve();
-    const change = { set: set.flatMap(peerOf), removed };
-    const call = (this.#peerCalls.get(record.id) ?? Promise.resolve()).then(async () => {
-      try {
-        if (this.takesPart(record.id)) await driver.updatePeers?.(driverNetwork(record), change);
-      } catch (error) {
-        this.#core.logger.error(`peers of network ${record.name} could not be set`, { error });
-      }
-    });
-    this.#peerCalls.set(record.id, call);
-    return call;
   }
 
   async #lose(networkId: NetworkId, id: EndpointId): Promise<void> {

@@ -9,7 +9,7 @@ import { storeDiscovery } from '../discovery/store.ts';
 import type { Logger } from '../driverapi/driver.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
-import { sleep } from '../sleep.ts';
+import { pause } from '../sleep.ts';
 import { Debts } from './debts.ts';
 import type { SharedKeyring } from './keyring.ts';
 import { SharedNetworks } from './networks.ts';
@@ -252,7 +252,7 @@ export async function within(ms: number, work: Promise<unknown>, signal?: AbortS
   const end = signal ? AbortSignal.any([over.signal, signal]) : over.signal;
   try {
     // A start waits here: a process that has nothing else to do yet must not end.
-    await Promise.race([work, sleep(ms, end, { keepAlive: true })]);
+    await Promise.race([work, pause(ms, end)]);
   } finally {
     over.abort();
   }

@@ -5,7 +5,8 @@ import type { DriverWaits, Logger } from '../driverapi/driver.ts';
 import type { Keyring, KeyringView, Member } from '../driverapi/keyring.ts';
 import { LibnetworkError, throwIfAborted } from '../errors.ts';
 import { SCHEMA_VERSION } from '../records.ts';
-import { sleep } from '../sleep.ts';
+import { pause } from '../sleep.ts';
+import { isWritten } from '../written.ts';
 import { Follower, isCutOff } from './follow.ts';
 import { announce, canAnnounce, firstKeys, isSettled, type Keys, nextStep } from './rotation.ts';
 import {
@@ -108,7 +109,7 @@ export class SharedKeyring implements Keyring {
       throwIfAborted(signal);
       const { view } = this;
       if (view) return view;
-      await sleep(POLL_MS / 10, signal);
+      await pause(POLL_MS / 10, signal);
     }
     throw new LibnetworkError(
       'UNAVAILABLE',
@@ -128,7 +129,7 @@ export class SharedKeyring implements Keyring {
       const value = { schema: SCHEMA_VERSION, number };
       if (await isWritten(store.put(memberNumberKey, value, { ifVersion: last?.version ?? 0 })))
         return number;
-      await sleep(Math.random() * POLL_MS);
+      await pause(Math.random() * POLL_MS);
     }
     throw new LibnetworkError('UNAVAILABLE', 'too many hosts ask for numbers at once; try again', {
       operation: 'put',
@@ -204,7 +205,7 @@ export class SharedKeyring implements Keyring {
       if (own !== undefined && isSettled(keys, members) && keys.sending >= own) return;
       // Where nobody encrypts, nobody takes the steps either.
       if (members.length === 0) await this.#takeStep(keys, version, members);
-      await sleep(POLL_MS, signal);
+      await pause(POLL_MS, signal);
     }
   }
 
@@ -299,17 +300,6 @@ export class SharedKeyring implements Keyring {
   /** Whether it was written; if not, somebody else was first. */
   async #write(keys: Keys, version: number): Promise<boolean> {
     return isWritten(this.#options.store.put(keysKey, keys, { ifVersion: version }));
-  }
-}
-
-/** Conditional writes: whether the condition held. */
-async function isWritten(write: Promise<unknown>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (LibnetworkError.is(error, 'CONFLICT')) return false;
-    throw error;
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Datastore, Entry, StoreOperation } from '../datastore/datastore.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { EndpointId, NetworkId } from '../ids.ts';
+import { isWritten } from '../written.ts';
 import type { Debts } from './debts.ts';
 import { endpointKey, endpointNameKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
 
@@ -161,17 +162,13 @@ export class Published {
     });
   }
 
-  async #tryErase(entry: Entry, nameKey: string): Promise<boolean> {
-    try {
-      await this.#options.store.transaction([
+  #tryErase(entry: Entry, nameKey: string): Promise<boolean> {
+    return isWritten(
+      this.#options.store.transaction([
         { op: 'delete', key: entry.key, ifVersion: entry.version },
         { op: 'delete', key: nameKey },
-      ]);
-      return true;
-    } catch (error) {
-      if (LibnetworkError.is(error, 'CONFLICT')) return false;
-      throw error;
-    }
+      ]),
+    );
   }
 
   async #isOurs(networkId: NetworkId, id: EndpointId): Promise<boolean> {

@@ -1,8 +1,8 @@
 /** Taking back what hosts left behind that are gone past their lease: once, whoever notices. */
 import type { Datastore, Entry } from '../datastore/datastore.ts';
 import type { Logger } from '../driverapi/driver.ts';
-import { LibnetworkError } from '../errors.ts';
 import { sleep } from '../sleep.ts';
+import { isWritten } from '../written.ts';
 import { isCutOff } from './follow.ts';
 import { endpointNameKey, hostKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
 
@@ -49,16 +49,12 @@ export class Reclaimer {
    */
   async reclaim(entry: Entry): Promise<boolean> {
     const endpoint = readEndpoint(entry);
-    try {
-      await this.#options.store.transaction([
-        { op: 'delete', key: hostKey(endpoint.host), ifVersion: 0 },
-        { op: 'delete', key: entry.key, ifVersion: entry.version },
-        { op: 'delete', key: endpointNameKey(endpoint.networkId, endpoint.name) },
-      ]);
-    } catch (error) {
-      if (LibnetworkError.is(error, 'CONFLICT')) return false;
-      throw error;
-    }
+    const erased = this.#options.store.transaction([
+      { op: 'delete', key: hostKey(endpoint.host), ifVersion: 0 },
+      { op: 'delete', key: entry.key, ifVersion: entry.version },
+      { op: 'delete', key: endpointNameKey(endpoint.networkId, endpoint.name) },
+    ]);
+    if (!(await isWritten(erased))) return false;
     this.#options.logger.info(
       `endpoint ${endpoint.name} of host ${endpoint.host}, which is gone, was taken back`,
     );

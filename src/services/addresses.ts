@@ -9,6 +9,7 @@ import type { Datastore, Entry } from '../datastore/datastore.ts';
 import { LibnetworkError } from '../errors.ts';
 import type { NetworkId } from '../ids.ts';
 import { type HeldAddress, ROOT, SCHEMA_VERSION, type ServiceMode, type ServiceRecord } from '../records.ts';
+import { isWritten } from '../written.ts';
 
 export type VirtualAddresses = Partial<Readonly<Record<'ipv4' | 'ipv6', HeldAddress>>>;
 
@@ -50,7 +51,8 @@ export async function claimService(
     if (entry) {
       const record = readService(entry);
       if (record.mode !== mode) throw otherMode(record, wanted);
-      if (await wrote(store.put(key, record, { ifVersion: entry.version }))) return { record, made: false };
+      if (await isWritten(store.put(key, record, { ifVersion: entry.version })))
+        return { record, made: false };
       continue;
     }
     const createdAt = new Date().toISOString();
@@ -58,7 +60,7 @@ export async function claimService(
     const made = { schema: SCHEMA_VERSION, kind: 'service', networkId, name, mode, ...taken } as const;
     const record: ServiceRecord = { ...made, ...(host === undefined ? {} : { host }), createdAt };
     // Where that fails it may be written all the same: addresses that no record names go with the next reconcile.
-    if (await wrote(store.put(key, record, { ifVersion: 0 }))) return { record, made: true };
+    if (await isWritten(store.put(key, record, { ifVersion: 0 }))) return { record, made: true };
     await free(taken, host);
   }
   throw new LibnetworkError(
@@ -78,7 +80,7 @@ export async function releaseService(
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const entry = await store.get(key);
     if (!entry || (await isUsed())) return false;
-    if (!(await wrote(store.delete(key, { ifVersion: entry.version })))) continue;
+    if (!(await isWritten(store.delete(key, { ifVersion: entry.version })))) continue;
     const { ipv4, ipv6, host } = readService(entry);
     await free({ ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) }, host);
     return true;
@@ -89,17 +91,6 @@ export async function releaseService(
 /** All that are recorded. */
 export async function listServices(store: Datastore): Promise<ServiceRecord[]> {
   return (await store.list(services)).map(readService);
-}
-
-/** False where somebody else was first. */
-async function wrote(write: Promise<unknown>): Promise<boolean> {
-  try {
-    await write;
-    return true;
-  } catch (error) {
-    if (LibnetworkError.is(error, 'CONFLICT')) return false;
-    throw error;
-  }
 }
 
 function otherMode({ name, mode }: ServiceRecord, wanted: WantedService): LibnetworkError {

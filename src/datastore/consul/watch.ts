@@ -1,5 +1,5 @@
+import { Backoff } from '../remote/backoff.ts';
 import { type Calls, ownCall } from '../remote/calls.ts';
-import { Backoff } from '../remote/pause.ts';
 import { Tracker } from '../remote/tracker.ts';
 import type { Watch } from '../watchers.ts';
 import type { Agents, ConsulAnswer } from './agents.ts';

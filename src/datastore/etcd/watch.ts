@@ -1,7 +1,7 @@
 import type { IWatchRequest, IWatchResponse, WatchClient } from 'etcd3';
 import { LibnetworkError } from '../../errors.ts';
+import { Backoff } from '../remote/backoff.ts';
 import { type Calls, ownCall } from '../remote/calls.ts';
-import { Backoff } from '../remote/pause.ts';
 import { Tracker } from '../remote/tracker.ts';
 import type { Watch } from '../watchers.ts';
 import { etcdError, failureKind } from './failure.ts';

@@ -1,6 +1,6 @@
 import { LibnetworkError } from '../../errors.ts';
+import { pause } from '../../sleep.ts';
 import type { Lease, StoreWaits, WriteCondition } from '../datastore.ts';
-import { pause } from './pause.ts';
 
 export interface HeldLeaseParts {
   readonly ttlMs: number;

@@ -1,6 +1,6 @@
 import type { LibnetworkError } from '../../errors.ts';
+import { Backoff } from './backoff.ts';
 import type { Call } from './calls.ts';
-import { Backoff } from './pause.ts';
 
 /**
  * What a failed request means:

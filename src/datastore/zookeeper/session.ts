@@ -1,6 +1,6 @@
 import type { ACL, Client, Event, Stat } from 'node-zookeeper-client';
 import { LibnetworkError } from '../../errors.ts';
-import { pause } from '../remote/pause.ts';
+import { pause } from '../../sleep.ts';
 import type { CheckedZookeeperOptions } from './options.ts';
 
 export type ZookeeperModule = typeof import('node-zookeeper-client');

@@ -10,9 +10,9 @@ import type {
 } from '../datastore.ts';
 import { checkKey, checkOperations, checkPrefix, encodeValue } from '../entry.ts';
 import { loadPeer } from '../peer.ts';
+import { Backoff } from '../remote/backoff.ts';
 import { type Call, Calls } from '../remote/calls.ts';
 import { HeldLease } from '../remote/heldlease.ts';
-import { Backoff } from '../remote/pause.ts';
 import { WatchSet } from '../remote/watchset.ts';
 import { isTransient, zookeeperError } from './failure.ts';
 import {

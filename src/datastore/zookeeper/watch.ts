@@ -1,5 +1,6 @@
+import { pause } from '../../sleep.ts';
+import { Backoff } from '../remote/backoff.ts';
 import type { Call, Calls } from '../remote/calls.ts';
-import { Backoff, pause } from '../remote/pause.ts';
 import { Tracker } from '../remote/tracker.ts';
 import type { Watch } from '../watchers.ts';
 import { zookeeperError } from './failure.ts';

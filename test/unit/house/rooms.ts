@@ -16,7 +16,7 @@ export interface Room {
 }
 
 const words = /^(errors|ids|ip)$/;
-const tools = /^(labels|abortable|locks|events|sleep|undo)$/;
+const tools = /^(labels|abortable|locks|events|sleep|undo|written)$/;
 const contracts =
   /^(driverapi\/(?:driver|keyring)|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */

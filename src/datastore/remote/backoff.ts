@@ -1,16 +1,4 @@
-/** Waits; ends early, without an error, when the signal fires. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end, { once: true });
-  });
-}
+import { pause } from '../../sleep.ts';
 
 /** Pauses between attempts: short at first, doubling up to `mostMs`, with a random part so that many do not meet. */
 export class Backoff {
