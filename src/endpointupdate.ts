@@ -100,7 +100,8 @@ async function updateLocked(
   checkLimits(driver, changed.limits);
   const { join } = record;
   const sandbox = join && core.sandboxes.get(join.sandboxId);
-  if (!join || !sandbox) return core.save(entry, changed);
+  // A join that waits for its namespace has neither link nor ports yet: `setKey` makes them as the record says then.
+  if (!join || join.pending || !sandbox) return core.save(entry, changed);
   const families = publishedFamilies(record.id, gatewaysOf(sandbox));
   // Until the record is written it names the former ports and limits, which a restart brings back.
   await allOrNothing(async (undo) => {
@@ -121,7 +122,7 @@ async function updateLocked(
     throwIfAborted(signal);
     await core.save(entry, { ...changed, join: { ...join, bindings } });
   });
-  if (changes.service === record.service || record.state !== 'joined' || join.pending) return;
+  if (changes.service === record.service || record.state !== 'joined') return;
   showNames(core, entry, sandbox);
   await core.services.settled();
 }

@@ -67,6 +67,23 @@ describe('a sandbox whose namespace comes later', () => {
     await expectNothingToRepair(late);
   });
 
+  it('takes changes of an endpoint before its key, and makes it as it is then', async () => {
+    const late = await lateSandbox(await setUp(), 1);
+    const [end] = late.ends;
+    await end?.update({
+      ports: [{ protocol: 'tcp', container: 80, host: 9090 }],
+      limits: { egress: 1_000_000 },
+      labels: { role: 'web' },
+    });
+    expect(end?.ports).toEqual([]);
+    await expectNothingToRepair(late);
+    await late.sandbox.setKey(await late.runtime('theirs'));
+    expect(end?.ports.map(({ host }) => host)).toEqual([9090, 9090]);
+    await expectNothingToRepair(late);
+    await late.sandbox.delete();
+    await expectNothingToRepair(late);
+  });
+
   it('is as before after a key that is none, and takes the next one', async () => {
     const late = await lateSandbox(await setUp());
     const before = await traces(late);
