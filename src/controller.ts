@@ -35,8 +35,6 @@ export interface StartOptions {
   readonly runtimeHook: boolean;
 }
 
-const JOIN_ONE = 'hosts are in one by a global store (`globalStore`, `dnet daemon --cluster-store`)';
-
 /** Owns drivers, IPAM, the stores and every object. Opened by `NetworkController.open` of the package's root. */
 export class NetworkController implements AsyncDisposable {
   readonly #core: Core;
@@ -203,7 +201,10 @@ export class NetworkController implements AsyncDisposable {
       'rotateKeys',
       async () => {
         if (this.#core.globals) return this.#core.globals.rotateKeys(waits.signal);
-        throw new LibnetworkError('NOT_FOUND', `only the hosts of a cluster share keys: ${JOIN_ONE}`);
+        throw new LibnetworkError(
+          'NOT_FOUND',
+          'only hosts with a global store share keys (`globalStore`, `dnet daemon --cluster-store`)',
+        );
       },
       waits,
     );
@@ -211,13 +212,12 @@ export class NetworkController implements AsyncDisposable {
 
   /**
    * The hosts of the cluster, by id: those that say that they are there, this one, and those that are gone but still
-   * have endpoints on a network that is known here.
-   * @throws NOT_FOUND without a global store; UNAVAILABLE when it can't be asked
+   * have endpoints on a network that is known here. Without a global store there are none.
+   * @throws UNAVAILABLE when the global store can't be asked
    */
   async hosts(waits: Waits = {}): Promise<readonly ClusterHost[]> {
     const { globals, networks } = this.#core;
-    if (globals) return clusterHosts(globals.scope, networks.keys(), waits.signal);
-    throw new LibnetworkError('NOT_FOUND', `there is no cluster: ${JOIN_ONE}`);
+    return globals ? clusterHosts(globals.scope, networks.keys(), waits.signal) : [];
   }
 
   /** How often each operation ran, how it ended and how long it took, by its name. */

@@ -187,6 +187,7 @@ async function checkCluster({ controller }: ApiContext): Promise<Finding> {
   const check = 'cluster';
   try {
     const hosts = await controller.hosts();
+    if (hosts.length === 0) return { check, status: 'ok', found: 'none' };
     const live = hosts.filter((host) => host.live).length;
     const isThere = hosts.some((host) => host.live && host.self);
     return {
@@ -196,7 +197,6 @@ async function checkCluster({ controller }: ApiContext): Promise<Finding> {
       advice: isThere ? undefined : 'see in the log of the daemon why: another host may have its name',
     };
   } catch (error) {
-    if (LibnetworkError.is(error, 'NOT_FOUND')) return { check, status: 'ok', found: 'none' };
     if (!LibnetworkError.is(error)) throw error;
     const advice =
       'see whether the store runs, and whether its address, firewall, certificates and user are right';

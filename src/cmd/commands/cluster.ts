@@ -12,16 +12,20 @@ export function clusterCommands(program: Command, kit: Kit): void {
       .command('ls')
       .description('list them, with whether they live')
       .option(...FORMAT),
-    async (client, { format }) =>
+    async (client, { format }) => {
+      const hosts = await client.hosts();
+      if (hosts.length === 0)
+        output.note('there is no cluster: daemons are in one by `dnet daemon --cluster-store`');
       output.list<ClusterHost>(
-        await client.hosts(),
+        hosts,
         [
           { title: 'HOST', of: ({ id, self }) => (self ? `${id} (this one)` : id) },
           { title: 'ADDRESS', of: ({ address }) => address ?? '' },
           { title: 'STATUS', of: ({ live }) => (live ? 'live' : 'gone') },
         ],
         format,
-      ),
+      );
+    },
   );
   actSlowly<[], object>(
     kit,
