@@ -1,6 +1,6 @@
 /** The runtime end to end: its daemon as a process of its own, real containers, and nothing left of them. */
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,8 +10,10 @@ import { dump, leaked, readSettings, restoreSettings } from '../demo/machine.ts'
 import { jsonReport, textReport } from '../demo/report.ts';
 import { check, Stage, StepFailed } from '../demo/stage.ts';
 import { House } from './house.ts';
+import { leftovers } from './leftovers.ts';
 import { instanceOf, Runtime } from './runtime.ts';
 
+const PREFIX = 'libnetwork-runtime-';
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 
 /** A busybox web server that says its name. It is no first process, which the kernel would keep signals from. */
@@ -33,7 +35,7 @@ export async function demo({ json }: { readonly json: boolean }): Promise<number
   const report = (json ? jsonReport : textReport)((line) => console.log(line));
   const world = linuxWorld();
   await sweep();
-  const directory = await realpath(await mkdtemp(join(tmpdir(), `libnetwork-runtime-${process.pid}-`)));
+  const directory = await realpath(await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`)));
   const stage = new Stage(world, directory, report, interrupted.signal);
   const look = () => dump(world, directory, `libnetwork-${instanceOf(directory)}`);
   const [before, settings] = [await look(), await readSettings(world)];
@@ -165,10 +167,7 @@ async function clear(directory: string): Promise<void> {
 
 /** Takes away what demos left whose processes were killed: their directories tell their numbers. */
 async function sweep(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const pid = /^libnetwork-runtime-(\d+)-/.exec(name)?.[1];
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
-    const directory = join(await realpath(tmpdir()), name);
+  for (const directory of await leftovers(PREFIX)) {
     if (existsSync(join(directory, 'data'))) await clear(directory);
     await rm(directory, { recursive: true, force: true });
   }

@@ -2,12 +2,12 @@
  * A world of the example's own: a namespace that plays the host, one that plays the outside and answers everything,
  * and a controller on that host. Nothing here touches the machine's network.
  */
-import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { linuxOsl, type Network, NetworkController } from 'libnetwork';
 import { type Change, type Namespace, type Osl, onHost } from 'libnetwork/osl';
+import { leftovers } from '../runtime/leftovers.ts';
 import { Runc } from '../runtime/runc.ts';
 import { ALLOWED, BRIDGE, EVIL, HOST, METADATA, NEIGHBOUR, OUTSIDE, STRANGER } from './addresses.ts';
 import { Witness } from './witness.ts';
@@ -139,10 +139,7 @@ export class Lab {
 
 /** What is left of an example that was killed: its directory tells its number. */
 async function sweep(osl: Osl): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    const pid = name.startsWith(PREFIX) ? name.slice(PREFIX.length).split('-')[0] : undefined;
-    if (pid && !existsSync(`/proc/${pid}`)) await clear(osl, join(await realpath(tmpdir()), name));
-  }
+  for (const directory of await leftovers(PREFIX)) await clear(osl, directory);
 }
 
 async function clear(osl: Osl, directory: string): Promise<void> {
