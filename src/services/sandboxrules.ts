@@ -67,8 +67,11 @@ export class SandboxRules {
   async close(remove: boolean): Promise<void> {
     this.#closed = true;
     await this.#running;
-    if (remove && (this.#firewall || this.#unknown)) await (await this.#open()).destroy();
-    await this.#end();
+    try {
+      if (remove && (this.#firewall || this.#unknown)) await (await this.#open()).destroy();
+    } finally {
+      await this.#end();
+    }
   }
 
   async #run(): Promise<void> {

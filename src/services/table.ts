@@ -71,7 +71,9 @@ export class ServiceTable {
     const change = group.change(group.remove(backend.id), gone);
     if (group.live === 0) {
       this.#groups.delete(id);
-      this.#ofNetwork.get(backend.network.id)?.delete(group);
+      const others = this.#ofNetwork.get(backend.network.id);
+      others?.delete(group);
+      if (others?.size === 0) this.#ofNetwork.delete(backend.network.id);
     }
     return [change];
   }

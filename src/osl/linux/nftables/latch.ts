@@ -1,6 +1,7 @@
 /** The latch of a table of rules (`firewall/latch.ts`), where the kernel can have one. */
 import { closeSync, openSync } from 'node:fs';
-import { LibnetworkError } from '../../../errors.ts';
+import { type ErrorCode, LibnetworkError } from '../../../errors.ts';
+import { kernelError } from '../../errno.ts';
 import { createFirewall } from '../../firewall/engine.ts';
 import type { FirewallOptions } from '../../firewall/firewall.ts';
 import type { GuardedFirewall } from '../../firewall/guarded.ts';
@@ -10,16 +11,22 @@ import type { Operation } from '../../firewall/transaction.ts';
 import { inNewNamespace } from '../window.ts';
 import { ownedBackend } from './backend.ts';
 
-/** What this kernel refused; nothing when it can have latches. A property of the kernel: asked once. */
+/** What this kernel refused; nothing when it can have latches. */
 let lacking: Promise<LibnetworkError | undefined> | undefined;
+
+/** What a machine that has too much to do just now refuses, and not a kernel that lacks something. */
+const PASSING: readonly ErrorCode[] = ['INTERNAL', 'UNAVAILABLE', 'TIMEOUT', 'CONFLICT'];
 
 /**
  * Why this kernel can't have latches: tables with an owner came with Linux 5.12, and labels of connections are an
- * option (CONFIG_NF_CONNTRACK_LABELS). `undefined`: it can.
+ * option (CONFIG_NF_CONNTRACK_LABELS). `undefined`: it can. A property of the kernel, asked until it is known.
  */
-export function whyNoLatch(): Promise<LibnetworkError | undefined> {
-  lacking ??= tryOne();
-  return lacking;
+export async function whyNoLatch(): Promise<LibnetworkError | undefined> {
+  const asked = lacking ?? tryOne();
+  lacking = asked;
+  const why = await asked;
+  if (why && PASSING.includes(why.code) && lacking === asked) lacking = undefined;
+  return why;
 }
 
 /** An empty latch; its table comes with the first network. Its end is that of the handle, or of the process. */
@@ -52,8 +59,9 @@ async function tryOne(): Promise<LibnetworkError | undefined> {
     await backend.commit({ table: 'libnetwork-try', operations: TRY }).finally(() => backend.close());
     return undefined;
   } catch (error) {
-    if (!LibnetworkError.is(error)) throw error;
-    return error;
+    if (LibnetworkError.is(error)) return error;
+    if (!(error instanceof Error) || !('code' in error)) throw error;
+    return kernelError('try a latch', String(error.code));
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
