@@ -88,7 +88,13 @@ export class Members {
     const { store, prefix, leaseMs } = this.#options;
     const label = `${name}${SEPARATOR}${randomBytes(4).toString('hex')}`;
     const lease = await store.lease?.(leaseMs);
-    await lease?.put(`${prefix}${label}`, { v: 1 });
+    try {
+      await lease?.put(`${prefix}${label}`, { v: 1 });
+    } catch (error) {
+      // The next attempt takes another one; this would be renewed for nothing. Where it can't be given back, it ends by itself.
+      await lease?.release().catch(() => undefined);
+      throw error;
+    }
     return { label, lease };
   }
 
