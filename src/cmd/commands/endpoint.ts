@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import type { EndpointView } from '../../client/client.ts';
+import { invalid } from '../../errors.ts';
+import type { EndpointOptions } from '../../index.ts';
 import { shortId } from '../output.ts';
 import { ALIAS, collect, namesOf, pairs, readInteger, readPort } from '../values.ts';
 import { act, actSlowly, FORMAT, forEach, type Kit } from './kit.ts';
@@ -13,6 +15,16 @@ interface CreateFlags {
   readonly gwPriority?: string;
   readonly interface?: string;
   readonly opt?: readonly string[];
+  readonly label?: readonly string[];
+  readonly service?: string;
+  readonly serviceAlias?: readonly string[];
+  readonly roundRobin?: boolean;
+}
+
+interface UpdateFlags {
+  readonly publish?: readonly string[];
+  readonly label?: readonly string[];
+  readonly drain?: boolean;
 }
 
 export function endpointCommands(program: Command, kit: Kit): void {
@@ -37,7 +49,11 @@ function creation(endpoint: Command, kit: Kit): void {
       .option('-p, --publish <port>', '[ADDRESS:][HOST[-END]:]CONTAINER[/PROTOCOL]', collect)
       .option('--gw-priority <number>', 'the highest one gives the default route')
       .option('--interface <name>', 'the interface’s name in the sandbox')
-      .option('-o, --opt <key=value>', 'an option of the driver', collect),
+      .option('-o, --opt <key=value>', 'an option of the driver', collect)
+      .option('--label <key=value>', 'a label, by which policies know it', collect)
+      .option('--service <name>', 'the service whose connections it takes its share of')
+      .option('--service-alias <name>', 'a further name of the service', collect)
+      .option('--round-robin', 'no virtual address: the service’s name has those of its endpoints'),
     async (client, flags, network, name) => {
       const { id } = await client.createEndpoint(network, {
         name,
@@ -49,20 +65,31 @@ function creation(endpoint: Command, kit: Kit): void {
         gatewayPriority: readInteger('gw-priority', flags.gwPriority),
         interfaceName: flags.interface,
         options: pairs(flags.opt),
+        labels: pairs(flags.label),
+        service: serviceOf(flags),
       });
       output.line(id);
     },
   );
-  act<[string, string], { readonly publish?: readonly string[] }>(
+  act<[string, string], UpdateFlags>(
     endpoint
       .command('update')
-      .description('change what an endpoint publishes, while it is joined')
+      .description('change what an endpoint publishes, its labels, or its share of its service, in place')
       .argument('<network>')
       .argument('<endpoint>')
-      .option('-p, --publish <port>', 'a port; those not named are published no more', collect),
-    async (client, { publish = [] }, network, name) => {
-      const { ports } = await client.updateEndpoint(network, name, { ports: publish.map(readPort) });
-      for (const port of ports)
+      .option('-p, --publish <port>', 'a port; those not named are published no more', collect)
+      .option('--label <key=value>', 'a label; those not named go', collect)
+      .option('--drain', 'its service gives it no new connections; those it has go on')
+      .option('--no-drain', 'its service gives it connections again'),
+    async (client, { publish, label, drain }, network, name) => {
+      // Without any flag, nothing is published any more.
+      const ports = publish ?? (label === undefined && drain === undefined ? [] : undefined);
+      const { ports: now } = await client.updateEndpoint(network, name, {
+        ports: ports?.map(readPort),
+        labels: label && pairs(label),
+        service: drain === undefined ? undefined : { enabled: !drain },
+      });
+      for (const port of now)
         output.line(`${port.container}/${port.protocol} -> ${port.hostAddress}:${port.host}`);
     },
   );
@@ -81,6 +108,13 @@ function creation(endpoint: Command, kit: Kit): void {
         output.line(name);
       }),
   );
+}
+
+function serviceOf({ service, serviceAlias, roundRobin }: CreateFlags): EndpointOptions['service'] {
+  if (service !== undefined)
+    return { name: service, aliases: serviceAlias ?? [], mode: roundRobin ? 'dnsrr' : 'vip' };
+  if (serviceAlias === undefined && !roundRobin) return undefined;
+  throw invalid('service', undefined, 'must be named: --service-alias and --round-robin are about a service');
 }
 
 function listing(endpoint: Command, { output }: Kit): void {

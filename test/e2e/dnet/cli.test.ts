@@ -53,6 +53,30 @@ describe.skipIf(!isBuilt)('what a command ends with (after npm run build)', () =
     });
   });
 
+  it('a service that endpoints share, drained and given connections again', async () => {
+    await withDaemon({}, async (daemon) => {
+      const create = ['endpoint', 'create', '--service', 'shop', '--service-alias', 'store'];
+      await done(daemon, 'network', 'create', '--subnet', '10.85.0.0/24', 'front');
+      await done(daemon, ...create, '-p', '8081:80', '--label', 'role=web', 'front', 'shop.1');
+      await done(daemon, 'sandbox', 'create', 'c1');
+      await done(daemon, 'endpoint', 'join', 'front', 'shop.1', 'c1');
+      const told = async () => {
+        const shown = await done(daemon, 'endpoint', 'inspect', '--format', 'json', 'front', 'shop.1');
+        const { service, labels, ports } = JSON.parse(shown);
+        return { ...service, labels, ports: ports.map(({ host }: { host: number }) => host) };
+      };
+      const whole = { name: 'shop', aliases: ['store'], mode: 'vip', labels: { role: 'web' } };
+      expect(await told()).toMatchObject({ ...whole, enabled: true, ipv4: '10.85.0.3/24' });
+      const { ports } = await told();
+      await done(daemon, 'endpoint', 'update', '--drain', 'front', 'shop.1');
+      expect(await told()).toMatchObject({ ...whole, enabled: false, ports });
+      await done(daemon, 'endpoint', 'update', '--no-drain', 'front', 'shop.1');
+      expect(await told()).toMatchObject({ ...whole, enabled: true, ports });
+      const { code, stderr } = await daemon.dnet('endpoint', 'create', '--round-robin', 'front', 'x');
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/^dnet: service: must be named/)]);
+    });
+  });
+
   it('of several names those that can be are done, and each failure is told once', async () => {
     await withDaemon({}, async (daemon) => {
       for (const name of ['a', 'b']) await done(daemon, 'network', 'create', name);
