@@ -32,7 +32,7 @@ export interface TestHost {
 async function sweep(): Promise<void> {
   const kernel = linuxOsl();
   for (const name of await readdir(tmpdir())) {
-    const pid = /^libnetwork-(\d+)-/.exec(name)?.[1];
+    const pid = /^libnetwork-(?:[a-z]+-)?(\d+)-/.exec(name)?.[1];
     if (pid !== undefined && !existsSync(`/proc/${pid}`)) await remove(kernel, join(tmpdir(), name));
   }
   await kernel.close();
