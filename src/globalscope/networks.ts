@@ -49,18 +49,19 @@ export class SharedNetworks {
 
   /** @throws ALREADY_EXISTS when another network has the name; CONFLICT when another host has changed the network */
   async save(record: NetworkRecord): Promise<void> {
-    const { store, debts } = this.#options;
-    const key = networkKey(record.id);
-    const known = this.#versions.get(record.id);
-    if (known !== undefined) {
-      this.#versions.set(record.id, await store.put(key, record, { ifVersion: known }));
-      return;
-    }
+    const { debts } = this.#options;
+    if (await this.#replace(record)) return;
     try {
       this.#versions.set(record.id, await this.#make(record));
     } catch (error) {
       if (!LibnetworkError.is(error, 'CONFLICT')) throw error;
       const holder = await this.#holderOf(record.name);
+      if (holder === record.id) {
+        // Its own name: this host started without the store, and has not followed it far enough yet.
+        const entry = await this.#options.store.get(networkKey(record.id));
+        if (entry) this.#put(entry);
+        if (await this.#replace(record)) return;
+      }
       if (holder !== undefined && !debts.has(holder)) throw nameTaken(record.name, holder);
       // Left by a creation of this host's own that failed, or gone just now.
       await debts.payOff();
@@ -81,6 +82,15 @@ export class SharedNetworks {
 
   end(): Promise<void> {
     return this.#follower.end();
+  }
+
+  /** Over what this host knows to be stored; false where it knows nothing. */
+  async #replace(record: NetworkRecord): Promise<boolean> {
+    const known = this.#versions.get(record.id);
+    if (known === undefined) return false;
+    const key = networkKey(record.id);
+    this.#versions.set(record.id, await this.#options.store.put(key, record, { ifVersion: known }));
+    return true;
   }
 
   async #make(record: NetworkRecord): Promise<number> {

@@ -39,7 +39,9 @@ describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
           { op: 'setLink', name: 'eth0', up: true },
         ]);
         const look = async () => ({
-          link: await host.link('docker0').then((link) => link && { ...link, statistics: undefined }),
+          link: await host
+            .link('docker0')
+            .then((link) => link && { ...link, statistics: undefined, running: undefined }),
           port: (await host.link('theirs0'))?.master,
           addresses: (await host.addresses('docker0')).filter(({ scope }) => scope !== 'link'),
           localnet: await host.sysctl('net/ipv4/conf/docker0/route_localnet'),
