@@ -1,16 +1,14 @@
 /** The topology page, in a real browser, of a real daemon. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Client, connectTo } from '../../../src/client/index.ts';
-import type { EndpointOptions } from '../../../src/index.ts';
 import { type Box, overlap } from '../../../src/page/geometry.ts';
 import { hasBrowser, type OpenBrowser, openBrowser, openPage } from '../../support/browser.ts';
 import { freePorts } from '../../support/daemon.ts';
 import { type Daemon, isBuilt, program, run, withDaemon } from '../../support/dnet.ts';
-import { canUseKernel } from '../../support/kernel.ts';
+import { card, container, network, tile, urlOf, web } from '../../support/webpage.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -18,17 +16,6 @@ interface Stage {
   readonly daemon: Daemon;
   readonly client: Client;
   readonly url: string;
-}
-
-/** Where the daemon says that its page is. */
-function urlOf(daemon: Daemon): string {
-  const ready = daemon
-    .log()
-    .split('\n')
-    .find((line) => line.includes('"ready"'));
-  const { web }: { web?: string } = JSON.parse(ready ?? '{}');
-  if (web === undefined) throw new Error(`no page: ${daemon.log()}`);
-  return web;
 }
 
 async function onStage(flags: readonly string[], act: (stage: Stage) => Promise<void>): Promise<void> {
@@ -44,25 +31,6 @@ async function onStage(flags: readonly string[], act: (stage: Stage) => Promise<
 
 const anyPort = ['--web', '127.0.0.1:0'];
 
-async function network(client: Client, name: string, subnet: string, internal = false): Promise<void> {
-  await client.createNetwork({ name, driver: 'bridge', internal, ipam: { pools: [{ subnet }] } });
-}
-
-async function container(
-  client: Client,
-  name: string,
-  networks: readonly string[],
-  ports: EndpointOptions['ports'] = [],
-): Promise<void> {
-  await client.createSandbox({ containerId: name });
-  for (const [index, each] of networks.entries()) {
-    await client.createEndpoint(each, { name, ports: index === 0 ? ports : [], gatewayPriority: -index });
-    await client.join(each, name, { sandbox: name });
-  }
-}
-
-const web = { protocol: 'tcp', container: 80, host: 8080 } as const;
-
 /** Three networks' worth of everything that is drawn. */
 async function smallWorld(client: Client): Promise<void> {
   await network(client, 'front', '10.20.0.0/24');
@@ -74,9 +42,6 @@ async function smallWorld(client: Client): Promise<void> {
   await client.createEndpoint('back', { name: 'next' });
   await client.createSandbox({ containerId: 'lonely' });
 }
-
-const tile = (page: Page, name: string) => page.locator('.tiles [data-key]', { hasText: name });
-const card = (page: Page, name: string) => page.locator('.drawing .card [data-key]', { hasText: name });
 
 /** Scripts of ours run by the driver, in words of the page's world: these tests are compiled without it. */
 const inPage = <T>(page: Page, script: string): Promise<T> => page.evaluate<T>(script);
@@ -307,45 +272,6 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
     });
   });
 });
-
-describe.skipIf(!isBuilt || !hasBrowser || !canUseKernel)(
-  'the topology page on the real kernel (after npm run build, with chromium, as root)',
-  () => {
-    it('shows what a container has sent, its routes, and the rules that are in force', async () => {
-      await withDaemon(
-        { real: true, flags: ['--no-predefined', '--web', '127.0.0.1:8080'] },
-        async (daemon) => {
-          const client = new Client(connectTo(daemon.host));
-          await network(client, 'front', '10.20.0.0/24');
-          await container(client, 'proxy', ['front'], [{ ...web, host: 8081 }]);
-          await client.close();
-          const { browser, close } = await openBrowser(join(daemon.directory, 'host'));
-          try {
-            const { page, complaints } = await openPage(browser, urlOf(daemon));
-            await tile(page, 'proxy').click();
-            const counters = page.locator('#details .stack table').first();
-            await counters.waitFor();
-            const send = `require('dgram').createSocket('udp4').send(Buffer.alloc(1000), 9, '10.20.0.1', () => process.exit())`;
-            const sent = await daemon.dnet('sandbox', 'exec', 'proxy', '--', process.execPath, '-e', send);
-            expect(sent.code, sent.stderr).toBe(0);
-            // Asked anew while it is looked at: a thousand bytes and more have been sent.
-            await counters
-              .getByText(/^\d+(\.\d)? kB\s+\d+ packets?$/)
-              .last()
-              .waitFor();
-            const routes = page.locator('#details .stack table').last();
-            expect(await routes.innerText()).toMatch(/default\s+10\.20\.0\.1\s+eth0/);
-            await page.getByText('From outside to the host, 8081').click();
-            await page.getByText(/^Passes, to 10\.20\.0\.2:80/).waitFor();
-            expect(complaints).toEqual([]);
-          } finally {
-            await close();
-          }
-        },
-      );
-    });
-  },
-);
 
 describe.skipIf(!isBuilt)('the address of the page (after npm run build)', () => {
   const start = (...flags: string[]) => run(process.execPath, [program, 'daemon', '--fake', ...flags]);

@@ -18,6 +18,11 @@ const PORT = 5000;
 /** Longer than any repair takes: the repair must wait for the thread that this one holds up. */
 const GAP_MS = 200;
 const PATIENCE_MS = 20_000;
+/**
+ * What a flush may let through: the one packet that is within the rules at that very instant. It has its label, and
+ * finds the sets behind it empty. Of the sender's thousand a second no other passes, however long the gap is.
+ */
+const INSIDE = 1;
 
 /** The engines, each with a way to flush what it made. */
 const FLUSHES: readonly { readonly engine: Engine; readonly command: string }[] = [
@@ -169,7 +174,7 @@ describe.each(FLUSHES)(`$engine, after $command${why && ` (skipped: ${why})`}`, 
           }
           await sending.end();
           for (const gap of gaps) expect(within(foreign.times, gap)).toBeGreaterThan(0);
-          const came = closed.map(({ times }) => times.length > 0);
+          const came = closed.map(({ times }) => times.length > gaps.length * INSIDE);
           expect(came).toEqual(FAMILIES.map(() => !latch));
           for (const each of [...closed, foreign]) each.close();
         });
@@ -232,7 +237,7 @@ describe.each(FLUSHES)(`$engine, after $command${why && ` (skipped: ${why})`}`, 
         const gap = await flush(world, repaired, command);
         for (const each of senders) await each.end();
         expect(within(control.times, gap)).toBeGreaterThan(0);
-        expect([outside, host, inside].map(({ times }) => times.length)).toEqual([0, 0, 0]);
+        for (const { times } of [outside, host, inside]) expect(times.length).toBeLessThanOrEqual(INSIDE);
         for (const each of [outside, host, inside, control]) each.close();
       });
     }, 60_000);

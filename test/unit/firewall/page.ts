@@ -181,7 +181,8 @@ see (bits 126 and 127 of the connection's label), before your chain and whatever
 those that have no label: it is neutral while the rules are there, closed when they are gone, and knows no other bridges.
 Connections that passed once go on, and are still translated. A table with an owner takes Linux 5.12, labels a kernel with
 CONFIG_NF_CONNTRACK_LABELS; without them there is no latch, and a warning in the log. A flush that leaves the chain
-\`forward\` as it is (\`nft flush chain\` of another) is not seen by the latch, but repaired all the same.
+\`forward\` as it is (\`nft flush chain\` of another) is not seen by the latch, but repaired all the same. Nor is the one
+packet that is within the rules at the instant of a flush: it has its label already, and finds the sets empty.
 
 Take \`iptables\` where the policy of the host or its tools demand it; two engines must not be used at once for the same
 networks. Policies and chains of others are never changed by either. A host whose \`FORWARD\` policy is \`DROP\` and that
