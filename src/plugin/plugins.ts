@@ -1,6 +1,7 @@
 /** The plugins of one controller: found by name when they are needed, activated once, kept. */
 
 import type * as v from 'valibot';
+import { abortable } from '../abortable.ts';
 import type { Logger } from '../driverapi/driver.ts';
 import { LibnetworkError, throwIfAborted } from '../errors.ts';
 import { PluginClient, type PluginWaits } from './client.ts';
@@ -206,16 +207,4 @@ async function orError<T>(work: Promise<T>): Promise<T | LibnetworkError> {
     if (error instanceof PluginRefusal || LibnetworkError.is(error, 'INTERNAL')) return error;
     throw error;
   }
-}
-
-/** Waits for what others wait for too: it goes on when this caller leaves. */
-function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void =>
-      reject(new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal.reason }));
-    signal.addEventListener('abort', onAbort, { once: true });
-    const done = (): void => signal.removeEventListener('abort', onAbort);
-    work.then(resolve, reject).finally(done);
-  });
 }

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
+import { abortable } from '../../abortable.ts';
 import { type LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import type { Handle } from './handle.ts';
 import { encodeDeleteLink, encodeSetLink, type RawLink, RTM_DELLINK, RTM_SETLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
-import { unlessAborted } from './netlink/socket.ts';
 import { dumpLinks } from './tables.ts';
 import { requireLinkName } from './values.ts';
 
@@ -57,7 +57,7 @@ export class DeleteQueue {
       // Everything that is asked for in this turn of the event loop goes together.
       setImmediate(() => void this.#run());
     }
-    return signal ? unlessAborted(result, signal) : result;
+    return abortable(result, signal);
   }
 
   async #run(): Promise<void> {

@@ -1,3 +1,4 @@
+import { abortable } from '../../../abortable.ts';
 import { LibnetworkError, throwIfAborted } from '../../../errors.ts';
 import { counted } from '../../counters.ts';
 import { errnoName, kernelError } from '../../errno.ts';
@@ -185,7 +186,7 @@ export class NetlinkSocket {
       if (!waits) return run(false);
       return (this.#route ? rtnl : otherWaits).run(() => run(true));
     });
-    return options.signal ? unlessAborted(turn, options.signal) : turn;
+    return abortable(turn, options.signal);
   }
 
   /** The kernel produces a table while it is being received, so that the receiving takes the lock as well. */
@@ -351,15 +352,4 @@ function growScratch(length: number): void {
 function tooLarge(length: number): LibnetworkError {
   growScratch(length);
   return new LibnetworkError('INTERNAL', `a netlink answer of ${length} bytes did not fit; try again`);
-}
-
-/** The result of `work`, unless the signal fires before; the work itself goes on. */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      reject(new LibnetworkError('ABORTED', 'the operation was aborted', { cause: signal.reason }));
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }
