@@ -19,9 +19,16 @@ function summary(path, partsPassed, partsFailed) {
     const size = skipped.filter((test) => test.ancestorTitles.join(' > ') === group).length;
     console.log(`skipped: ${group || '(file)'} (${size})`);
   }
+  for (const test of tests.filter((each) => each.status === 'failed')) console.log(failure(test));
   const failed = count('failed') + broken + partsFailed;
   console.log(`${count('passed') + partsPassed} passed, ${failed} failed, ${skipped.length} skipped`);
   return failed === 0 ? 0 : 1;
+}
+
+/** What failed and why, near the end: often the last lines are all that is kept of a run. */
+function failure(test) {
+  const reason = test.failureMessages.join('\n').split('\n').slice(0, 30).join('\n  ');
+  return `failed: ${[...test.ancestorTitles, test.title].join(' > ')}\n  ${reason}`;
 }
 
 /** A file that could not be loaded has no tests in it: it counts as one failure, as does an error outside a test. */
