@@ -10,6 +10,9 @@ import type { Namespace } from '../../../../src/osl/osl.ts';
 const run = promisify(execFile);
 const PROGRAMS = ['firewalld', 'firewall-cmd', 'dbus-daemon', 'setpriv'];
 const START_MS = 60_000;
+/** `firewall-cmd` itself waits for an answer for ever. */
+const ANSWER_MS = 20_000;
+const END_MS = 10_000;
 
 /** Why there can be no daemon here; empty when there can. */
 export const whyNoFirewalld: string = (() => {
@@ -81,9 +84,13 @@ export class FirewallDaemon {
     await end(this.#bus);
   }
 
-  /** What `firewall-cmd` prints. */
+  /** What `firewall-cmd` prints. @throws after 20 s without an answer */
   async cmd(...args: readonly string[]): Promise<string> {
-    const { stdout } = await run('firewall-cmd', [...args], { env: this.#env });
+    const { stdout } = await run('firewall-cmd', [...args], {
+      env: this.#env,
+      timeout: ANSWER_MS,
+      killSignal: 'SIGKILL',
+    });
     return stdout.trim();
   }
 
@@ -113,7 +120,9 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
   child.kill();
+  const deaf = setTimeout(() => child.kill('SIGKILL'), END_MS);
   await ended;
+  clearTimeout(deaf);
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
