@@ -9,7 +9,13 @@ import { followHostServers } from './hostservers.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { createNetwork, type Network } from './network.ts';
-import type { NetworkOptions, SandboxOptions, Waits } from './options.ts';
+import {
+  type NetworkOptions,
+  parseOptions,
+  type RotateOptions,
+  type SandboxOptions,
+  type Waits,
+} from './options.ts';
 import type { Firewall, FirewallEngine } from './osl/firewall/firewall.ts';
 import { ensurePredefined } from './predefined.ts';
 import { type ReconcileOptions, type ReconcileReport, reconcile, reconcileAddresses } from './reconcile.ts';
@@ -193,20 +199,23 @@ export class NetworkController implements AsyncDisposable {
 
   /**
    * Has the hosts of the cluster agree on a new key for their encrypted networks, and waits until all of them use it;
-   * traffic goes on. They do so by themselves every `cluster.rotateKeysMs`.
-   * @throws NOT_FOUND where no network was ever encrypted; UNAVAILABLE when the global store can't be asked
+   * traffic goes on. They do so by themselves every `cluster.rotateKeysMs`. A call that failed leaves the rotation
+   * under way: the next one of this controller goes on with the same key, unless all hosts use it by then.
+   * @throws NOT_FOUND where no network was ever encrypted; TIMEOUT naming the hosts that it waits for; UNAVAILABLE
+   * when the global store can't be asked; INVALID_ARGUMENT
    */
-  rotateKeys(waits: Waits = {}): Promise<void> {
+  rotateKeys(options: RotateOptions = {}): Promise<void> {
     return this.#core.operate(
       'rotateKeys',
       async () => {
-        if (this.#core.globals) return this.#core.globals.rotateKeys(waits.signal);
+        const { timeoutMs } = parseOptions('rotateKeys', options);
+        if (this.#core.globals) return this.#core.globals.rotateKeys({ timeoutMs, signal: options.signal });
         throw new LibnetworkError(
           'NOT_FOUND',
           'only hosts with a global store share keys (`globalStore`, `dnet daemon --cluster-store`)',
         );
       },
-      waits,
+      options,
     );
   }
 

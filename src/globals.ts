@@ -12,6 +12,7 @@ import type { EndpointId, NetworkId } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import { addNetwork, finishNetworkDeletion, type NetworkEntry, removeNetwork } from './network.ts';
 import { showNetworkNames } from './networknames.ts';
+import type { RotateOptions } from './options.ts';
 import { PeerCalls } from './peercalls.ts';
 import { plain } from './pools.ts';
 import { reconcile } from './reconcile.ts';
@@ -21,6 +22,8 @@ import { allOrNothing } from './undo.ts';
 
 /** How long a start, or a question, waits for a store that does not answer. */
 const START_MS = 5_000;
+/** How long a rotation of keys may take beside waiting for hosts that are gone. */
+const ROTATION_MS = 30_000;
 
 export type GlobalsOptions = Omit<GlobalScopeOptions, 'events' | 'logger'>;
 
@@ -229,8 +232,9 @@ export class Globals {
   }
 
   /** See `NetworkController.rotateKeys`. */
-  rotateKeys(signal: AbortSignal | undefined): Promise<void> {
-    return this.#scope.keyring.rotate(signal);
+  rotateKeys({ timeoutMs, signal }: RotateOptions): Promise<void> {
+    // A host that dies meanwhile is waited for until its lease is over.
+    return this.#scope.rotator.rotate({ timeoutMs: timeoutMs ?? this.#scope.leaseMs + ROTATION_MS, signal });
   }
 
   /** Ends what runs; the lease is left to run out. */

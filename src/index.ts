@@ -264,6 +264,7 @@ export type {
   JoinOptions,
   NetworkOptions,
   PoolOptions,
+  RotateOptions,
   SandboxOptions,
   Waits,
 } from './options.ts';

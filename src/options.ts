@@ -43,6 +43,11 @@ export interface Waits {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface RotateOptions extends Waits {
+  /** How long it waits for the hosts, in milliseconds. @default 30 seconds more than `cluster.leaseMs` */
+  readonly timeoutMs?: number | undefined;
+}
+
 export interface ControllerOptions {
   /** Directory of the Level store. Omitted: records live in memory and end with the process. */
   readonly dataDir?: string | undefined;
@@ -313,6 +318,11 @@ const schemas = {
   refresh: v.strictObject(resolution),
   rename: v.strictObject({ name }),
   setKey: v.strictObject({ path }),
+  rotateKeys: v.object({
+    timeoutMs: v.optional(
+      v.pipe(v.number('must be a number'), v.minValue(0, 'must be 0 milliseconds or more')),
+    ),
+  }),
   controller: v.object({
     dataDir: v.optional(path),
     runDir: v.optional(path),

@@ -16,6 +16,7 @@ import { SharedNetworks } from './networks.ts';
 import { Part, type RemoteChange, type RemoteEndpoint } from './part.ts';
 import { Published } from './published.ts';
 import { Reclaimer } from './reclaim.ts';
+import { KeyRotator } from './rotator.ts';
 import { endpointsOf, hostKey, memberKey, readEndpoint, type SharedEndpoint } from './shapes.ts';
 
 export interface GlobalScopeOptions {
@@ -52,6 +53,9 @@ export class GlobalScope {
   readonly published: Published;
   readonly debts: Debts;
   readonly keyring: SharedKeyring;
+  readonly rotator: KeyRotator;
+  /** After how long a silent host counts as gone, in milliseconds. */
+  readonly leaseMs: number;
   readonly #store: Datastore;
   readonly #logger: Logger;
   readonly #events: GlobalEvents;
@@ -63,6 +67,7 @@ export class GlobalScope {
   constructor({ store, host, address, leaseMs, logger, events, keyring }: GlobalScopeOptions) {
     this.host = host;
     this.address = address;
+    this.leaseMs = leaseMs;
     this.#store = store;
     this.#logger = logger;
     this.#events = events;
@@ -81,6 +86,7 @@ export class GlobalScope {
     this.published = new Published({ store, host, debts, onLost });
     this.keyring = keyring;
     keyring.connect(this.#presence);
+    this.rotator = new KeyRotator(store);
     this.#reclaimer = new Reclaimer({ store, logger, onReclaimed });
   }
 

@@ -1,5 +1,5 @@
 /** The keys that the hosts of a cluster encrypt with, and how far each host is with them, in the global store. */
-import { hkdfSync, randomBytes } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import type { Datastore, Entry } from '../datastore/datastore.ts';
 import type { DriverWaits, Logger } from '../driverapi/driver.ts';
 import type { Keyring, KeyringView, Member } from '../driverapi/keyring.ts';
@@ -8,16 +8,16 @@ import { SCHEMA_VERSION } from '../records.ts';
 import { pause } from '../sleep.ts';
 import { isWritten } from '../written.ts';
 import { Follower, isCutOff } from './follow.ts';
-import { announce, canAnnounce, firstKeys, isSettled, type Keys, nextStep } from './rotation.ts';
+import { firstKeys, isSettled, type Keys, nextStep } from './rotation.ts';
 import {
   encryption,
   encryptionMemberKey,
   keysKey,
   memberNumberKey,
   memberOf,
+  newSecret,
   readKeys,
   readMember,
-  SECRET_BYTES,
 } from './shapes.ts';
 
 export interface KeyringOptions {
@@ -188,36 +188,6 @@ export class SharedKeyring implements Keyring {
     this.#changed();
   }
 
-  /**
-   * Announces a new key, and waits until all members send with it. From any host, also one that encrypts nothing.
-   * @throws NOT_FOUND where the cluster has no key; UNAVAILABLE; ABORTED
-   */
-  async rotate(signal?: AbortSignal): Promise<void> {
-    let own: number | undefined;
-    for (;;) {
-      throwIfAborted(signal);
-      const { keys, version, members } = await this.#readAll();
-      if (own === undefined && canAnnounce(keys)) {
-        const next = announce(keys, newSecret(), Date.now());
-        if (await this.#write(next, version)) own = next.generations.at(-1)?.id;
-        continue;
-      }
-      if (own !== undefined && isSettled(keys, members) && keys.sending >= own) return;
-      // Where nobody encrypts, nobody takes the steps either.
-      if (members.length === 0) await this.#takeStep(keys, version, members);
-      await pause(POLL_MS, signal);
-    }
-  }
-
-  async #readAll(): Promise<{ keys: Keys; version: number; members: Member[] }> {
-    const entries = await this.#options.store.list(encryption);
-    const entry = entries.find(({ key }) => key === keysKey);
-    if (!entry)
-      throw new LibnetworkError('NOT_FOUND', 'no network of this cluster is encrypted: there is no key');
-    const members = entries.flatMap((each) => (each === entry ? [] : (readMember(each) ?? [])));
-    return { keys: readKeys(entry), version: entry.version, members };
-  }
-
   async #createKeys(): Promise<void> {
     const { store } = this.#options;
     if (this.#keys || (await store.get(keysKey))) return;
@@ -287,7 +257,9 @@ export class SharedKeyring implements Keyring {
     const clock = { now, settledAt: this.#settledAt, rotateMs: this.#options.rotateMs };
     const step = nextStep(keys, members, clock, newSecret);
     if (step.do === 'wait') this.#again(step.until - now);
-    if (step.do === 'write') await this.#write(step.keys, version);
+    // If somebody else was first, that is told as any change.
+    if (step.do === 'write')
+      await isWritten(this.#options.store.put(keysKey, step.keys, { ifVersion: version }));
   }
 
   #again(ms: number): void {
@@ -296,13 +268,4 @@ export class SharedKeyring implements Keyring {
     this.#timer = setTimeout(() => this.#lead(), ms);
     this.#timer.unref();
   }
-
-  /** Whether it was written; if not, somebody else was first. */
-  async #write(keys: Keys, version: number): Promise<boolean> {
-    return isWritten(this.#options.store.put(keysKey, keys, { ifVersion: version }));
-  }
-}
-
-function newSecret(): string {
-  return randomBytes(SECRET_BYTES).toString('base64');
 }

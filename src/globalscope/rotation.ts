@@ -41,6 +41,22 @@ export type Step =
   /** Until a member tells something new. */
   | { readonly do: 'nothing' };
 
+/** Whom the present step waits for, and what they have not done. */
+export function laggardsOf(
+  { generations, sending }: Keys,
+  members: readonly Member[],
+): { readonly hosts: readonly Member[]; readonly lack: string } {
+  const newest = generations.at(-1)?.id ?? sending;
+  const deaf = members.filter(({ accepts }) => accepts < newest);
+  if (deaf.length > 0) return { hosts: deaf, lack: 'did not say that it is accepted' };
+  const behind = members.filter(({ sends }) => sends < sending);
+  if (behind.length > 0) return { hosts: behind, lack: 'did not say that it is sent with' };
+  // The steps are taken by the first of them.
+  const [first, ...rest] = members;
+  const leader = first && rest.reduce((least, each) => (each.host < least.host ? each : least), first);
+  return { hosts: leader ? [leader] : [], lack: 'did not take the next step' };
+}
+
 /** Whether no member sends with an older key than the present one. */
 export function isSettled({ sending }: Keys, members: readonly Member[]): boolean {
   return members.every(({ sends }) => sends >= sending);

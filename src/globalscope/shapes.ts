@@ -1,4 +1,5 @@
 /** What hosts tell each other through the global store: plain data under keys of libnetwork's shape. */
+import { randomBytes } from 'node:crypto';
 import type { Entry } from '../datastore/datastore.ts';
 import { HOSTS } from '../discovery/host.ts';
 import type { Member } from '../driverapi/keyring.ts';
@@ -58,7 +59,11 @@ export const memberNumberKey = `${ROOT}encryption_number`;
 export const hostKey = (host: string): string => `${HOSTS}${host}`;
 
 /** Of a key that hosts share: what AES of 256 bits takes. */
-export const SECRET_BYTES = 32;
+const SECRET_BYTES = 32;
+
+export function newSecret(): string {
+  return randomBytes(SECRET_BYTES).toString('base64');
+}
 
 /** The last part of a key, which names the object. */
 export function lastPart(key: string): string {

@@ -244,6 +244,32 @@ describe('encrypted networks', () => {
     });
   });
 
+  it('say which host a rotation waits for when its time is over, and go on with the same key', async () => {
+    const setting = await onSecret(3);
+    const [one, two] = [at(setting.hosts, 0), at(setting.hosts, 1)];
+    await one.controller.rotateKeys();
+    await until(async () => (await keysOf(setting)).length === 1);
+    two.global.cut();
+    const asked = [await refusal(one.controller.rotateKeys({ timeoutMs: 300 }))];
+    const keys = await keysOf(setting);
+    expect(keys).toHaveLength(2);
+    asked.push(await refusal(one.controller.rotateKeys({ timeoutMs: 1 })));
+    for (const error of asked) {
+      expect(error).toMatchObject({ code: 'TIMEOUT', limit: 'timeoutMs', holder: 'host h2 (192.0.2.2)' });
+      expect(error).toHaveProperty('message', expect.stringMatching(/host h2 .* is accepted.* call again/));
+    }
+    expect(await keysOf(setting)).toEqual(keys);
+    expect(allReach(setting)).toBe(true);
+    two.global.mend();
+    await one.controller.rotateKeys();
+    expect((await keysOf(setting)).at(-1)).toBe(keys.at(-1));
+    // That rotation has ended: a further call is for a further key.
+    await one.controller.rotateKeys();
+    expect(keys).not.toContain((await keysOf(setting)).at(-1));
+    const wrong = one.controller.rotateKeys({ timeoutMs: -1 });
+    expect(await refusal(wrong)).toMatchObject({ code: 'INVALID_ARGUMENT', field: 'timeoutMs' });
+  });
+
   it('are refused without a store that hosts share, and there is no key to replace', async () => {
     const cluster = new Cluster();
     const host = await cluster.host();
