@@ -10,21 +10,12 @@ import { runInNewContext } from 'node:vm';
 import { NetworkController } from 'libnetwork';
 import { FakeKernel, fakeOsl } from 'libnetwork/osl/fake';
 import { timed } from './ground.ts';
-import { type Row, row } from './row.ts';
+import { flat, type Row, row } from './row.ts';
 
 const NETWORKS = 1000;
 const EACH = 10;
 const LOOK_UPS = 100_000;
-/** Of as many there are the first ones compared with the last: a tenth. */
-const PART = 10;
 const MIB = 2 ** 20;
-
-/** Of what was done again and again: what the last ones cost, beside the first. */
-function flat(name: string, times: readonly number[]): Row {
-  const part = Math.floor(times.length / PART);
-  // The very first ones compile the code, which a long-lived process does once.
-  return row(name, 'us', { ours: times.slice(-part), floor: times.slice(part, 2 * part) });
-}
 
 export async function manyNetworksBench(): Promise<readonly Row[]> {
   const directory = await mkdtemp(join(tmpdir(), 'libnetwork-core-'));

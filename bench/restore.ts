@@ -1,8 +1,8 @@
-/** A restart on the real kernel with much to take up, and many joins at once. */
+/** The core on the real kernel: many networks, many joins at once, and a restart with much to take up. */
 import { join } from 'node:path';
-import { NetworkController, type Sandbox } from 'libnetwork';
+import { type Network, NetworkController, type Sandbox } from 'libnetwork';
 import { attach, type Ground, sandboxes, timed } from './ground.ts';
-import { type Row, row } from './row.ts';
+import { flat, type Row, row } from './row.ts';
 
 /** The instance of the controller that is restarted. */
 export const RESTORED = 'restored';
@@ -14,7 +14,7 @@ const AT_ONCE = 50;
 const ROUNDS = 5;
 
 export async function restoreBench(ground: Ground): Promise<readonly Row[]> {
-  return [await joinsAtOnce(ground), ...(await restarts(ground))];
+  return [await joinsAtOnce(ground), await networksInTurn(ground), ...(await restarts(ground))];
 }
 
 async function joinsAtOnce({ controller, network }: Ground): Promise<Row> {
@@ -40,6 +40,18 @@ async function joinsAtOnce({ controller, network }: Ground): Promise<Row> {
     await Promise.all(made.map((sandbox) => sandbox.delete()));
   }
   return row(`core: ${AT_ONCE} joins at once, beside one after the other`, 'ms', { ours, floor: oneByOne });
+}
+
+async function networksInTurn({ controller }: Ground): Promise<Row> {
+  const times: number[] = [];
+  const made: Network[] = [];
+  for (let n = 0; n < NETWORKS; n++) {
+    const [took, network] = await timed(() => controller.createNetwork({ name: `in-turn-${n}` }));
+    times.push(took);
+    made.push(network);
+  }
+  await Promise.all(made.map((network) => network.delete()));
+  return flat(`core: create one of ${NETWORKS} networks on the kernel, last beside first`, times);
 }
 
 async function restarts({ osl, directory }: Ground): Promise<readonly Row[]> {

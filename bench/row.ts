@@ -53,3 +53,13 @@ export function table(rows: readonly Row[]): string {
   const [head = [], ...body] = lines;
   return [render(head), rule, ...body.map(render)].join('\n');
 }
+
+/** Of as many there are the first ones compared with the last: a tenth. */
+const PART = 10;
+
+/** Of what was done again and again, in microseconds: what the last ones cost, beside the first. */
+export function flat(name: string, times: readonly number[]): Row {
+  const part = Math.floor(times.length / PART);
+  // The very first ones compile the code, which a long-lived process does once.
+  return row(name, 'us', { ours: times.slice(-part), floor: times.slice(part, 2 * part) });
+}

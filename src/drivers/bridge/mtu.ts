@@ -20,9 +20,10 @@ export async function withMtu(host: Namespace, config: BridgeConfig): Promise<Br
 /** The least MTU of the links that the best default routes of both families leave by. */
 async function uplinkMtu(host: Namespace): Promise<number | undefined> {
   const mtus: number[] = [];
+  const defaults = (await host.routes()).filter(({ destination }) => destination === 'default');
+  defaults.sort((a, b) => a.metric - b.metric);
   for (const family of FAMILIES) {
-    const defaults = (await host.routes(family)).filter(({ destination }) => destination === 'default');
-    const [best] = defaults.sort((a, b) => a.metric - b.metric);
+    const best = defaults.find((route) => route.family === family);
     const link = best?.link === undefined ? undefined : await host.link(best.link);
     if (link !== undefined) mtus.push(link.mtu);
   }

@@ -6,7 +6,7 @@ import { carrierChanged, forgetAddresses, linkDown, linkUp } from './addresses.t
 import { joinBridge, leaveBridge, refreshBridge } from './bridges.ts';
 import { takeMac, takeMtu, takesMac } from './inherit.ts';
 import { checkMac, checkMtu, DEFAULT_MTU } from './limits.ts';
-import { addLink, findLink, needLink, portsOf } from './netns.ts';
+import { addLink, enterLink, findLink, needLink, portsOf, strikeLink } from './netns.ts';
 import { Refusal } from './refusal.ts';
 import type { LinkState, NetnsState } from './state.ts';
 import { addLinkSysctls, removeLinkSysctls, renameLinkSysctls } from './sysctls.ts';
@@ -207,7 +207,9 @@ export function renameLink(link: LinkState, name: string, whileUp: boolean): voi
   if (link.up && !whileUp) throw new Refusal('EBUSY', 'the link must be down to be renamed');
   if (findLink(link.home, name)) throw new Refusal('EEXIST');
   renameLinkSysctls(link, name);
+  link.home.linksByName.delete(link.name);
   link.name = name;
+  link.home.linksByName.set(name, link);
 }
 
 export function setAlias(link: LinkState, alias: string): void {
@@ -235,10 +237,10 @@ export function moveLink(link: LinkState, target: NetnsState): void {
   leaveBridge(link);
   forgetAddresses(link);
   removeLinkSysctls(link);
-  link.home.links.delete(link.index);
+  strikeLink(link);
   while (target.links.has(link.index)) link.index = target.nextIndex++;
   link.home = target;
-  target.links.set(link.index, link);
+  enterLink(link);
   addLinkSysctls(link);
 }
 
@@ -260,7 +262,7 @@ export function removeLink(link: LinkState): void {
   leaveBridge(link);
   forgetAddresses(link);
   removeLinkSysctls(link);
-  link.home.links.delete(link.index);
+  strikeLink(link);
   link.parent?.uppers.delete(link);
   link.origin.tunnels.delete(link);
   const { peer } = link;

@@ -9,6 +9,7 @@ export function newNetns(id: number, host: NetnsState | undefined): NetnsState {
   const netns: NetnsState = {
     id,
     links: new Map(),
+    linksByName: new Map(),
     nextIndex: 1,
     tunnels: new Set(),
     nextPort: 0,
@@ -77,14 +78,25 @@ export function addLink(netns: NetnsState, name: string, link: NewLink): LinkSta
       txDropped: 0,
     },
   };
-  netns.links.set(state.index, state);
+  enterLink(state);
   addLinkSysctls(state);
   return state;
 }
 
+/** Puts a link into the tables of its namespace. */
+export function enterLink(link: LinkState): void {
+  link.home.links.set(link.index, link);
+  link.home.linksByName.set(link.name, link);
+}
+
+/** Takes a link out of the tables of its namespace. */
+export function strikeLink(link: LinkState): void {
+  link.home.links.delete(link.index);
+  link.home.linksByName.delete(link.name);
+}
+
 export function findLink(netns: NetnsState, name: string): LinkState | undefined {
-  for (const link of netns.links.values()) if (link.name === name) return link;
-  return undefined;
+  return netns.linksByName.get(name);
 }
 
 /** The link of that name. @throws Refusal ENODEV */

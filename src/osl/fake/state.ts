@@ -122,6 +122,7 @@ export interface NetnsState {
   readonly id: number;
   /** In the order of their indexes, as the kernel dumps them. */
   readonly links: Map<number, LinkState>;
+  readonly linksByName: Map<string, LinkState>;
   nextIndex: number;
   /** The vxlans whose outer packets are this namespace's, wherever they are now. */
   readonly tunnels: Set<LinkState>;

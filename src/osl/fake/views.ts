@@ -31,26 +31,22 @@ export function viewAddress(entry: AddressState): LinkAddress {
   });
 }
 
-/** A table of a thousand routes is read again and again, and a route's destination never changes. */
-const destinations = new WeakMap<RouteState, string>();
-
-function destinationOf(route: RouteState): string {
-  const known = destinations.get(route);
-  if (known !== undefined) return known;
-  const text = route.prefix.length === 0 ? 'default' : formatPrefix(route.prefix);
-  destinations.set(route, text);
-  return text;
-}
+/** A table of a thousand routes is read again and again, and of a route only its link's name ever changes. */
+const routes = new WeakMap<RouteState, Route>();
 
 export function viewRoute(route: RouteState): Route {
-  return Object.freeze({
+  const known = routes.get(route);
+  if (known?.link === route.link.name) return known;
+  const view = Object.freeze({
     family: route.family,
-    destination: destinationOf(route),
+    destination: route.prefix.length === 0 ? 'default' : formatPrefix(route.prefix),
     gateway: route.gateway === undefined ? undefined : formatAddress(route.gateway),
     link: route.link.name,
     scope: route.scope,
     metric: route.metric,
   });
+  routes.set(route, view);
+  return view;
 }
 
 export function viewNeighbour(entry: NeighbourState): Neighbour {

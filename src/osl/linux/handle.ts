@@ -3,11 +3,15 @@ import { LibnetworkError } from '../../errors.ts';
 import { closeLater } from './closings.ts';
 import { NETLINK_ROUTE } from './netlink/message.ts';
 import { NetlinkSocket } from './netlink/socket.ts';
+import { NOTICES, Notices } from './notices.ts';
 import { openPacketSocket } from './packets.ts';
 import { hostNamespaceFd } from './window.ts';
 
 /** How long the index of a link is believed without asking again. */
 const BELIEVED_MS = 1000;
+
+/** IPv4's addresses too: with the last one of a link its routes go, and the kernel tells of none of them. */
+const ROUTE_NOTICES = [NOTICES.link, NOTICES.ipv4Address, NOTICES.ipv4Route, NOTICES.ipv6Route];
 
 /** The indexes of links by name, each believed for a while. */
 class Indexes {
@@ -48,6 +52,7 @@ export class Handle {
   readonly bridges = new Indexes();
   #socket: NetlinkSocket | undefined;
   #packets: number | undefined;
+  #routeNotices: Notices | undefined;
   #holders = 0;
   readonly #onClose: () => void;
   #closed = false;
@@ -83,6 +88,13 @@ export class Handle {
     return this.#packets;
   }
 
+  /** What changes this namespace's routes, by any process, told from when this is first asked for. */
+  get routeNotices(): Notices {
+    this.#assertOpen();
+    this.#routeNotices ??= Notices.open(this.#fd, ROUTE_NOTICES, { optional: [NOTICES.nexthop] });
+    return this.#routeNotices;
+  }
+
   /** The index of a link that was just born here: told once, as later it may be another's. */
   takeExpected(name: string): number | undefined {
     const index = this.born.get(name);
@@ -109,6 +121,7 @@ export class Handle {
     if (this.#closed) return;
     this.#closed = true;
     this.#socket?.close();
+    this.#routeNotices?.close();
     if (this.#packets !== undefined) closeLater(this.#packets);
     this.#free();
     this.#onClose();

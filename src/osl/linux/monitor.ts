@@ -1,12 +1,10 @@
-import { errnoName, kernelError } from '../errno.ts';
 import type { NamespaceEvent, Waits } from '../osl.ts';
-import * as abi from './constants.ts';
-import { check, type Koffi, koffi, libc, setOption, trySetOption } from './libc.ts';
+import { type Koffi, koffi } from './libc.ts';
 import { decodeAddress, type RawAddress, RTM_DELADDR, RTM_NEWADDR } from './netlink/address.ts';
 import { decodeLink, type RawLink, RTM_DELLINK, RTM_NEWLINK } from './netlink/link.ts';
-import { NETLINK_ROUTE, type NetlinkMessage, parseMessages } from './netlink/message.ts';
+import type { NetlinkMessage } from './netlink/message.ts';
 import { decodeRoutes, type RawRoute, RTM_DELROUTE, RTM_NEWROUTE } from './netlink/route.ts';
-import { inNamespace } from './window.ts';
+import { NOTICES, Notices } from './notices.ts';
 
 /** What the kernel tells, with indexes in place of names. */
 export type KernelEvent =
@@ -15,10 +13,8 @@ export type KernelEvent =
   | { readonly kind: 'route'; readonly gone: boolean; readonly route: RawRoute }
   | { readonly kind: 'lost' };
 
-/** linux/rtnetlink.h: RTNLGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR, _IPV4_ROUTE, _IPV6_ROUTE */
-const GROUPS = [1, 5, 9, 7, 11];
+const GROUPS = [NOTICES.link, NOTICES.ipv4Address, NOTICES.ipv6Address, NOTICES.ipv4Route, NOTICES.ipv6Route];
 const RECEIVE_BUFFER = 4 << 20;
-const DATAGRAM = 64 * 1024;
 /** Events kept for a slow reader; beyond, they become one `lost`. */
 const MAX_QUEUED = 10_000;
 /** Names of links that are gone. */
@@ -33,7 +29,7 @@ export function watchNamespace(
   links: () => Promise<readonly RawLink[]>,
   options: Waits = {},
 ): AsyncIterableIterator<NamespaceEvent> {
-  const monitor = new Monitor(open(namespaceFd));
+  const monitor = new Monitor(Notices.open(namespaceFd, GROUPS, { receiveBuffer: RECEIVE_BUFFER }));
   // Asked for after it listens, so that every link is known either from here or by its event.
   const there = links();
   // Whoever never asks for an event is told of no failure either.
@@ -106,36 +102,18 @@ class LinkNames {
   }
 }
 
-function open(namespaceFd: number | undefined): number {
-  const type = abi.SOCK_RAW | abi.SOCK_CLOEXEC | abi.SOCK_NONBLOCK;
-  const make = () => check(libc().socket(abi.AF_NETLINK, type, NETLINK_ROUTE), 'socket AF_NETLINK');
-  const fd = inNamespace(namespaceFd, make);
-  try {
-    trySetOption(fd, abi.SOL_SOCKET, abi.SO_RCVBUFFORCE, RECEIVE_BUFFER);
-    const name = Buffer.alloc(12);
-    name.writeUInt16LE(abi.AF_NETLINK);
-    check(libc().bind(fd, name, name.length), 'bind a netlink socket');
-    for (const group of GROUPS) setOption(fd, abi.SOL_NETLINK, abi.NETLINK_ADD_MEMBERSHIP, group);
-    return fd;
-  } catch (error) {
-    libc().close(fd);
-    throw error;
-  }
-}
-
 /** A socket that the kernel tells of changes, with what it told and nobody took yet. */
 class Monitor {
-  readonly #fd: number;
+  readonly #notices: Notices;
   readonly #poll: ReturnType<Koffi['node']['poll']>;
-  readonly #buffer = Buffer.allocUnsafeSlow(DATAGRAM);
   #queue: KernelEvent[] = [];
   #failure: unknown;
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(fd: number) {
-    this.#fd = fd;
-    this.#poll = koffi().node.poll(fd, { readable: true }, () => this.#readAll());
+  constructor(notices: Notices) {
+    this.#notices = notices;
+    this.#poll = koffi().node.poll(notices.fd, { readable: true }, () => this.#readAll());
   }
 
   /** The next event; `undefined` when closed. */
@@ -153,7 +131,7 @@ class Monitor {
     if (this.#closed) return;
     this.#closed = true;
     this.#poll.close();
-    libc().close(this.#fd);
+    this.#notices.close();
     this.#wake?.();
   }
 
@@ -170,14 +148,10 @@ class Monitor {
   }
 
   #readOne(): boolean {
-    const length = libc().recv(this.#fd, this.#buffer, DATAGRAM, abi.MSG_DONTWAIT | abi.MSG_TRUNC);
-    if (length < 0) {
-      const errno = errnoName(libc().errno());
-      if (errno === 'EAGAIN') return false;
-      if (errno !== 'ENOBUFS') throw kernelError('watch a namespace', errno);
-      this.#lose();
-    } else if (length > DATAGRAM || this.#queue.length > MAX_QUEUED) this.#lose();
-    else this.#queue.push(...parseMessages(this.#buffer.subarray(0, length)).flatMap(decodeEvent));
+    const told = this.#notices.take();
+    if (told === undefined) return false;
+    if (told === 'lost' || this.#queue.length > MAX_QUEUED) this.#lose();
+    else this.#queue.push(...told.flatMap(decodeEvent));
     return true;
   }
 

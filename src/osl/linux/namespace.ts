@@ -42,6 +42,7 @@ import type { BridgeOptions } from './netlink/bridge.ts';
 import { openNftables } from './nftables/index.ts';
 import { ping } from './ping.ts';
 import type { Relay } from './relay/index.ts';
+import { RouteView } from './routeview.ts';
 import { addRule, deleteRule, type Rule, readRules } from './rules.ts';
 import { bindUdp, connectTcp, holdPort, listenTcp } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
@@ -55,6 +56,8 @@ export class LinuxNamespace implements Namespace {
   readonly #handleOf: HandleOf;
   readonly #deletes: DeleteQueue;
   readonly #isHost: boolean;
+  /** The host's routes are read for every network that is made, and grow with the networks. */
+  readonly #routes: RouteView | undefined;
   readonly #relay: Relay;
   readonly #logger: Warner | undefined;
 
@@ -64,6 +67,7 @@ export class LinuxNamespace implements Namespace {
     this.#handleOf = handleOf;
     this.#deletes = new DeleteQueue(handle, logger);
     this.#isHost = isHost;
+    this.#routes = isHost ? new RouteView(handle) : undefined;
     this.#logger = logger;
   }
 
@@ -139,7 +143,9 @@ export class LinuxNamespace implements Namespace {
   }
 
   async routes(family?: Family): Promise<readonly Route[]> {
-    return readRoutes(this.#handle.socket, family);
+    if (this.#routes === undefined) return readRoutes(this.#handle.socket, family);
+    const routes = await this.#routes.read();
+    return family === undefined ? routes : routes.filter((route) => route.family === family);
   }
 
   async neighbours(link?: string): Promise<readonly Neighbour[]> {

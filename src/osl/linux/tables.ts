@@ -5,7 +5,7 @@ import { decodeAddress, encodeGetAddresses, RTM_GETADDR } from './netlink/addres
 import { decodeLink, encodeGetLink, type RawLink, RTM_GETLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
 import { decodeNeighbour, encodeGetNeighbours, RTM_GETNEIGH } from './netlink/neighbour.ts';
-import { decodeRoutes, encodeGetRoutes, RTM_GETROUTE } from './netlink/route.ts';
+import { decodeRoutes, encodeGetRoutes, type RawRoute, RTM_GETROUTE } from './netlink/route.ts';
 import type { NetlinkSocket, RequestOptions } from './netlink/socket.ts';
 import { requireLinkName } from './values.ts';
 
@@ -60,18 +60,25 @@ export async function readAddresses(socket: NetlinkSocket, link?: string): Promi
 }
 
 export async function readRoutes(socket: NetlinkSocket, family?: Family): Promise<readonly Route[]> {
-  const families = family === undefined ? FAMILIES : [family];
-  const dumps = await Promise.all(
-    families.map((each) =>
-      socket.dump(request(RTM_GETROUTE, encodeGetRoutes(each), 'list routes')).catch(noTable),
-    ),
-  );
-  const routes = dumps.flat().flatMap(decodeRoutes);
+  const routes = await dumpRoutes(socket, family === undefined ? FAMILIES : [family]);
   const names = await namesOf(socket, undefined, 0);
   return routes.map(({ index, ...route }) => ({
     ...route,
     link: index === undefined ? undefined : names.get(index),
   }));
+}
+
+/** The routes of the main table, with links by index. */
+export async function dumpRoutes(
+  socket: NetlinkSocket,
+  families: readonly Family[],
+): Promise<readonly RawRoute[]> {
+  const dumps = await Promise.all(
+    families.map((each) =>
+      socket.dump(request(RTM_GETROUTE, encodeGetRoutes(each), 'list routes')).catch(noTable),
+    ),
+  );
+  return dumps.flat().flatMap(decodeRoutes);
 }
 
 /** A young namespace has no main table yet, which is to say no routes (fib_trie: "FIB table does not exist"). */
