@@ -148,7 +148,8 @@ export class NetworkController implements AsyncDisposable {
 
   /**
    * Compares kernel and allocators with the records and repairs what differs. Safe at any time: it waits for the
-   * operations under way, and later ones wait for it; but nobody waits for a plugin on account of another.
+   * operations under way, and later ones wait for it; but nobody waits for a plugin, or for a driver from outside, on
+   * account of another. A driver from outside that is about an operation is left for the next time.
    */
   reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
     if (this.#core.closed) return this.#core.operate('reconcile', () => reconcile(this.#core, options));

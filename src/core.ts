@@ -12,6 +12,7 @@ import type {
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { Events } from './events.ts';
+import { ForeignDriver, outsideOf } from './foreign.ts';
 import { Globals, type GlobalsOptions } from './globals.ts';
 import { type EndpointId, type NetworkId, type SandboxId, shortHash } from './ids.ts';
 import type { Ipam } from './ipam/ipam.ts';
@@ -33,6 +34,8 @@ export interface CoreParts {
   readonly runDir: string;
   readonly store: Datastore;
   readonly drivers: ReadonlyMap<string, Driver>;
+  /** Drivers from outside this package, by name. Default: none. */
+  readonly foreignDrivers?: ReadonlyMap<string, Driver> | undefined;
   readonly ipams: ReadonlyMap<string, Ipam>;
   readonly firewall: Firewall;
   readonly names: NameTable;
@@ -69,6 +72,8 @@ export class Core {
   readonly firewall: Firewall;
   readonly logger: Logger;
   readonly drivers: Map<string, Driver>;
+  /** Those of them that were given to this process from outside. */
+  readonly foreignDrivers: ReadonlyMap<string, ForeignDriver>;
   readonly ipams: Map<string, Ipam>;
   readonly #plugins: PluginParts | undefined;
   readonly #pluginDrivers = new Map<string, PluginPart<Driver>>();
@@ -104,7 +109,12 @@ export class Core {
     this.nameServers = parts.nameServers;
     this.hostResolvConf = parts.hostResolvConf;
     this.logger = parts.logger;
+    const foreign = [...(parts.foreignDrivers ?? [])];
+    this.foreignDrivers = new Map(
+      foreign.map(([name, driver]) => [name, new ForeignDriver(this.gate, driver)]),
+    );
     this.drivers = new Map(parts.drivers);
+    for (const [name, { part }] of this.foreignDrivers) this.drivers.set(name, part);
     this.ipams = new Map(parts.ipams);
     this.#plugins = parts.plugins;
     this.events = new Events((event, error) =>
@@ -194,15 +204,19 @@ export class Core {
     fromPlugins.set(name, plugin);
   }
 
-  /** Whether a driver or an IPAM, those of a network for one, is a plugin. */
-  isRemote({
+  /** Whether a driver or an IPAM, those of a network for one, is not this package's. */
+  isForeign({
     driver = '',
     ipam,
   }: {
     readonly driver?: string;
     readonly ipam?: { readonly driver: string };
   }): boolean {
-    return this.#pluginDrivers.has(driver) || this.#pluginIpams.has(ipam?.driver ?? '');
+    return (
+      this.foreignDrivers.has(driver) ||
+      this.#pluginDrivers.has(driver) ||
+      this.#pluginIpams.has(ipam?.driver ?? '')
+    );
   }
 
   #notFound(field: 'driver' | 'ipam.driver', name: string, error: unknown): never {
@@ -241,17 +255,6 @@ export class Core {
       },
     );
   }
-}
-
-/** A part of which every method answers later, with each call waited for outside the gate. */
-function outsideOf<T extends object>(gate: Gate, part: T): T {
-  return new Proxy(part, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key, target);
-      if (typeof value !== 'function') return value;
-      return (...args: unknown[]) => gate.outside(async () => Reflect.apply(value, target, args));
-    },
-  });
 }
 
 function list(map: ReadonlyMap<string, unknown>): string {

@@ -112,7 +112,9 @@ async function assemble(
     keyring: new SharedKeyring({ ...shared, rotateMs, logger }),
   };
   const surroundings = { osl, firewall, instance, runDir: directory, address, numbers, logger };
-  const drivers = await makeDrivers({ ...surroundings, keyring: globals?.keyring }, more);
+  const host = { ...surroundings, keyring: globals?.keyring };
+  const drivers = await makeDrivers(host, Object.values(builtinDrivers));
+  const foreignDrivers = await makeDrivers(host, more, drivers);
   const ipam = createIpam({ store, globalStore, hostId, defaultAddressPools });
   const parts: ControllerParts = {
     osl,
@@ -125,6 +127,7 @@ async function assemble(
     hostResolvConf,
     logger,
     drivers,
+    foreignDrivers,
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
     plugins: pluginParts(plugins, logger),
     globals,
@@ -170,11 +173,15 @@ function makeNameServers(
   return new NameServerThread({ ...options, hostPath: host.path, oslModule });
 }
 
-async function makeDrivers(host: DriverHost, more: readonly DriverFactory[]): Promise<Map<string, Driver>> {
+async function makeDrivers(
+  host: DriverHost,
+  factories: readonly DriverFactory[],
+  others?: ReadonlyMap<string, Driver>,
+): Promise<Map<string, Driver>> {
   const drivers = new Map<string, Driver>();
-  for (const make of [...Object.values(builtinDrivers), ...more]) {
+  for (const make of factories) {
     const driver = await make(host);
-    if (drivers.has(driver.name)) {
+    if (drivers.has(driver.name) || others?.has(driver.name)) {
       throw new LibnetworkError('ALREADY_EXISTS', `two drivers are named ${driver.name}`, {
         field: 'drivers',
         value: driver.name,

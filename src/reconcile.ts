@@ -1,12 +1,14 @@
 /** What is recorded, what the kernel and the allocators show, and the repairs between them (design rule 3). */
+import { abortable } from './abortable.ts';
 import type { Core } from './core.ts';
+import type { DriverReport } from './driverapi/driver.ts';
 import { isCutOff } from './globalscope/follow.ts';
 import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import type { HeldAddress, HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
 import type { EndpointRecord, NetworkRecord, ServiceRecord } from './records.ts';
-import { driverState, finishHalfDone, finishRemote, type HalfDone, halfDone, isRemote } from './restore.ts';
+import { driverState, finishForeign, finishHalfDone, type HalfDone, halfDone, isForeign } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
 
@@ -38,7 +40,8 @@ interface Known {
 
 /**
  * Compares everything with the records, and repairs it. The live sandboxes must be known. It waits for the operations
- * under way, and later ones wait for it; what a plugin has a part in comes last, and nobody waits for that.
+ * under way, and later ones wait for it; what a plugin or a driver from outside has a part in comes last, and nobody
+ * else waits for that.
  */
 export function reconcile(
   core: Core,
@@ -49,8 +52,15 @@ export function reconcile(
 }
 
 async function reconcileAll(core: Core, options: ReconcileOptions, known: Known): Promise<ReconcileReport> {
-  const findings = await core.gate.alone(() => reconcileHere(core, options, known), options.signal);
-  findings.push(await reconcileRemote(core, options), await reconcileServices(core, options.dryRun ?? false));
+  const { findings, foreign } = await core.gate.alone(
+    () => reconcileHere(core, options, known),
+    options.signal,
+  );
+  findings.push(await abortable(foreign, options.signal));
+  findings.push(
+    await reconcileForeign(core, options),
+    await reconcileServices(core, options.dryRun ?? false),
+  );
   const missing = findings.flatMap((finding) => finding.missing);
   const orphaned = findings.flatMap((finding) => finding.orphaned);
   const failed = new Set(findings.flatMap((finding) => finding.failed ?? []));
@@ -63,22 +73,26 @@ async function reconcileAll(core: Core, options: ReconcileOptions, known: Known)
   return Object.freeze({ missing, orphaned, repaired });
 }
 
-/** What is on this host, or in its store. No operation is under way, but those that wait for a plugin. */
+/**
+ * What is on this host, or in its store. No operation is under way, but those that wait for a plugin or for a driver
+ * from outside. What the latter have to compare is only begun.
+ */
 async function reconcileHere(
   core: Core,
   { dryRun = false, signal }: ReconcileOptions,
   { addresses = false }: Known,
-): Promise<Finding[]> {
-  const isHere = (each: HalfDone) => !isRemote(each);
+): Promise<{ findings: Finding[]; foreign: Promise<Finding> }> {
+  const isHere = (each: HalfDone) => !isForeign(each);
   const orphaned = halfDone(core).flatMap((each) => (isHere(each) ? each.what : []));
   const failed = dryRun ? [] : await finishHalfDone(core, isHere);
   const findings: Finding[] = [{ missing: [], orphaned, failed }];
   for (const [name, driver] of core.drivers) {
-    if (!core.isRemote({ driver: name }))
+    if (!core.isForeign({ driver: name }))
       findings.push(await driver.reconcile(driverState(core, name), { dryRun, signal }));
   }
   const reported = new Set(findings.flatMap((finding) => finding.orphaned));
-  findings.push(await reconcileLinks(core, dryRun, reported));
+  const links = await strayLinks(core, reported);
+  findings.push(await remove(dryRun, links));
   findings.push(await reconcileNamespaces(core, dryRun));
   findings.push(await core.services.reconcileRules(dryRun));
   // A plugin is told what it had given at the start alone.
@@ -87,21 +101,46 @@ async function reconcileHere(
       ...(await reconcileAddresses(
         core,
         { dryRun, signal },
-        (ipam) => !core.isRemote({ ipam: { driver: ipam } }),
+        (ipam) => !core.isForeign({ ipam: { driver: ipam } }),
       )),
     );
-  return findings;
+  return {
+    findings,
+    foreign: compareForeign(core, { dryRun, signal }, new Set(links.map(({ link }) => link))),
+  };
 }
 
 /**
- * Objects whose making or unmaking failed half-way while a plugin had a part in it, and what hosts had begun that are
- * gone. Operations go on meanwhile.
+ * Has the drivers from outside compare what they have; nobody waits for them but who asked for the reconcile. One that
+ * is about an operation is left for the next time: what it has made so far is more than the records say, or less.
+ * @param reported links that are in the report already
  */
-async function reconcileRemote(core: Core, { dryRun = false, signal }: ReconcileOptions): Promise<Finding> {
-  const orphaned = halfDone(core).flatMap((each) => (isRemote(each) ? each.what : []));
+async function compareForeign(
+  core: Core,
+  options: { readonly dryRun: boolean; readonly signal: AbortSignal | undefined },
+  reported: ReadonlySet<string>,
+): Promise<Finding> {
+  const reports: Promise<DriverReport>[] = [];
+  for (const [name, driver] of core.foreignDrivers) {
+    if (driver.isIdle) reports.push(driver.reconcile(driverState(core, name), options));
+    else core.logger.info(`driver ${name} is at work: what it has is compared at the next reconcile`);
+  }
+  const all = await Promise.all(reports);
+  return {
+    missing: all.flatMap(({ missing }) => missing),
+    orphaned: all.flatMap(({ orphaned }) => orphaned.filter((what) => !reported.has(what))),
+  };
+}
+
+/**
+ * Objects whose making or unmaking failed half-way while a plugin or a driver from outside had a part in it, and what
+ * hosts had begun that are gone. Operations go on meanwhile.
+ */
+async function reconcileForeign(core: Core, { dryRun = false, signal }: ReconcileOptions): Promise<Finding> {
+  const orphaned = halfDone(core).flatMap((each) => (isForeign(each) ? each.what : []));
   if (dryRun) return { missing: [], orphaned };
   await finishUnfinished(core);
-  const failed = await finishRemote(core, signal);
+  const failed = await finishForeign(core, signal);
   return { missing: [], orphaned, failed };
 }
 
@@ -147,24 +186,29 @@ export async function reconcileAddresses(
   return findings;
 }
 
+interface Stray {
+  readonly what: string;
+  readonly act: () => Promise<unknown>;
+}
+
 /**
  * Links on the host with the stamp of this instance, of an object that is in no record. Drivers know their own, also
  * those without a stamp yet: what one of them has reported is not reported again.
  */
-async function reconcileLinks(core: Core, dryRun: boolean, reported: ReadonlySet<string>): Promise<Finding> {
+async function strayLinks(
+  core: Core,
+  reported: ReadonlySet<string>,
+): Promise<(Stray & { readonly link: string })[]> {
   const links = await core.osl.host.links();
-  const orphans = links.filter((link) => {
-    const owner = parseStamp(link.alias);
-    if (reported.has(`${link.kind} ${link.name}`)) return false;
-    return owner?.instance === core.instance && !isKnown(core, owner.id);
+  const stray = links.filter(({ alias, kind, name }) => {
+    const owner = parseStamp(alias);
+    return owner?.instance === core.instance && !isKnown(core, owner.id) && !reported.has(`${kind} ${name}`);
   });
-  return remove(
-    dryRun,
-    orphans.map(({ name, alias }) => ({
-      what: `link ${name} (${alias})`,
-      act: () => core.osl.host.deleteLink(name),
-    })),
-  );
+  return stray.map(({ kind, name, alias }) => ({
+    link: `${kind} ${name}`,
+    what: `link ${name} (${alias})`,
+    act: () => core.osl.host.deleteLink(name),
+  }));
 }
 
 function isKnown(core: Core, id: string): boolean {
@@ -190,10 +234,7 @@ async function reconcileNamespaces(core: Core, dryRun: boolean): Promise<Finding
   );
 }
 
-async function remove(
-  dryRun: boolean,
-  orphans: readonly { readonly what: string; readonly act: () => Promise<unknown> }[],
-): Promise<Finding> {
+async function remove(dryRun: boolean, orphans: readonly Stray[]): Promise<Finding> {
   const failed: string[] = [];
   if (!dryRun) {
     await Promise.all(

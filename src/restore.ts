@@ -118,8 +118,8 @@ export async function settle(core: Core, activeSandboxes: readonly string[]): Pr
 /** An object that is on the way, with nobody who goes it. */
 export interface HalfDone {
   readonly what: string;
-  /** Whether a plugin has a part in it. */
-  readonly remote: boolean;
+  /** Whether a driver or an IPAM that is not this package's has a part in it. */
+  readonly foreign: boolean;
   /** What must be held while it is brought to rest. */
   readonly lock?: readonly [Rank, string] | undefined;
   rest(signal?: AbortSignal): Promise<void>;
@@ -140,11 +140,11 @@ export function halfDone(core: Core, mine?: HalfDone['lock']): HalfDone[] {
   const networks = [...core.networks.values()].filter(
     (entry) => entry.record.state !== 'ready' && !entry.making && !isHeld('network', entry.record.id),
   );
-  const holdsRemote = (entry: SandboxEntry | undefined): boolean =>
-    [...(entry?.endpoints.values() ?? [])].some(({ network }) => core.isRemote(network.record));
+  const holdsForeign = (entry: SandboxEntry | undefined): boolean =>
+    [...(entry?.endpoints.values() ?? [])].some(({ network }) => core.isForeign(network.record));
   const sandbox = (entry: SandboxEntry, of: string, rest: HalfDone['rest']): HalfDone => ({
     what: of,
-    remote: holdsRemote(entry),
+    foreign: holdsForeign(entry),
     lock: ['sandbox', entry.record.id],
     rest,
   });
@@ -166,8 +166,8 @@ export function halfDone(core: Core, mine?: HalfDone['lock']): HalfDone[] {
       const { name, state, join } = entry.record;
       return {
         what: `endpoint ${name} of network ${entry.network.record.name} (${state})`,
-        remote:
-          core.isRemote(entry.network.record) || holdsRemote(join && core.sandboxes.get(join.sandboxId)),
+        foreign:
+          core.isForeign(entry.network.record) || holdsForeign(join && core.sandboxes.get(join.sandboxId)),
         lock: join && ['sandbox', join.sandboxId],
         rest: (signal) => settleEndpoint(core, entry, signal),
       };
@@ -175,7 +175,7 @@ export function halfDone(core: Core, mine?: HalfDone['lock']): HalfDone[] {
     ...networks.map(
       (entry): HalfDone => ({
         what: `network ${entry.record.name} (${entry.record.state})`,
-        remote: core.isRemote(entry.record),
+        foreign: core.isForeign(entry.record),
         lock: ['network', entry.record.id],
         rest: (signal) => finishNetworkDeletion(core, entry, signal),
       }),
@@ -214,11 +214,11 @@ export async function finishHalfDone(
 }
 
 /**
- * The same for those that a plugin has a part in, beside the operations that go on: each is an operation of its own.
+ * The same for those that a foreign driver or IPAM has a part in, beside the operations that go on: each is an operation of its own.
  * @throws ABORTED
  */
-export async function finishRemote(core: Core, signal: AbortSignal | undefined): Promise<string[]> {
-  return finishEach(core, isRemote, async ({ what, lock }) => {
+export async function finishForeign(core: Core, signal: AbortSignal | undefined): Promise<string[]> {
+  return finishEach(core, isForeign, async ({ what, lock }) => {
     // Under the lock it may have come to rest by itself.
     const rest = () =>
       halfDone(core, lock)
@@ -230,7 +230,7 @@ export async function finishRemote(core: Core, signal: AbortSignal | undefined):
   });
 }
 
-export const isRemote = ({ remote }: HalfDone): boolean => remote;
+export const isForeign = ({ foreign }: HalfDone): boolean => foreign;
 
 async function finishEach(
   core: Core,

@@ -360,7 +360,10 @@ export interface Driver {
   endpointInfo?(place: EndpointPlace): Promise<Readonly<Record<string, unknown>>>;
   /** Called once, before any other call: take up what the records say. Makes and removes nothing. */
   restore(state: DriverState, options?: DriverWaits): Promise<void>;
-  /** Compares the kernel with the records and repairs it; with `dryRun` only reports. */
+  /**
+   * Compares the kernel with the records and repairs it; with `dryRun` only reports. No other call is under way then,
+   * and those that come meanwhile wait.
+   */
   reconcile(state: DriverState, options?: DriverWaits & { readonly dryRun?: boolean }): Promise<DriverReport>;
   close?(): Promise<void>;
 }

@@ -78,6 +78,19 @@ export async function expectNothingToRepair({ controller }: Setting, context?: s
   });
 }
 
+/** Another network is made, used, reconciled and deleted: what must go on whatever a driver does. */
+export async function useAnother({ controller }: Setting): Promise<void> {
+  const near = await controller.createNetwork({ name: 'near' });
+  const sandbox = await controller.createSandbox({ containerId: 'near' });
+  const endpoint = await near.createEndpoint({ name: 'web' });
+  const joined = endpoint.join(sandbox);
+  await Promise.all([joined, controller.reconcile()]);
+  await endpoint.leave(sandbox);
+  await endpoint.delete();
+  await sandbox.delete();
+  await near.delete();
+}
+
 /** Calls `strike` right before one step of the process, counted from when `arm` is called. */
 export class StrikeAt extends FaultScript {
   #left = 0;

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Endpoint, Network, Sandbox } from '../../../src/index.ts';
 import { answers, RecordingPlugin } from '../../support/recordingplugin.ts';
-import { expectNothingToRepair, refusal, type Setting, setUp } from '../core/setting.ts';
+import { expectNothingToRepair, refusal, type Setting, setUp, useAnother } from '../core/setting.ts';
 
 interface Far extends Setting {
   readonly plugin: RecordingPlugin;
@@ -50,19 +50,6 @@ async function withFar(): Promise<Far> {
     hung = undefined;
   };
   return { ...setting, plugin, far, end, box, hangAt, wake };
-}
-
-/** A network is made, used, reconciled and deleted. */
-async function useAnother({ controller }: Setting): Promise<void> {
-  const near = await controller.createNetwork({ name: 'near' });
-  const sandbox = await controller.createSandbox({ containerId: 'near' });
-  const endpoint = await near.createEndpoint({ name: 'web' });
-  const joined = endpoint.join(sandbox);
-  await Promise.all([joined, controller.reconcile()]);
-  await endpoint.leave(sandbox);
-  await endpoint.delete();
-  await sandbox.delete();
-  await near.delete();
 }
 
 const asked = async ({ plugin }: Far, method: string): Promise<void> => {
@@ -124,6 +111,23 @@ describe('an operation that waits for a plugin', () => {
       expect((await it.world.keys()).filter((key) => /\/(network|endpoint|sandbox)\//.test(key))).toEqual([]);
     },
   );
+
+  it('for addresses of a bridge has a reconcile make nothing of the network that is not there yet', async () => {
+    const it = await withFar();
+    it.plugin.asked.length = 0;
+    it.hangAt('IpamDriver.RequestPool');
+    const give = new AbortController();
+    const making = refusal(
+      it.controller.createNetwork({ name: 'x', ipam: REMOTE.ipam }, { signal: give.signal }),
+    );
+    await asked(it, 'IpamDriver.RequestPool');
+    await expectNothingToRepair(it);
+    const before = it.world.dump();
+    await it.controller.reconcile();
+    expect(it.world.dump()).toEqual(before);
+    give.abort();
+    expect(await making).toMatchObject({ code: 'ABORTED' });
+  });
 
   it('is waited for when the controller closes', async () => {
     const it = await withFar();
