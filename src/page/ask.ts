@@ -12,10 +12,19 @@ export async function ask<T>(path: string): Promise<T> {
 
 async function answerOf(path: string): Promise<{ ok: boolean; status: number; told: unknown }> {
   try {
-    const answer = await fetch(path);
+    const answer = await fetchAgain(path);
     return { ok: answer.ok, status: answer.status, told: await answer.json() };
   } catch (error) {
     throw new Unanswered('the daemon does not answer', { cause: error });
+  }
+}
+
+/** A browser also gives up what it waits for when an address of its host changes: then the second question is answered. */
+async function fetchAgain(path: string): Promise<Response> {
+  try {
+    return await fetch(path);
+  } catch {
+    return fetch(path);
   }
 }
 

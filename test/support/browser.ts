@@ -75,7 +75,9 @@ export async function openPage(
   const complaints: string[] = [];
   const origins = new Set<string>();
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+    if (message.type() !== 'error' && message.type() !== 'warning') return;
+    // Whoever changes an address in the browser's namespace makes it give up what it waits for: the page asks again.
+    if (!message.text().includes('net::ERR_NETWORK_CHANGED')) complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('request', (request) => origins.add(new URL(request.url()).origin));

@@ -8,7 +8,7 @@ import { newApp } from '../app.ts';
 import { serverFactory } from '../listen.ts';
 import { nativeWays, pageRoutes } from '../native/routes.ts';
 import { Streams } from '../streams.ts';
-import { type Assets, packagedPage, readAssets } from './assets.ts';
+import { type Assets, packagedPage, readAssets, scriptsWithin } from './assets.ts';
 import { addGuard } from './guard.ts';
 
 export interface WebOptions {
@@ -30,7 +30,7 @@ export async function createWebApi({ context }: Api, options: WebOptions): Promi
   const own = { ...context, streams };
   const app = newApp(own, serverFactory(limits));
   nativeWays(app, own);
-  addGuard(app, options.host);
+  addGuard(app, options.host, scriptsWithin(assets.get('/')));
   app.addHook('preClose', async () => streams.close());
   assetRoutes(app, assets);
   await app.register(async (scope) => pageRoutes(scope, own), { prefix: '/dnet/v1' });

@@ -45,6 +45,14 @@ export function readAssets(directory: URL): Assets {
   return assets.set('/', index);
 }
 
+/** The scripts within a page's own text, as a policy names them: by their hashes (CSP 3, 2.3.1). */
+export function scriptsWithin(page: Asset | undefined): readonly string[] {
+  const scripts = page?.body.toString('utf8').matchAll(/<script>([\s\S]*?)<\/script>/g) ?? [];
+  return [...scripts].map(
+    ([, script = '']) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
+  );
+}
+
 function filesUnder(root: string): readonly string[] {
   try {
     return readdirSync(root, { recursive: true, encoding: 'utf8' });

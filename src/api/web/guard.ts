@@ -7,31 +7,39 @@ import { LibnetworkError } from '../../index.ts';
 
 const METHODS = ['GET', 'HEAD'];
 
-/** Everything comes from this server, nothing is inline, nobody frames it, and the script writes no HTML as text. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-].join('; ');
+/**
+ * Everything comes from this server, nothing is inline but scripts that are named, nobody frames it, and scripts write
+ * no HTML as text.
+ */
+function policyOf(scripts: readonly string[]): string {
+  return [
+    "default-src 'none'",
+    ["script-src 'self'", ...scripts].join(' '),
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ].join('; ');
+}
 
 const HEADERS = {
-  'content-security-policy': POLICY,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-resource-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
 } as const;
 
-/** @param host the address that the server listens at */
-export function addGuard(app: FastifyInstance, host: string): void {
+/**
+ * @param host the address that the server listens at
+ * @param scripts the hashes of those within the page's own text
+ */
+export function addGuard(app: FastifyInstance, host: string, scripts: readonly string[]): void {
+  const headers = { ...HEADERS, 'content-security-policy': policyOf(scripts) };
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers(HEADERS);
+    reply.headers(headers);
     if (!METHODS.includes(request.method)) {
       const message = `${request.method} is not for browsers: this address is for reading alone`;
       return reply

@@ -115,6 +115,26 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
     });
   });
 
+  // As when an address of the host changes while it loads: the browser gives up whatever it waits for.
+  it.each(['/dom/main.js', '/words.js', '/drawing.css'])(
+    'is whole also when the browser gives up %s at first',
+    async (part) => {
+      await onStage(anyPort, async ({ client, url }) => {
+        await network(client, 'front', '10.20.0.0/24');
+        const context = await opened.browser.newContext();
+        const page = await context.newPage();
+        const asked: string[] = [];
+        await page.route(`**${part}`, async (route) => {
+          asked.push(route.request().url());
+          await (asked.length === 1 ? route.abort('failed') : route.continue());
+        });
+        await page.goto(url);
+        await expect.poll(() => asked.length).toBeGreaterThan(1);
+        await card(page, 'front').waitFor();
+      });
+    },
+  );
+
   it('shows markup in labels as text', async () => {
     await onStage(anyPort, async ({ client, url }) => {
       const markup = '<img src="/none" onerror="alert(1)"><b>bold</b>';
@@ -217,6 +237,7 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
   it('is light or dark as the system is, and as was chosen after that', async () => {
     await onStage(anyPort, async ({ url }) => {
       const { page } = await openPage(opened.browser, url, { colorScheme: 'dark' });
+      await page.locator('body[data-ready]').waitFor();
       const ground = () => inPage<string>(page, 'getComputedStyle(document.documentElement).backgroundColor');
       const dark = await ground();
       await page.emulateMedia({ colorScheme: 'light' });
@@ -225,6 +246,7 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
       await page.getByLabel('Theme').selectOption('dark');
       expect(await ground()).toBe(dark);
       await page.reload();
+      await page.locator('body[data-ready]').waitFor();
       expect(await ground()).toBe(dark);
     });
   });

@@ -1,4 +1,5 @@
 /** The server for browsers: who may ask, by which names, and what comes back. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
@@ -20,10 +21,15 @@ afterEach(async () => {
   for (const clean of cleanups.splice(0).reverse()) await clean();
 });
 
+const SCRIPT = 'reload();';
+
 function pageFiles(): URL {
   const directory = mkdtempSync(join(tmpdir(), 'libnetwork-page-'));
   cleanups.push(() => rmSync(directory, { recursive: true }));
-  writeFileSync(join(directory, 'index.html'), '<!doctype html><title>page</title>');
+  writeFileSync(
+    join(directory, 'index.html'),
+    `<!doctype html><title>page</title><script>${SCRIPT}</script>`,
+  );
   writeFileSync(join(directory, 'style.css'), 'body {}');
   writeFileSync(join(directory, 'main.js'), 'export {};');
   writeFileSync(join(directory, 'secret.txt'), 'not for you');
@@ -64,14 +70,15 @@ async function askAt(...given: Parameters<typeof open>): Promise<Answer> {
 }
 
 describe('files of the page', () => {
-  it('come with their type and nothing inline is allowed', async () => {
+  it('come with their type and nothing inline is allowed but what the page’s own text has', async () => {
     const { ask } = await serve();
     const page = await ask('GET', '/');
     expect(page.status).toBe(200);
     expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
     const policy = page.headers['content-security-policy'];
     expect(policy).toContain("default-src 'none'");
-    expect(policy).toContain("script-src 'self'");
+    const hash = createHash('sha256').update(SCRIPT).digest('base64');
+    expect(policy).toContain(`script-src 'self' 'sha256-${hash}';`);
     expect(policy).toContain("frame-ancestors 'none'");
     expect(policy).not.toContain('unsafe');
     expect(page.headers['x-content-type-options']).toBe('nosniff');

@@ -20,6 +20,21 @@ describe('a question of the page', () => {
     expect(await asking((_, answer) => answer.end('{"networks":[]}'))).toEqual({ networks: [] });
   });
 
+  it('is asked once more when it is cut off before the answer', async () => {
+    let asked = 0;
+    const answered = asking((_, answer) => {
+      asked += 1;
+      if (asked === 1) answer.destroy();
+      else answer.end('{"networks":[]}');
+    });
+    expect(await answered).toEqual({ networks: [] });
+    expect(asked).toBe(2);
+  });
+
+  it('fails as unanswered when the daemon is cut off each time', async () => {
+    await expect(asking((_, answer) => answer.destroy())).rejects.toThrow(Unanswered);
+  });
+
   it('fails as unanswered when the daemon goes within its answer, so that it is asked again', async () => {
     const broken = asking((_, answer) => {
       answer.writeHead(200, { 'content-length': 100 });
