@@ -20,13 +20,22 @@ export interface Answer {
   readonly code?: LibnetworkError['code'];
 }
 
-export type Note = { readonly type: 'got' | 'gives back' | 'ready'; readonly address: string };
+export interface Note {
+  readonly type: 'got' | 'gives back';
+  readonly address: string;
+  /** When it was said, in nanoseconds of the machine's clock: notes of two processes may arrive in another order. */
+  readonly at: string;
+}
 
 const waiting = new Map<number, (answer: Answer) => void>();
 let calls = 0;
 
 function send(message: Call | Note): void {
   process.send?.(message);
+}
+
+function note(type: Note['type'], address: string): void {
+  send({ type, address, at: `${process.hrtime.bigint()}` });
 }
 
 async function call<T>(method: Call['method'], ...args: readonly unknown[]): Promise<T> {
@@ -68,11 +77,11 @@ async function work(host: string, poolId: string, store: Datastore, leaseMs: num
     try {
       if (held.length > Math.random() * 60) {
         const [address] = held.splice(Math.floor(Math.random() * held.length), 1);
-        send({ type: 'gives back', address: address ?? '' });
+        note('gives back', address ?? '');
         await ipam.releaseAddress(poolId, address ?? '');
       } else {
         const { address } = await ipam.requestAddress({ poolId });
-        send({ type: 'got', address });
+        note('got', address);
         held.push(address);
       }
     } catch (error) {
