@@ -20,6 +20,8 @@ export interface LabOptions {
   readonly underlay?: 'ipv4' | 'ipv6';
   /** @default 60000 */
   readonly leaseMs?: number;
+  /** @default 'nftables' */
+  readonly firewall?: WorkerConfig['firewall'];
 }
 
 /** One host: its namespace, and the process in it. */
@@ -47,6 +49,7 @@ export class LabHost {
       directory: join(this.#lab.directory, this.name),
       etcd: this.#lab.etcdUrl,
       leaseMs: this.#lab.leaseMs,
+      firewall: this.#lab.firewall,
       activeSandboxes,
     };
     const args = ['--pdeathsig', 'KILL', process.execPath, worker, JSON.stringify(config)];
@@ -74,6 +77,11 @@ export class LabHost {
     if (child?.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
     await once(child, 'exit');
+  }
+
+  /** It does nothing any more, and nobody is told: not even the kernel closes its connections. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
   }
 
   /** Ends it as it would end itself. */
@@ -118,6 +126,7 @@ export class Lab {
   readonly worker: string | undefined;
   readonly leaseMs: number;
   readonly underlay: 'ipv4' | 'ipv6';
+  readonly firewall: WorkerConfig['firewall'];
   readonly hosts: LabHost[] = [];
   readonly #osl: Osl;
   readonly #wires: Namespace;
@@ -128,6 +137,7 @@ export class Lab {
     this.worker = options.worker;
     this.underlay = options.underlay ?? 'ipv4';
     this.leaseMs = options.leaseMs ?? 60_000;
+    this.firewall = options.firewall ?? 'nftables';
     this.#osl = osl;
     this.#wires = wires;
   }

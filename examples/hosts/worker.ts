@@ -1,6 +1,14 @@
 /** One host's process: a controller on etcd, told by lines what to do. It lives in the host's network namespace. */
 import { fileURLToPath } from 'node:url';
-import { type Endpoint, linuxOsl, NetworkController, type NetworkOptions, type Sandbox } from 'libnetwork';
+import {
+  type ControllerOptions,
+  type Endpoint,
+  linuxOsl,
+  NetworkController,
+  type NetworkOptions,
+  type RotateOptions,
+  type Sandbox,
+} from 'libnetwork';
 import { etcdStore } from 'libnetwork/datastore';
 import type { Change } from 'libnetwork/osl';
 import { Caller, serve } from './protocol.ts';
@@ -11,6 +19,7 @@ export interface WorkerConfig {
   readonly directory: string;
   readonly etcd: string;
   readonly leaseMs: number;
+  readonly firewall: NonNullable<ControllerOptions['firewall']>;
   readonly activeSandboxes: readonly string[];
 }
 
@@ -29,6 +38,7 @@ const controller = await NetworkController.open({
   dataDir: `${config.directory}/data`,
   runDir: `${config.directory}/run`,
   cluster: { hostId: config.hostId, address: config.address, leaseMs: config.leaseMs },
+  firewall: config.firewall,
   activeSandboxes: config.activeSandboxes,
   defaultAddressPools: [{ base: '172.20.0.0/16', size: 24 }],
 });
@@ -136,6 +146,7 @@ serve(
         .sandbox.endpoints()
         .map(({ interfaceName }) => interfaceName),
     lost: () => lost,
+    rotateKeys: (options: RotateOptions) => controller.rotateKeys(options),
     reconcile: () => controller.reconcile({ dryRun: true }),
   },
   async () => {

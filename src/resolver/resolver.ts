@@ -1,3 +1,4 @@
+import { LibnetworkError } from '../errors.ts';
 import type { Firewall } from '../osl/firewall/firewall.ts';
 import type { TcpListener, UdpSocket } from '../osl/osl.ts';
 import { Allowances } from './allowed.ts';
@@ -97,7 +98,24 @@ class SandboxResolver implements Resolver {
       firewallTable: table,
       sandboxId: id,
     } = this.#options;
-    const port = engine === 'none' ? DNS_PORT : 0;
+    await this.#listen(engine === 'none' ? DNS_PORT : 0);
+    if (engine === 'none' || table === undefined) return;
+    this.#firewall = await namespace.firewall({ engine, table, latch: false });
+    try {
+      await redirect(this.#firewall, id, this.ports);
+    } catch (error) {
+      if (!LibnetworkError.is(error, 'NOT_IMPLEMENTED')) throw error;
+      // Nothing can lead port 53 elsewhere in this kernel: the container can't have it for a server of its own.
+      await this.#firewall.close();
+      this.#firewall = undefined;
+      this.#udp?.close();
+      this.#tcp?.close();
+      await this.#listen(DNS_PORT);
+    }
+  }
+
+  async #listen(port: number): Promise<void> {
+    const { namespace } = this.#options;
     this.#udp = await namespace.bindUdp(this.address, port);
     serveUdp(this.#udp, this.#handle, () => this.#closed);
     this.#tcp = await namespace.listenTcp(this.address, port, (stream) => {
@@ -110,9 +128,6 @@ class SandboxResolver implements Resolver {
       stream.once('close', () => this.#connections--);
       serveTcp(stream, this.#handle, this.#limits.tcpIdleMs);
     });
-    if (engine === 'none' || table === undefined) return;
-    this.#firewall = await namespace.firewall({ engine, table, latch: false });
-    await redirect(this.#firewall, id, this.ports);
   }
 
   get ports(): ResolverPorts {

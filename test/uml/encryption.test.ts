@@ -10,7 +10,7 @@ import { KeyRotator } from '../../src/globalscope/rotator.ts';
 import { FAMILIES, type Family } from '../../src/ip.ts';
 import { createIdm } from '../../src/ipam/idm.ts';
 import { labels } from '../../src/labels.ts';
-import type { Namespace, UdpSocket } from '../../src/osl/osl.ts';
+import type { Namespace } from '../../src/osl/osl.ts';
 import { silent } from '../../src/testing/driver-fixtures.ts';
 import {
   type Container,
@@ -21,17 +21,13 @@ import {
   UNDERLAY,
   wiredHosts,
 } from '../kernel/overlay/world.ts';
-import { Capture, type Captured } from '../support/capture.ts';
+import { Capture } from '../support/capture.ts';
 import { type TestHost, withTestHost } from '../support/kernel.ts';
 import { reaches, whyNoEsp, wire } from './support.ts';
+import { ENCRYPTED_PORT, ESP, isTunnel, MARKER, PLAIN_PORT, Stream, spisOf, UDP } from './traffic.ts';
 
 const noEsp = await whyNoEsp();
 
-const UDP = 17;
-const ESP = 50;
-const PLAIN_PORT = 4789;
-const ENCRYPTED_PORT = 4796;
-const MARKER = 'nobody else may read this';
 /** One host with a driver and its share of the keys, and what a restart of its process begins with. */
 class Host {
   readonly namespace: Namespace;
@@ -159,50 +155,11 @@ async function withWorld(
 
 type Containers = Readonly<Record<'secret' | 'clear', readonly [Container, Container]>>;
 const ip = ({ peer }: Container): string => plain(peer.ipv4);
-
-/** Numbered datagrams, one every 10 ms, and which of them arrive. */
-class Stream {
-  readonly arrived = new Set<number>();
-  sent = 0;
-  readonly #sockets: UdpSocket[];
-  readonly #timer: NodeJS.Timeout;
-
-  private constructor(from: UdpSocket, to: UdpSocket) {
-    this.#sockets = [from, to];
-    to.onMessage((data) => this.arrived.add(Number(data.toString().split(' ')[0])));
-    const target = { address: to.address, port: to.port };
-    this.#timer = setInterval(() => from.send(Buffer.from(`${this.sent++} ${MARKER}`), target), 10);
-  }
-
-  static async begin(from: Container, to: Container): Promise<Stream> {
-    return new Stream(await from.namespace.bindUdp(ip(from), 0), await to.namespace.bindUdp(ip(to), 0));
-  }
-
-  /** Waits until this many more have been sent. */
-  async passes(more: number): Promise<void> {
-    const last = this.sent + more;
-    await expect.poll(() => this.sent, { timeout: 30_000, interval: 10 }).toBeGreaterThan(last);
-  }
-
-  /** Ends it when this many more have been sent, and answers with those that were lost. */
-  async end(more: number): Promise<number[]> {
-    await this.passes(more);
-    clearInterval(this.#timer);
-    await sleep(500);
-    for (const socket of this.#sockets) socket.close();
-    return Array.from({ length: this.sent }, (_, i) => i).filter((i) => !this.arrived.has(i));
-  }
-}
-
-const destinationPort = ({ payload }: Captured): number => payload.readUInt16BE(2);
-const isTunnel = (packet: Captured, port: number): boolean =>
-  packet.protocol === UDP && destinationPort(packet) === port;
-const spisOf = (packets: readonly Captured[]): Set<number> =>
-  new Set(packets.filter(({ protocol }) => protocol === ESP).map(({ payload }) => payload.readUInt32BE(0)));
+const endOf = (container: Container) => ({ namespace: container.namespace, address: ip(container) });
 
 /** Sends one datagram from a container to another, and waits until it is there. */
 async function tell(from: Container, to: Container): Promise<void> {
-  const stream = await Stream.begin(from, to);
+  const stream = await Stream.begin(endOf(from), endOf(to));
   expect(await stream.end(3)).toEqual([]);
 }
 
@@ -321,7 +278,7 @@ describe.skipIf(noEsp)(`encrypted overlay networks ${noEsp}`, () => {
   it('lose nothing while keys are replaced', () =>
     withWorld('ipv4', async (_, [one, two], { secret: [a, b] }) => {
       const capture = new Capture(one.namespace.path);
-      const streams = [await Stream.begin(a, b), await Stream.begin(b, a)];
+      const streams = [await Stream.begin(endOf(a), endOf(b)), await Stream.begin(endOf(b), endOf(a))];
       for (const stream of streams) await stream.passes(5);
       for (const host of [one, two, one]) {
         await host.rotate();
@@ -342,7 +299,7 @@ describe.skipIf(noEsp)(`encrypted overlay networks ${noEsp}`, () => {
       const names = async () =>
         (await one.namespace.xfrmStates()).map(({ spi, destination }) => `${destination} ${spi}`);
       const before = await names();
-      const streams = [await Stream.begin(a, b), await Stream.begin(b, a)];
+      const streams = [await Stream.begin(endOf(a), endOf(b)), await Stream.begin(endOf(b), endOf(a))];
       await one.restart(world.stateWith([b.peer], [a]));
       await expect.poll(() => one.keyring.view?.others.length).toBe(1);
       await one.rotate();

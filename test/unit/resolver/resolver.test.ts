@@ -1,5 +1,6 @@
 import packet from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LibnetworkError } from '../../../src/errors.ts';
 import { NameTable } from '../../../src/resolver/names.ts';
 import type { ResolverOptions, Upstream } from '../../../src/resolver/options.ts';
 import { type Resolver, startResolver } from '../../../src/resolver/resolver.ts';
@@ -79,6 +80,21 @@ describe('the server', () => {
     expect(net.intents).toEqual([]);
     await expect(net.bindUdp('127.0.0.11', 53)).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(await ask(net, 'web')).toMatchObject({ rcode: 'NOERROR' });
+  });
+
+  it('binds port 53 itself where the kernel has no nftables', async () => {
+    const make = net.firewall.bind(net);
+    net.firewall = async (options) => {
+      const firewall = await make(options);
+      firewall.sync = () => Promise.reject(new LibnetworkError('NOT_IMPLEMENTED', 'no tables'));
+      return firewall;
+    };
+    const resolver = await start();
+    expect(resolver.ports).toEqual({ udpPort: 53, tcpPort: 53 });
+    expect(net.openSockets).toBe(2);
+    expect(await ask(net, 'web')).toMatchObject({ rcode: 'NOERROR' });
+    await resolver.close({ removeRules: true });
+    expect(net.openSockets).toBe(0);
   });
 
   it('points the rules of a former controller at itself', async () => {
