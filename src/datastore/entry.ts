@@ -1,6 +1,6 @@
 /** What every store does alike: checks keys, turns values into JSON and back, orders keys, words its refusals. */
 import { invalid, LibnetworkError, show } from '../errors.ts';
-import { MAX_KEY_BYTES, type StoreOperation } from './datastore.ts';
+import { type Entry, MAX_KEY_BYTES, type StoreOperation } from './datastore.ts';
 
 /** @throws INVALID_ARGUMENT for a key that is empty, too long, or no text without NUL */
 export function checkKey(key: string): void {
@@ -55,6 +55,16 @@ export function encodeValue(key: string, value: unknown): string {
 /** JSON text as frozen data. @throws SyntaxError */
 export function decodeValue(text: string): unknown {
   return deepFreeze(JSON.parse(text));
+}
+
+/** What an engine holds, as an entry. @throws INTERNAL for a value that is no JSON: somebody else wrote it */
+export function readEntry(engine: string, key: string, text: string, version: number): Entry {
+  try {
+    return Object.freeze({ key, value: decodeValue(text), version });
+  } catch (cause) {
+    const what = `${engine} holds under ${key} what is no JSON; another program wrote it`;
+    throw new LibnetworkError('INTERNAL', what, { field: key, operation: `read ${key}`, cause });
+  }
 }
 
 function deepFreeze<T>(value: T): T {

@@ -24,7 +24,9 @@ export interface MembersOptions {
 
 /**
  * The controllers that share a store, each under a label of its own that lives as long as its lease. What is held
- * under a label that is gone is held by nobody: a label never comes back, since every lease gets a new one.
+ * under a label that is gone is held by nobody: a label never comes back, since every lease gets a new one. It is not
+ * the host's own lease (`discovery/announcement.ts`): that is short, so that others soon take back its endpoints, one
+ * by one; this one is long, as addresses may be in use for all the time in which no controller is there to hold them.
  */
 export class Members {
   readonly #options: MembersOptions;

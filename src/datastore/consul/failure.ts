@@ -1,5 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
-import { NEXT_STEP } from '../remote/calls.ts';
+import { cantBeAsked } from '../remote/calls.ts';
 import type { FailureKind } from '../remote/rotation.ts';
 
 /** An answer that is a refusal. */
@@ -31,14 +31,7 @@ export function consulError(operation: string, error: unknown, write: boolean): 
   const text = error instanceof Error ? error.message : String(error);
   const facts = { operation, cause: error };
   const kind = failureKind(error);
-  if (kind !== 'final') {
-    const doubt = write && kind === 'unknown' ? '; it may or may not have been written' : '';
-    return new LibnetworkError(
-      'UNAVAILABLE',
-      `Consul can't be asked (${operation}): ${text}${doubt}. Next: ${NEXT_STEP}`,
-      facts,
-    );
-  }
+  if (kind !== 'final') return cantBeAsked('Consul', operation, error, write && kind === 'unknown');
   const status = error instanceof ConsulRefusal ? error.status : 0;
   if (status === 403 || status === 401)
     return new LibnetworkError('FORBIDDEN', `Consul refuses ${operation}: ${text}`, facts);

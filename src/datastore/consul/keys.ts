@@ -1,6 +1,5 @@
-import { LibnetworkError } from '../../errors.ts';
 import type { Entry } from '../datastore.ts';
-import { decodeValue } from '../entry.ts';
+import { readEntry } from '../entry.ts';
 
 /** One key as Consul's API gives it. */
 export interface ConsulPair {
@@ -46,20 +45,7 @@ export class ConsulKeys {
 
   /** @throws INTERNAL for a value that is no JSON: somebody else wrote it */
   entry(pair: ConsulPair): Entry {
-    const key = this.decode(pair.Key);
-    try {
-      const text = Buffer.from(pair.Value ?? '', 'base64').toString();
-      return Object.freeze({ key, value: decodeValue(text), version: pair.ModifyIndex });
-    } catch (cause) {
-      throw new LibnetworkError(
-        'INTERNAL',
-        `Consul holds under ${key} what is no JSON; another program wrote it`,
-        {
-          field: key,
-          operation: `read ${key}`,
-          cause,
-        },
-      );
-    }
+    const text = Buffer.from(pair.Value ?? '', 'base64').toString();
+    return readEntry('Consul', this.decode(pair.Key), text, pair.ModifyIndex);
   }
 }

@@ -44,12 +44,13 @@ class ConsulStore implements Datastore {
   readonly #keys: ConsulKeys;
   readonly #calls: Calls;
   readonly #writes: ConsulWrites;
-  readonly #watches = new WatchSet();
+  readonly #watches: WatchSet;
   readonly #leases = new LeaseSet();
   #closing: Promise<void> | undefined;
 
   constructor(options: CheckedConsulOptions) {
     this.#calls = new Calls('Consul', options.timeoutMs);
+    this.#watches = new WatchSet(this.#calls);
     this.#keys = new ConsulKeys(options.prefix);
     this.#agents = new Agents(options);
     this.#writes = new ConsulWrites(this.#agents, this.#keys, options.maxOperations);
@@ -101,12 +102,8 @@ class ConsulStore implements Datastore {
   }
 
   watch(prefix: string, options?: StoreWaits): AsyncIterable<StoreEvent> {
-    this.#calls.admit(options);
-    checkPrefix(prefix);
     const parts = { agents: this.#agents, keys: this.#keys, calls: this.#calls };
-    return this.#watches.open(prefix, options?.signal, (watch, signal) =>
-      new ConsulWatch({ ...parts, watch, signal }).start(),
-    );
+    return this.#watches.open(prefix, options, (opened) => new ConsulWatch({ ...parts, ...opened }).start());
   }
 
   async lease(ttlMs: number, options?: StoreWaits): Promise<Lease> {

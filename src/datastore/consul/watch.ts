@@ -1,7 +1,5 @@
-import { Backoff } from '../remote/backoff.ts';
 import { type Calls, ownCall } from '../remote/calls.ts';
-import { Tracker } from '../remote/tracker.ts';
-import type { Watch } from '../watchers.ts';
+import { type OpenWatch, Watching } from '../remote/watching.ts';
 import type { Agents, ConsulAnswer } from './agents.ts';
 import { consulError } from './failure.ts';
 import type { ConsulKeys, ConsulPair } from './keys.ts';
@@ -10,12 +8,10 @@ import type { ConsulKeys, ConsulPair } from './keys.ts';
 const WAIT_S = 30;
 const GRACE_MS = 5_000;
 
-export interface ConsulWatchParts {
+export interface ConsulWatchParts extends OpenWatch {
   readonly agents: Agents;
   readonly keys: ConsulKeys;
   readonly calls: Calls;
-  readonly watch: Watch;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -24,68 +20,47 @@ export interface ConsulWatchParts {
  */
 export class ConsulWatch {
   readonly #parts: ConsulWatchParts;
-  readonly #tracker: Tracker;
-  readonly #operation: string;
-  readonly #backoff = new Backoff();
+  readonly #watching: Watching;
   #index = 0;
 
   constructor(parts: ConsulWatchParts) {
     this.#parts = parts;
-    this.#tracker = new Tracker((event) => parts.watch.push(event));
-    this.#operation = `watch ${parts.watch.prefix}`;
+    this.#watching = new Watching(parts, (operation, error) => consulError(operation, error, false));
   }
 
   /** Resolves when it is settled what the watch starts from. */
   async start(): Promise<void> {
-    await this.#untilItPasses(async () => {
-      const call = ownCall(this.#operation, this.#parts.signal, this.#parts.calls);
+    await this.#watching.untilItPasses(async () => {
+      const call = ownCall(this.#watching.operation, this.#parts.signal, this.#parts.calls);
       const answer = await this.#parts.agents.ask(call, 'read', this.#request({ consistent: '' }));
       for (const pair of pairsOf(answer))
-        this.#tracker.seed(this.#parts.keys.decode(pair.Key), pair.ModifyIndex);
+        this.#watching.tracker.seed(this.#parts.keys.decode(pair.Key), pair.ModifyIndex);
       this.#index = Math.max(answer.index, 1);
     });
-    if (!this.#ended) void this.#follow();
-  }
-
-  get #ended(): boolean {
-    return this.#parts.signal.aborted;
+    if (!this.#watching.ended) void this.#follow();
   }
 
   async #follow(): Promise<void> {
     const { agents, keys, signal } = this.#parts;
-    while (!this.#ended)
-      await this.#untilItPasses(async () => {
+    while (!this.#watching.ended)
+      await this.#watching.untilItPasses(async () => {
         const limit = AbortSignal.timeout(WAIT_S * 1_000 * (17 / 16) + GRACE_MS);
         const request = this.#request({ index: `${this.#index}`, wait: `${WAIT_S}s` });
         const answer = await agents.wait(request, AbortSignal.any([signal, limit]));
-        if (this.#ended) return;
-        this.#backoff.reset();
+        if (this.#watching.ended) return;
+        this.#watching.backoff.reset();
         // After a restored snapshot the index may go back: then the next answer comes at once.
         if (answer.index < this.#index) {
           this.#index = 0;
           return;
         }
         this.#index = Math.max(answer.index, 1);
-        this.#tracker.replace(pairsOf(answer).map((pair) => keys.entry(pair)));
+        this.#watching.tracker.replace(pairsOf(answer).map((pair) => keys.entry(pair)));
       });
   }
 
-  async #untilItPasses(act: () => Promise<void>): Promise<void> {
-    while (!this.#ended) {
-      try {
-        await act();
-        return;
-      } catch (error) {
-        if (this.#ended) return;
-        const worded = consulError(this.#operation, error, false);
-        if (worded.code !== 'UNAVAILABLE') return this.#parts.watch.fail(worded);
-        await this.#backoff.wait(this.#parts.signal);
-      }
-    }
-  }
-
   #request(query: Record<string, string>) {
-    const path = `kv/${this.#parts.keys.encode(this.#parts.watch.prefix)}`;
+    const path = `kv/${this.#parts.keys.encode(this.#watching.prefix)}`;
     return { method: 'GET', path, query: { recurse: '', ...query }, accept: [404] } as const;
   }
 }

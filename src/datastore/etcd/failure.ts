@@ -1,5 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
-import { NEXT_STEP } from '../remote/calls.ts';
+import { cantBeAsked } from '../remote/calls.ts';
 import type { FailureKind } from '../remote/rotation.ts';
 
 /** gRPC says with these words that nothing has gone out, and etcd that it took nothing in. */
@@ -26,14 +26,7 @@ export function etcdError(operation: string, error: unknown, write: boolean): Li
   const text = error instanceof Error ? error.message : String(error);
   const facts = { operation, cause: error };
   const kind = failureKind(error);
-  if (kind !== 'final') {
-    const doubt = write && kind === 'unknown' ? '; it may or may not have been written' : '';
-    return new LibnetworkError(
-      'UNAVAILABLE',
-      `etcd can't be asked (${operation}): ${text}${doubt}. Next: ${NEXT_STEP}`,
-      facts,
-    );
-  }
+  if (kind !== 'final') return cantBeAsked('etcd', operation, error, write && kind === 'unknown');
   if (/lease not found|is expired or revoked/i.test(text))
     return new LibnetworkError('NOT_FOUND', `the lease is gone in etcd (${operation}): ${text}`, facts);
   if (/request is too large|larger than max/i.test(text))

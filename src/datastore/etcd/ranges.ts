@@ -1,7 +1,6 @@
 import type { IKeyValue } from 'etcd3';
-import { LibnetworkError } from '../../errors.ts';
 import type { Entry } from '../datastore.ts';
-import { decodeValue } from '../entry.ts';
+import { readEntry } from '../entry.ts';
 import type { Call } from '../remote/calls.ts';
 import type { Members } from './members.ts';
 
@@ -92,23 +91,6 @@ export class Keyspace {
 
   /** @throws INTERNAL for a value that is no JSON: somebody else wrote it */
   entry(pair: IKeyValue): Entry {
-    const key = this.key(pair.key);
-    try {
-      return Object.freeze({
-        key,
-        value: decodeValue(pair.value.toString()),
-        version: Number(pair.mod_revision),
-      });
-    } catch (cause) {
-      throw new LibnetworkError(
-        'INTERNAL',
-        `etcd holds under ${key} what is no JSON; another program wrote it`,
-        {
-          field: key,
-          operation: `read ${key}`,
-          cause,
-        },
-      );
-    }
+    return readEntry('etcd', this.key(pair.key), pair.value.toString(), Number(pair.mod_revision));
   }
 }

@@ -52,7 +52,7 @@ class EtcdStore implements Datastore {
   readonly #keys: Keyspace;
   readonly #calls: Calls;
   readonly #maxOperations: number;
-  readonly #watches = new WatchSet();
+  readonly #watches: WatchSet;
   readonly #leases = new LeaseSet();
   #closing: Promise<void> | undefined;
 
@@ -60,6 +60,7 @@ class EtcdStore implements Datastore {
     this.#members = members;
     this.#keys = keys;
     this.#calls = calls;
+    this.#watches = new WatchSet(calls);
     this.#maxOperations = maxOperations;
   }
 
@@ -106,12 +107,8 @@ class EtcdStore implements Datastore {
   }
 
   watch(prefix: string, options?: StoreWaits): AsyncIterable<StoreEvent> {
-    this.#calls.admit(options);
-    checkPrefix(prefix);
     const parts = { members: this.#members, keys: this.#keys, calls: this.#calls };
-    return this.#watches.open(prefix, options?.signal, (watch, signal) =>
-      new EtcdWatch({ ...parts, watch, signal }).start(),
-    );
+    return this.#watches.open(prefix, options, (opened) => new EtcdWatch({ ...parts, ...opened }).start());
   }
 
   async lease(ttlMs: number, options?: StoreWaits): Promise<Lease> {

@@ -1,20 +1,15 @@
 import type { IWatchRequest, IWatchResponse, WatchClient } from 'etcd3';
 import { LibnetworkError } from '../../errors.ts';
-import { Backoff } from '../remote/backoff.ts';
 import { type Calls, ownCall } from '../remote/calls.ts';
-import { Tracker } from '../remote/tracker.ts';
-import type { Watch } from '../watchers.ts';
+import { type OpenWatch, Watching } from '../remote/watching.ts';
 import { etcdError, failureKind } from './failure.ts';
 import type { Members } from './members.ts';
 import { type Keyspace, listRange } from './ranges.ts';
 
-export interface EtcdWatchParts {
+export interface EtcdWatchParts extends OpenWatch {
   readonly members: Members;
   readonly keys: Keyspace;
   readonly calls: Calls;
-  readonly watch: Watch;
-  /** Fires when nobody reads the watch any more. */
-  readonly signal: AbortSignal;
 }
 
 type WatchStream = Awaited<ReturnType<WatchClient['watch']>>;
@@ -26,35 +21,29 @@ type WatchStream = Awaited<ReturnType<WatchClient['watch']>>;
  */
 export class EtcdWatch {
   readonly #parts: EtcdWatchParts;
-  readonly #tracker: Tracker;
-  readonly #operation: string;
-  readonly #backoff = new Backoff();
+  readonly #watching: Watching;
   /** The first revision that was not told yet. */
   #next = 0;
 
   constructor(parts: EtcdWatchParts) {
     this.#parts = parts;
-    this.#tracker = new Tracker((event) => parts.watch.push(event));
-    this.#operation = `watch ${parts.watch.prefix}`;
+    this.#watching = new Watching(parts, (operation, error) => etcdError(operation, error, false));
   }
 
   /** Resolves when it is settled from which revision on this watch tells; that may take as long as etcd is away. */
   async start(): Promise<void> {
-    await this.#untilItPasses(async () => {
+    await this.#watching.untilItPasses(async () => {
       const { pairs, revision } = await this.#list({ keysOnly: true });
-      for (const pair of pairs) this.#tracker.seed(this.#parts.keys.key(pair.key), Number(pair.mod_revision));
+      for (const pair of pairs)
+        this.#watching.tracker.seed(this.#parts.keys.key(pair.key), Number(pair.mod_revision));
       this.#next = revision + 1;
     });
-    if (!this.#ended) void this.#follow();
-  }
-
-  get #ended(): boolean {
-    return this.#parts.signal.aborted;
+    if (!this.#watching.ended) void this.#follow();
   }
 
   async #follow(): Promise<void> {
-    while (!this.#ended) {
-      await this.#untilItPasses(async () => {
+    while (!this.#watching.ended) {
+      await this.#watching.untilItPasses(async () => {
         const { client, options, failed } = this.#parts.members.stream();
         try {
           const stream = await client.watchClient.watch(options);
@@ -64,21 +53,6 @@ export class EtcdWatch {
           throw error;
         }
       });
-    }
-  }
-
-  /** Repeats while the failure may pass; another one ends the watch. */
-  async #untilItPasses(act: () => Promise<void>): Promise<void> {
-    while (!this.#ended) {
-      try {
-        await act();
-        return;
-      } catch (error) {
-        if (this.#ended) return;
-        const worded = etcdError(this.#operation, error, false);
-        if (worded.code !== 'UNAVAILABLE') return this.#parts.watch.fail(worded);
-        await this.#backoff.wait(this.#parts.signal);
-      }
     }
   }
 
@@ -114,13 +88,14 @@ export class EtcdWatch {
       if (Number(response.compact_revision) > 0) return true;
       throw new Error(`etcd cancelled the watch: ${response.cancel_reason || 'it gave no reason'}`);
     }
-    this.#backoff.reset();
+    this.#watching.backoff.reset();
     if (response.created) return false;
     const last = response.events.at(-1);
     for (const event of response.events) {
       // The wire's enum is in capitals, the package's type is not.
-      if (event.type.toUpperCase() === 'DELETE') this.#tracker.delete(this.#parts.keys.key(event.kv.key));
-      else this.#tracker.put(this.#parts.keys.entry(event.kv));
+      if (event.type.toUpperCase() === 'DELETE')
+        this.#watching.tracker.delete(this.#parts.keys.key(event.kv.key));
+      else this.#watching.tracker.put(this.#parts.keys.entry(event.kv));
     }
     // The header of events that come late names a revision beyond them; only without events it is the place reached.
     this.#next = Number(last?.kv.mod_revision ?? response.header.revision) + 1;
@@ -129,12 +104,17 @@ export class EtcdWatch {
 
   async #catchUp(): Promise<void> {
     const { pairs, revision } = await this.#list({ keysOnly: false });
-    this.#tracker.replace(pairs.map((pair) => this.#parts.keys.entry(pair)));
+    this.#watching.tracker.replace(pairs.map((pair) => this.#parts.keys.entry(pair)));
     this.#next = revision + 1;
   }
 
   #list(options: { readonly keysOnly: boolean }) {
     const { members, keys, calls, watch, signal } = this.#parts;
-    return listRange(members, ownCall(this.#operation, signal, calls), keys.range(watch.prefix), options);
+    return listRange(
+      members,
+      ownCall(this.#watching.operation, signal, calls),
+      keys.range(watch.prefix),
+      options,
+    );
   }
 }

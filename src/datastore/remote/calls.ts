@@ -6,7 +6,7 @@ import { storeClosed } from '../entry.ts';
 export const DEFAULT_TIMEOUT_MS = 5_000;
 
 /** What to do about a store that can't be asked. */
-export const NEXT_STEP = 'see whether its servers run and can be reached from here';
+const NEXT_STEP = 'see whether its servers run and can be reached from here';
 
 /** One call on a distributed store, under way. */
 export interface Call {
@@ -93,6 +93,22 @@ export class Calls {
     this.#closed = true;
     await Promise.all(this.#underWay);
   }
+}
+
+/** What a failure is to a caller that may pass. @param doubtful whether what was to be written may be */
+export function cantBeAsked(
+  engine: string,
+  operation: string,
+  cause: unknown,
+  doubtful: boolean,
+): LibnetworkError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const doubt = doubtful ? '; it may or may not have been written' : '';
+  return new LibnetworkError(
+    'UNAVAILABLE',
+    `${engine} can't be asked (${operation}): ${text}${doubt}. Next: ${NEXT_STEP}`,
+    { operation, cause },
+  );
 }
 
 /** A call for what no caller waits for, such as a watch that reconnects. */

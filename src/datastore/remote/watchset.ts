@@ -1,6 +1,8 @@
-import { throwIfAborted } from '../../errors.ts';
-import type { StoreEvent } from '../datastore.ts';
+import type { StoreEvent, StoreWaits } from '../datastore.ts';
+import { checkPrefix } from '../entry.ts';
 import { Watch } from '../watchers.ts';
+import type { Calls } from './calls.ts';
+import type { OpenWatch } from './watching.ts';
 
 /**
  * The watches of one distributed store. A watch tells what changes from the call on, but it takes a question to the
@@ -8,16 +10,26 @@ import { Watch } from '../watchers.ts';
  * `watch` shows nothing that the watch does not go on from.
  */
 export class WatchSet {
+  readonly #calls: Calls;
   readonly #open = new Set<Watch>();
   readonly #starting = new Set<Promise<void>>();
 
-  /** @param start settles where the watch begins and lets it run until the signal fires */
+  constructor(calls: Calls) {
+    this.#calls = calls;
+  }
+
+  /**
+   * @param start settles where the watch begins and lets it run until its signal fires
+   * @throws UNAVAILABLE after the store was closed, ABORTED, INVALID_ARGUMENT for a prefix that can't be one
+   */
   open(
     prefix: string,
-    caller: AbortSignal | undefined,
-    start: (watch: Watch, signal: AbortSignal) => Promise<void>,
+    options: StoreWaits | undefined,
+    start: (opened: OpenWatch) => Promise<void>,
   ): AsyncIterable<StoreEvent> {
-    throwIfAborted(caller);
+    this.#calls.admit(options);
+    checkPrefix(prefix);
+    const caller = options?.signal;
     const over = new AbortController();
     const watch = new Watch(prefix, () => {
       this.#open.delete(watch);
@@ -26,7 +38,7 @@ export class WatchSet {
     });
     this.#open.add(watch);
     caller?.addEventListener('abort', watch.end, { once: true });
-    const starting = start(watch, over.signal);
+    const starting = start({ watch, signal: over.signal });
     this.#starting.add(starting);
     void starting.finally(() => this.#starting.delete(starting));
     return watch;

@@ -1,5 +1,5 @@
 import { LibnetworkError } from '../../errors.ts';
-import { NEXT_STEP } from '../remote/calls.ts';
+import { cantBeAsked } from '../remote/calls.ts';
 
 /** Codes of `KeeperException`. */
 export const NO_NODE = -101;
@@ -26,14 +26,7 @@ export function zookeeperError(operation: string, error: unknown, write: boolean
   if (LibnetworkError.is(error)) return error;
   const text = error instanceof Error ? error.message : String(error);
   const facts = { operation, cause: error };
-  if (isTransient(error)) {
-    const doubt = write ? '; it may or may not have been written' : '';
-    return new LibnetworkError(
-      'UNAVAILABLE',
-      `ZooKeeper can't be asked (${operation}): ${text}${doubt}. Next: ${NEXT_STEP}`,
-      facts,
-    );
-  }
+  if (isTransient(error)) return cantBeAsked('ZooKeeper', operation, error, write);
   const code = codeOf(error);
   if (code === NO_AUTH || code === AUTH_FAILED)
     return new LibnetworkError('FORBIDDEN', `ZooKeeper refuses ${operation}: ${text}`, facts);

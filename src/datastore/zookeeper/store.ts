@@ -54,7 +54,7 @@ class ZookeeperStore implements Datastore {
   readonly #tree: Tree;
   readonly #calls: Calls;
   readonly #writes: ZookeeperWrites;
-  readonly #watches = new WatchSet();
+  readonly #watches: WatchSet;
   readonly #leases = new Map<HeldLease, Session>();
   #closing: Promise<void> | undefined;
 
@@ -62,6 +62,7 @@ class ZookeeperStore implements Datastore {
     this.#sessions = sessions;
     this.#tree = new Tree(options.root);
     this.#calls = calls;
+    this.#watches = new WatchSet(calls);
     this.#writes = new ZookeeperWrites(this.#tree, sessions.kind, options.maxBytes);
   }
 
@@ -98,12 +99,10 @@ class ZookeeperStore implements Datastore {
   }
 
   watch(prefix: string, options?: StoreWaits): AsyncIterable<StoreEvent> {
-    this.#calls.admit(options);
-    checkPrefix(prefix);
     const ready = (call: Call) => this.#sessions.ready(call);
     const parts = { ready, tree: this.#tree, calls: this.#calls };
-    return this.#watches.open(prefix, options?.signal, (watch, signal) =>
-      new ZookeeperWatch({ ...parts, watch, signal }).start(),
+    return this.#watches.open(prefix, options, (opened) =>
+      new ZookeeperWatch({ ...parts, ...opened }).start(),
     );
   }
 

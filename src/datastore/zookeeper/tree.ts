@@ -1,7 +1,6 @@
 import type { Event } from 'node-zookeeper-client';
-import { LibnetworkError } from '../../errors.ts';
 import type { Entry } from '../datastore.ts';
-import { compareKeys, decodeValue } from '../entry.ts';
+import { compareKeys, readEntry } from '../entry.ts';
 import { codeOf, NO_NODE } from './failure.ts';
 import { type Session, versionOf } from './session.ts';
 
@@ -38,27 +37,11 @@ export class Tree {
   async read(session: Session, key: string): Promise<Entry | undefined> {
     try {
       const { data, stat } = await session.data(this.path(key));
-      return Object.freeze({ key, value: parse(key, data), version: versionOf(stat) });
+      return readEntry('ZooKeeper', key, data.toString(), versionOf(stat));
     } catch (error) {
       if (codeOf(error) === NO_NODE) return undefined;
       throw error;
     }
-  }
-}
-
-function parse(key: string, data: Buffer): unknown {
-  try {
-    return decodeValue(data.toString());
-  } catch (cause) {
-    throw new LibnetworkError(
-      'INTERNAL',
-      `ZooKeeper holds under ${key} what is no JSON; another program wrote it`,
-      {
-        field: key,
-        operation: `read ${key}`,
-        cause,
-      },
-    );
   }
 }
 

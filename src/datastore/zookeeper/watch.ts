@@ -1,19 +1,15 @@
 import { pause } from '../../sleep.ts';
-import { Backoff } from '../remote/backoff.ts';
 import type { Call, Calls } from '../remote/calls.ts';
-import { Tracker } from '../remote/tracker.ts';
-import type { Watch } from '../watchers.ts';
+import { type OpenWatch, Watching } from '../remote/watching.ts';
 import { zookeeperError } from './failure.ts';
 import type { Session } from './session.ts';
 import type { Tree } from './tree.ts';
 
-export interface ZookeeperWatchParts {
+export interface ZookeeperWatchParts extends OpenWatch {
   /** The main session, connected. */
   readonly ready: (call: Call) => Promise<Session>;
   readonly tree: Tree;
   readonly calls: Calls;
-  readonly watch: Watch;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -22,35 +18,28 @@ export interface ZookeeperWatchParts {
  */
 export class ZookeeperWatch {
   readonly #parts: ZookeeperWatchParts;
-  readonly #tracker: Tracker;
-  readonly #operation: string;
-  readonly #backoff = new Backoff();
+  readonly #watching: Watching;
   #woken = new AbortController();
   /** Ends the listening to the session of the last round. */
   #deafen: () => void = () => undefined;
 
   constructor(parts: ZookeeperWatchParts) {
     this.#parts = parts;
-    this.#tracker = new Tracker((event) => parts.watch.push(event));
-    this.#operation = `watch ${parts.watch.prefix}`;
+    this.#watching = new Watching(parts, (operation, error) => zookeeperError(operation, error, false));
   }
 
   /** Resolves when it is settled what the watch starts from. */
   async start(): Promise<void> {
     await this.#round((entries) => {
-      for (const { key, version } of entries) this.#tracker.seed(key, version);
+      for (const { key, version } of entries) this.#watching.tracker.seed(key, version);
     });
-    if (!this.#ended) void this.#follow();
-  }
-
-  get #ended(): boolean {
-    return this.#parts.signal.aborted;
+    if (!this.#watching.ended) void this.#follow();
   }
 
   async #follow(): Promise<void> {
-    while (!this.#ended) {
+    while (!this.#watching.ended) {
       await pause(2 ** 31 - 1, AbortSignal.any([this.#parts.signal, this.#woken.signal]));
-      if (!this.#ended) await this.#round((entries) => this.#tracker.replace(entries));
+      if (!this.#watching.ended) await this.#round((entries) => this.#watching.tracker.replace(entries));
     }
     this.#deafen();
   }
@@ -59,26 +48,19 @@ export class ZookeeperWatch {
 
   /** Reads until it works. Afterwards the next change, or the next loss of the connection, wakes it. */
   async #round(take: (entries: Awaited<ReturnType<Tree['list']>>) => void): Promise<void> {
-    const { tree, watch, signal, calls } = this.#parts;
-    while (!this.#ended) {
+    const { tree, calls, ready } = this.#parts;
+    const { operation, prefix, signal } = this.#watching;
+    await this.#watching.untilItPasses(async () => {
       this.#woken = new AbortController();
-      try {
-        const entries = await calls.run(this.#operation, { signal }, async (call) => {
-          const session = await this.#parts.ready(call);
-          this.#deafen();
-          this.#deafen = session.onChange(this.#wake);
-          return tree.list(session, watch.prefix, this.#wake);
-        });
-        if (this.#ended) return;
-        take(entries);
-        this.#backoff.reset();
-        return;
-      } catch (error) {
-        if (this.#ended) return;
-        const worded = zookeeperError(this.#operation, error, false);
-        if (worded.code !== 'UNAVAILABLE') return watch.fail(worded);
-        await this.#backoff.wait(signal);
-      }
-    }
+      const entries = await calls.run(operation, { signal }, async (call) => {
+        const session = await ready(call);
+        this.#deafen();
+        this.#deafen = session.onChange(this.#wake);
+        return tree.list(session, prefix, this.#wake);
+      });
+      if (this.#watching.ended) return;
+      take(entries);
+      this.#watching.backoff.reset();
+    });
   }
 }
