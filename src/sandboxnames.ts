@@ -32,11 +32,16 @@ export function forgetNames(core: Core, entry: EndpointEntry, sandbox: SandboxEn
   if (sandbox) showSight(core, sandbox, entry);
 }
 
-/** What a sandbox sees: the networks in the order of their gateways' priority, as upstream asks them. */
+/**
+ * What a sandbox sees: the networks in the order of their gateways' priority, as upstream asks them. The gateway
+ * network came by itself: nobody is looked for there, and it lets no name through that the others don't.
+ */
 export function showSight(core: Core, sandbox: SandboxEntry, except?: EndpointEntry): void {
   const networks = inOrderOfGateways(candidatesOf(sandbox))
     .map(({ endpointId }) => sandbox.endpoints.get(endpointId))
-    .flatMap((entry) => (entry === undefined || entry === except ? [] : [entry.network.record.id]));
+    .flatMap((entry) =>
+      entry === undefined || entry === except || isGatewayEndpoint(entry) ? [] : [entry.network.record.id],
+    );
   core.names.setSandbox({ id: sandbox.record.id, networks, aliases: sandbox.record.dns.aliases });
   core.services.see(sandbox, networks);
 }

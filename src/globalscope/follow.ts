@@ -27,6 +27,8 @@ export class Follower {
   readonly #waiting: (() => void)[] = [];
   readonly #running: Promise<void>;
   #watch = new AbortController();
+  /** Ends the pause after a failure. */
+  #rest = new AbortController();
   #again = false;
   #listed = false;
 
@@ -51,12 +53,14 @@ export class Follower {
     const listing = this.#nextListing();
     this.#again = true;
     this.#watch.abort();
+    this.#rest.abort();
     return listing;
   }
 
   async end(): Promise<void> {
     this.#ended.abort();
     this.#watch.abort();
+    this.#rest.abort();
     await this.#running;
   }
 
@@ -77,7 +81,9 @@ export class Follower {
       } finally {
         this.#watch.abort();
       }
-      if (!this.#again) await sleep(pause, signal);
+      if (this.#again || signal.aborted) continue;
+      this.#rest = new AbortController();
+      await sleep(pause, this.#rest.signal);
     }
     for (const resolve of this.#waiting.splice(0)) resolve();
   }

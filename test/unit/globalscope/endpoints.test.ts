@@ -136,7 +136,8 @@ describe('endpoints on networks that hosts share', () => {
     expect(first?.toSorted()).toEqual(both.toSorted());
     expect(then).toEqual(first?.toReversed());
     await web.sandbox.delete();
-    await until(async () => !Array.isArray(await resolve('web.front')));
+    // Not asked of the host's servers: the network forwards nothing, and that holds beside the gateway network, too.
+    await until(async () => (await resolve('web.front')) === 'NXDOMAIN');
   });
 });
 
@@ -156,7 +157,7 @@ describe('names on networks that hosts share', () => {
     await until(async () => JSON.stringify(await resolve(two, client.sandbox, 'web.front')) === address);
     await web.sandbox.rename('shop');
     await until(async () => JSON.stringify(await resolve(two, client.sandbox, 'shop.front')) === address);
-    expect(Array.isArray(await resolve(two, client.sandbox, 'web.front'))).toBe(false);
+    expect(await resolve(two, client.sandbox, 'web.front')).toBe('NXDOMAIN');
     expect(two.network('front').endpoint('shop')?.id).toBe(web.endpoint.id);
     // The former name is free again on every host, and the new one is not.
     await two.network('front').createEndpoint({ name: 'web' });
