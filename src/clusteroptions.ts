@@ -12,9 +12,17 @@ export interface ClusterOptions {
    * must be shorter. @default 30000
    */
   readonly leaseMs?: number | undefined;
+  /**
+   * How long a start waits for an answer of the store, in milliseconds. Where there is none, it goes on without: what
+   * is local works, and so do the containers that live. @default 3000
+   */
+  readonly startTimeoutMs?: number | undefined;
   /** How old the key of encrypted networks gets, in milliseconds: 1,000 to 2,147,483,647. @default 43200000 (12 h) */
   readonly rotateKeysMs?: number | undefined;
 }
+
+/** Timers of Node take no more. */
+const MAX_TIMER_MS = 2_147_483_647;
 
 export const cluster = v.strictObject({
   hostId: v.optional(name),
@@ -23,12 +31,19 @@ export const cluster = v.strictObject({
     v.pipe(v.number('must be a number'), v.minValue(500, 'must be 500 milliseconds or more')),
     30_000,
   ),
+  startTimeoutMs: v.optional(
+    v.pipe(
+      v.number('must be a number'),
+      v.minValue(0, 'must be 0 milliseconds or more'),
+      v.maxValue(MAX_TIMER_MS, `must be ${MAX_TIMER_MS} milliseconds or less`),
+    ),
+    3_000,
+  ),
   rotateKeysMs: v.optional(
     v.pipe(
       v.number('must be a number'),
       v.minValue(1_000, 'must be 1000 milliseconds or more'),
-      // Timers of Node take no more.
-      v.maxValue(2_147_483_647, 'must be 2147483647 milliseconds or less'),
+      v.maxValue(MAX_TIMER_MS, `must be ${MAX_TIMER_MS} milliseconds or less`),
     ),
     43_200_000,
   ),

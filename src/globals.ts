@@ -38,6 +38,8 @@ export class Globals {
   /** What is to be done beside the operations, in order. */
   #background: Promise<void> = Promise.resolve();
   #started = false;
+  /** False after a start without the store, until this host is there again: then everything is looked at anew. */
+  #isReached = true;
   #begin: () => void = () => undefined;
 
   constructor(core: Core, options: GlobalsOptions) {
@@ -55,6 +57,7 @@ export class Globals {
           this.#later('give up an endpoint that was lost', () => this.#lose(networkId, id)),
         reclaimed: (endpoint) => this.#release(endpoint),
         returned: () => {
+          this.#isReached = true;
           const pass = (act: () => Promise<unknown>) => act();
           this.#later('reconcile', () => reconcile(core, {}), pass);
         },
@@ -86,14 +89,14 @@ export class Globals {
 
   /** Takes the lease, and learns what the others have. What the local records name is taken up again. */
   async start(): Promise<void> {
-    await this.#scope.begin();
+    this.#isReached = await this.#scope.begin();
     for (const entry of this.#core.networks.values()) {
       if (!this.shares(entry.record)) continue;
       for (const { record } of entry.endpoints.values())
         if (record.state !== 'creating') this.#scope.published.assume(this.#shared(record));
       this.#scope.resumePart(entry.record.id);
     }
-    await this.#scope.listed(START_MS);
+    if (this.#isReached) await this.#scope.listed(START_MS);
     this.#started = true;
   }
 
@@ -228,7 +231,7 @@ export class Globals {
 
   /** Reads anew which networks there are, before anything is judged by it. */
   async refresh(): Promise<void> {
-    await within(START_MS, this.#scope.networks.resync());
+    if (this.#isReached) await within(START_MS, this.#scope.networks.resync());
   }
 
   /** See `NetworkController.rotateKeys`. */

@@ -15,6 +15,7 @@ import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';
 import { invalid, LibnetworkError } from './errors.ts';
 import { SharedKeyring } from './globalscope/keyring.ts';
+import { StartingStore } from './globalscope/startingstore.ts';
 import { hostIdentity } from './ipam/default.ts';
 import { createIdm, createIpam, nullIpam } from './ipam/index.ts';
 import { remoteIpam } from './ipam/remote/remote.ts';
@@ -39,14 +40,15 @@ export class NetworkController extends CoreController {
   static async open(options: ControllerOptions = {}): Promise<NetworkController> {
     const opened: (() => Promise<void>)[] = [];
     const assembled = assemble(options, opened);
-    const { parts, start, plugins, allowances } = await assembled.catch(async (error: unknown) => {
+    const { parts, start, plugins, allowances, shared } = await assembled.catch(async (error: unknown) => {
       for (const close of opened.reverse()) await close();
       throw error;
     });
     const controller = new NetworkController(parts);
     allowances.tell = (id, name, addresses) => controller.allowAddresses(id, name, addresses);
     try {
-      await plugins.whileStarting(() => controller.start(start));
+      const begin = () => plugins.whileStarting(() => controller.start(start));
+      await (shared ? shared.whileStarting(begin) : begin());
     } catch (error) {
       // Namespaces and ports that it has taken up already are let go of.
       await controller.close().catch((failure: unknown) => {
@@ -60,14 +62,19 @@ export class NetworkController extends CoreController {
   }
 }
 
-async function assemble(
-  options: ControllerOptions,
-  opened: (() => Promise<void>)[],
-): Promise<{ parts: ControllerParts; start: StartOptions; plugins: Plugins; allowances: Allowances }> {
+interface Assembled {
+  readonly parts: ControllerParts;
+  readonly start: StartOptions;
+  readonly plugins: Plugins;
+  readonly allowances: Allowances;
+  readonly shared: StartingStore | undefined;
+}
+
+async function assemble(options: ControllerOptions, opened: (() => Promise<void>)[]): Promise<Assembled> {
   const {
     osl: givenOsl,
     store: givenStore,
-    globalStore,
+    globalStore: givenGlobal,
     drivers: more = [],
     logger = silent,
     ...plain
@@ -100,6 +107,7 @@ async function assemble(
   const plugins = new Plugins(pluginSettings, logger);
   own({ close: async () => plugins.close() });
   const directory = `${runDir ?? defaultRunDir(osl)}/${instance}`;
+  const globalStore = givenGlobal && new StartingStore(givenGlobal, cluster.startTimeoutMs);
   const hostId = globalStore && (await hostIdentity(cluster.hostId, store)());
   const address = cluster.address ?? (globalStore && (await ownAddress(osl.host)));
   const numbers = (range: NumberRange) => createIdm({ ...range, store: globalStore ?? store });
@@ -133,7 +141,8 @@ async function assemble(
     globals,
     close: [...opened].reverse(),
   };
-  return { parts, start: { activeSandboxes, predefined, runtimeHook }, plugins, allowances };
+  const start = { activeSandboxes, predefined, runtimeHook };
+  return { parts, start, plugins, allowances, shared: globalStore };
 }
 
 /** The name servers are there before the controller that they tell of allowed names. */

@@ -11,6 +11,7 @@ import type { EndpointId, NetworkId } from '../ids.ts';
 import type { NetworkRecord } from '../records.ts';
 import { pause } from '../sleep.ts';
 import { Debts } from './debts.ts';
+import { isCutOff } from './follow.ts';
 import type { SharedKeyring } from './keyring.ts';
 import { SharedNetworks } from './networks.ts';
 import { Part, type RemoteChange, type RemoteEndpoint } from './part.ts';
@@ -90,15 +91,17 @@ export class GlobalScope {
     this.#reclaimer = new Reclaimer({ store, logger, onReclaimed });
   }
 
-  /** Takes the lease. Where the store can't be asked, that goes on in the background. */
-  async begin(): Promise<void> {
+  /** Takes the lease. Where that fails, it goes on in the background. Whether the store was there to be asked. */
+  async begin(): Promise<boolean> {
     try {
       await this.#presence.begin();
+      return true;
     } catch (error) {
       this.#logger.warn('this host can not say in the global store that it is there; it goes on trying', {
         error,
       });
       this.#presence.keepTrying();
+      return !isCutOff(error);
     }
   }
 

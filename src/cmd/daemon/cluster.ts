@@ -19,6 +19,9 @@ interface StoreUrl {
   readonly path: string;
 }
 
+/** How long the start waits for the store to say whether it takes this host in. */
+const ASK_MS = 3_000;
+
 export type ClusterPart = Required<Pick<ControllerOptions, 'cluster'>> & { readonly globalStore: Datastore };
 
 /**
@@ -130,10 +133,11 @@ function readSetting(file: string): string {
 }
 
 async function ask(store: Datastore, url: string, logger: Pick<Logger, 'error'>): Promise<void> {
+  const over = AbortSignal.timeout(ASK_MS);
   try {
-    await store.get('docker/network/v1.0/host/');
+    await store.get('docker/network/v1.0/host/', { signal: over });
   } catch (error) {
-    if (!LibnetworkError.is(error, 'UNAVAILABLE')) throw error;
+    if (!LibnetworkError.is(error, 'UNAVAILABLE') && !over.aborted) throw error;
     const step = 'see whether it runs, and whether the address, the firewall and the certificates are right';
     const meanwhile = 'networks of the cluster stay as they are until it answers';
     logger.error(`the cluster’s store ${url} does not answer: ${step}; ${meanwhile}`, { error });
