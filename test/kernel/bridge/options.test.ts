@@ -6,25 +6,9 @@ import { bridgeName, vethName } from '../../../src/ids.ts';
 import { labels } from '../../../src/labels.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
-import { ask, isClosed, network, udpClient } from '../../unit/drivers/setting.ts';
+import { mirror, seenAs } from '../../support/mirror.ts';
+import { ask, isClosed, network } from '../../unit/drivers/setting.ts';
 import { BOTH, bridgeOn, port, setUp } from './setting.ts';
-
-/** Tells whoever sends a datagram which address it came from. */
-async function mirror(namespace: Namespace): Promise<void> {
-  for (const address of ['0.0.0.0', '::']) {
-    const socket = await namespace.bindUdp(address, 7);
-    socket.onMessage((_, from) => socket.send(Buffer.from(from.address), from));
-  }
-}
-
-async function seenAs(from: Namespace, address: string): Promise<string> {
-  const client = await udpClient(from, address);
-  try {
-    return await client.ask(7, 3_000);
-  } finally {
-    client.close();
-  }
-}
 
 /** Has all packets of the host marked by a rule that is not ours, as early as can be. */
 async function markAll(host: Namespace, mark: string): Promise<void> {
