@@ -55,6 +55,30 @@ describe('a network', () => {
     expect(after).toMatchObject({ id, labels, ipam, createdAt });
   });
 
+  it('is shown with the endpoints that are stored, which nothing has counted', async () => {
+    const setting = await setUp();
+    const network = await setting.controller.createNetwork({ name: 'front' });
+    for (const name of ['web', 'db']) await network.createEndpoint({ name });
+    const counts = (await setting.world.keys()).filter((key) => key.includes('count'));
+    expect(counts).toEqual([]);
+    const after = (await restart(setting)).controller.network(network.id);
+    expect(after?.endpoints().map(({ name }) => name)).toEqual(['web', 'db']);
+    expect(await refusal(after?.delete() ?? Promise.resolve())).toMatchObject({ code: 'FORBIDDEN' });
+  });
+
+  it('keeps its pool when a controller is opened with other ones, from which new networks take theirs', async () => {
+    const from = (base: string) => ({ defaultAddressPools: [{ base, size: 24 }] });
+    const setting = await setUp(from('10.1.0.0/16'));
+    const first = await setting.controller.createNetwork({ name: 'first' });
+    const next = await restart(setting, [], from('10.2.0.0/16'));
+    const second = await next.controller.createNetwork({ name: 'second' });
+    const same = await restart(next, [], from('10.2.0.0/16'));
+    const subnets = same.controller.networks().map(({ ipam }) => ipam.pools[0]?.subnet);
+    expect(subnets).toEqual([first, second].map(({ ipam }) => ipam.pools[0]?.subnet));
+    expect(subnets).toEqual([expect.stringMatching(/^10\.1\./), expect.stringMatching(/^10\.2\./)]);
+    await expectNothingToRepair(same);
+  });
+
   it('takes a name that nobody else has', async () => {
     const setting = await setUp();
     const { controller } = setting;

@@ -5,6 +5,8 @@ const endpoints = 'test/unit/core/endpoints.test.ts';
 const upstream = 'test/unit/core/upstream.test.ts';
 const options = 'test/unit/core/options.test.ts';
 const badinput = 'test/unit/core/badinput.test.ts';
+const config = 'test/unit/drivers/config.test.ts';
+const daemon = 'test/e2e/dnet/daemon.test.ts';
 const store = 'src/testing/datastore.ts';
 const discovery = 'test/unit/discovery/discovery.test.ts';
 const registry = 'test/unit/driverapi/registry.test.ts';
@@ -21,8 +23,13 @@ export const SUPPORT: Behaviours = {
   },
   64: {
     what: 'a store that there is not is refused',
-    held: [],
-    differs: 'stores are handed in as objects, made by functions of their own: there is no name to get wrong',
+    held: [
+      [
+        'test/e2e/dnet/cluster.test.ts',
+        'settings that can’t be are refused by name, and secrets are not told',
+      ],
+    ],
+    differs: 'by the daemon alone, which has addresses of stores; the library is handed stores as objects',
   },
   65: {
     what: 'what was put is got',
@@ -72,13 +79,16 @@ export const SUPPORT: Behaviours = {
   },
   71: {
     what: 'a configuration file',
-    held: [],
-    differs: 'removed from the current tree: the daemon’s settings are flags',
+    held: [
+      [daemon, 'come from the file, the environment and flags, the later ones winning'],
+      [daemon, 'are refused by name before anything is begun'],
+    ],
+    differs: 'of JSON, and the daemon’s alone (removed from the current tree)',
   },
   72: {
     what: 'labels of the daemon',
-    held: [],
-    differs: 'removed from the current tree: drivers get their options by network',
+    held: [[config, 'are read from labels, as texts or as values']],
+    differs: 'those of a network: a driver leaves alone what is not Docker’s (removed from the current tree)',
   },
   73: { what: 'blank names are none', held: [[options, 'refuses the name %j, naming field and value']] },
   74: {
@@ -96,7 +106,13 @@ export const SUPPORT: Behaviours = {
   77: { what: 'a driver is registered', held: [[registry, 'gives the driver of a name']] },
   78: {
     what: 'two drivers of one name are refused',
-    held: [[registry, 'refuses a second driver of a name, and a blank name']],
+    held: [
+      [registry, 'refuses a second driver of a name, and a blank name'],
+      [
+        upstream,
+        'a controller with two drivers of one name does not open, and closes those that it has made',
+      ],
+    ],
   },
   79: {
     what: 'an IPAM has two address spaces, with names',
@@ -116,8 +132,12 @@ export const SUPPORT: Behaviours = {
   },
   83: {
     what: 'port mappers by name',
-    held: [],
-    differs: 'there are no port mappers to choose: nat and routed are gateway modes of the bridge driver',
+    held: [
+      [config, 'are refused by name: %s=%s'],
+      [registry, 'names the drivers that there are when asked for another'],
+      [registry, 'refuses a second driver of a name, and a blank name'],
+    ],
+    differs: 'nat and routed are gateway modes of the bridge driver; what is registered by name are drivers',
   },
   84: {
     what: 'labels split at the first =',
