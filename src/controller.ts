@@ -1,27 +1,28 @@
 import { type ClusterHost, clusterHosts } from './clusterhosts.ts';
-import { Core, type CoreParts, driverNetwork } from './core.ts';
+import { Core, type CoreParts } from './core.ts';
 import type { NamedAddress } from './driverapi/driver.ts';
-import type { DeleteEndpointOptions, Endpoint } from './endpoint.ts';
+import { driverNetwork } from './driverviews.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { DeleteEndpointOptions } from './endpointdeletion.ts';
 import { LibnetworkError } from './errors.ts';
 import type { EventName, Listener } from './events.ts';
 import { deleteUnknown } from './forceddeletion.ts';
 import { followHostServers } from './hostservers.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import { type Inspection, inspect } from './inspect.ts';
-import { createNetwork, type Network } from './network.ts';
-import {
-  type NetworkOptions,
-  parseOptions,
-  type RotateOptions,
-  type SandboxOptions,
-  type Waits,
-} from './options.ts';
+import type { Network } from './network.ts';
+import { createNetwork } from './networkcreation.ts';
+import type { NetworkOptions } from './networkoptions.ts';
+import { parseOptions, type RotateOptions, type Waits } from './options.ts';
 import type { Firewall, FirewallEngine } from './osl/firewall/firewall.ts';
 import { ensurePredefined } from './predefined.ts';
 import { type ReconcileOptions, type ReconcileReport, reconcile, reconcileAddresses } from './reconcile.ts';
 import { loadRecords, release, settle } from './restore.ts';
 import { hookCall, listenForHooks, type RuntimeHookCall } from './runtimehook.ts';
-import { closeSandbox, createSandbox, type Sandbox } from './sandbox.ts';
+import type { Sandbox } from './sandbox.ts';
+import { createSandbox } from './sandboxcreation.ts';
+import { closeSandbox } from './sandboxopening.ts';
+import type { SandboxOptions } from './sandboxoptions.ts';
 import type { OperationCounters } from './telemetry.ts';
 import { allOfThem } from './undo.ts';
 

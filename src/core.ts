@@ -1,14 +1,7 @@
 /** The state that the controller and its objects share, and the one place that writes records. */
 import { untilUndone } from './abortable.ts';
 import type { Datastore } from './datastore/datastore.ts';
-import type {
-  Driver,
-  DriverEndpoint,
-  DriverNetwork,
-  EndpointPlace,
-  JoinedAt,
-  Logger,
-} from './driverapi/driver.ts';
+import type { Driver, Logger } from './driverapi/driver.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
 import { Events } from './events.ts';
@@ -21,7 +14,7 @@ import type { NetworkEntry } from './network.ts';
 import type { Waits } from './options.ts';
 import type { Firewall } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
-import { type EndpointRecord, keyOf, type NetworkRecord, type StoredRecord } from './records.ts';
+import { keyOf, type StoredRecord } from './records.ts';
 import type { NameTable } from './resolver/names.ts';
 import type { NameServers } from './resolver/servers.ts';
 import type { SandboxEntry } from './sandbox.ts';
@@ -259,51 +252,4 @@ export class Core {
 
 function list(map: ReadonlyMap<string, unknown>): string {
   return [...map.keys()].join(', ');
-}
-
-/** A network's record as its driver sees it. */
-export function driverNetwork(record: NetworkRecord): DriverNetwork {
-  const pools = (family: 'ipv4' | 'ipv6') =>
-    record.pools
-      .filter((pool) => pool.family === family)
-      .map(({ subnet, gateway, auxAddresses }) => ({ subnet, gateway, auxAddresses }));
-  return {
-    id: record.id,
-    name: record.name,
-    internal: record.internal,
-    ipv4: pools('ipv4'),
-    ipv6: pools('ipv6'),
-    options: record.options,
-    addressSpace: record.ipam.addressSpace,
-    policy: record.policy,
-  };
-}
-
-export function driverEndpoint(record: EndpointRecord): DriverEndpoint {
-  return {
-    id: record.id,
-    networkId: record.networkId,
-    name: record.name,
-    macAddress: record.macAddress,
-    macGenerated: record.macGenerated,
-    // An IPAM that gives no addresses gives empty ones.
-    ipv4: record.ipv4?.address || undefined,
-    ipv6: record.ipv6?.address || undefined,
-    exposedPorts: record.exposedPorts,
-    options: record.options,
-    ports: record.ports,
-    limits: record.limits,
-    labels: record.labels,
-    bindings: record.join?.bindings ?? [],
-  };
-}
-
-export function placeOf(entry: EndpointEntry): EndpointPlace {
-  return { network: driverNetwork(entry.network.record), endpoint: driverEndpoint(entry.record) };
-}
-
-/** Where an endpoint's interface is, as long as its sandbox's namespace is open. */
-export function joinedAt(core: Core, { join }: EndpointRecord): JoinedAt | undefined {
-  const namespace = join && core.sandboxes.get(join.sandboxId)?.namespace;
-  return namespace && { namespace, interfaceName: join.interfaceName };
 }

@@ -1,7 +1,7 @@
 /** A sandbox's default routes, and the ports that are published for the families they serve. */
 import type { Core } from './core.ts';
-import { placeOf } from './core.ts';
 import type { Driver, PortBinding } from './driverapi/driver.ts';
+import { placeOf } from './driverviews.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import {
   chooseGateways,

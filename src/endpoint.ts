@@ -1,25 +1,17 @@
-import { type Core, driverEndpoint, driverNetwork, placeOf } from './core.ts';
-import type { Driver, EndpointLimits, PortBinding } from './driverapi/driver.ts';
-import { addressesOf, checkAddresses, requestAddresses, withMac } from './endpointaddresses.ts';
+import type { Core } from './core.ts';
+import type { EndpointLimits, PortBinding } from './driverapi/driver.ts';
+import { type DeleteEndpointOptions, deleteEndpoint } from './endpointdeletion.ts';
+import type { JoinOptions } from './endpointoptions.ts';
 import { type EndpointChanges, updateEndpoint } from './endpointupdate.ts';
-import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
-import { type EndpointId, type NetworkId, newId, type SandboxId } from './ids.ts';
-import { FAMILIES } from './ip.ts';
+import { invalid, LibnetworkError } from './errors.ts';
+import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import { joinSandbox } from './join.ts';
-import { detach, leaveSandbox, settleAfterLeave } from './leave.ts';
-import { checkLimits } from './limits.ts';
+import { leaveSandbox } from './leave.ts';
 import type { NetworkEntry } from './network.ts';
-import { type EndpointOptions, type JoinOptions, parseOptions, type Waits } from './options.ts';
-import { plain } from './pools.ts';
-import { type EndpointRecord, type ExposedPort, SCHEMA_VERSION } from './records.ts';
-import { Sandbox, type SandboxEntry } from './sandbox.ts';
+import type { Waits } from './options.ts';
+import type { EndpointRecord, ExposedPort } from './records.ts';
+import { Sandbox } from './sandbox.ts';
 import { type EndpointService, publicService } from './serviceoptions.ts';
-import { allOfThem, allOrNothing, type Undo } from './undo.ts';
-
-export interface DeleteEndpointOptions extends Waits {
-  /** Leaves the sandbox first, and goes on past what is missing or fails. */
-  readonly force?: boolean | undefined;
-}
 
 /** A sandbox's place in a network. Made by `network.createEndpoint`. */
 export class Endpoint {
@@ -32,6 +24,7 @@ export class Endpoint {
     this.#entry = entry;
   }
 
+  /** 64 hex digits. */
   get id(): EndpointId {
     return this.#entry.record.id;
   }
@@ -53,6 +46,7 @@ export class Endpoint {
   get ipv4(): string | undefined {
     return this.#entry.record.ipv4?.address;
   }
+  /** `fd00:9::5/64`; `undefined` where the family is off. */
   get ipv6(): string | undefined {
     return this.#entry.record.ipv6?.address;
   }
@@ -85,7 +79,8 @@ export class Endpoint {
 
   /**
    * Puts the endpoint into a sandbox: its link, addresses, routes, names and published ports.
-   * @throws INVALID_ARGUMENT for a sandbox of another controller; FORBIDDEN when it is joined already; CONFLICT when a port is taken, naming its holder
+   * @throws INVALID_ARGUMENT for a sandbox of another controller; FORBIDDEN when it is joined already; CONFLICT when a
+   * port is taken, naming its holder
    */
   join(sandbox: Sandbox, options: JoinOptions = {}): Promise<void> {
     return this.#operate('join', options, async () =>
@@ -104,8 +99,10 @@ export class Endpoint {
   }
 
   /**
-   * Changes its published ports, its limits and its labels in place, or drains it; what stays is not touched. See
-   * `updateEndpoint`.
+   * Changes its published ports, its limits and its labels in place, or drains it: all of it or nothing. What stays
+   * is not touched.
+   * @throws INVALID_ARGUMENT for what can't be changed in place; CONFLICT when a port is taken, naming its holder;
+   * NOT_FOUND when the endpoint is gone
    */
   update(changes: EndpointChanges): Promise<void> {
     return this.#operate('updateEndpoint', changes, () => updateEndpoint(this.#core, this.#entry, changes));
@@ -169,205 +166,11 @@ export function addEndpoint(core: Core, network: NetworkEntry, record: EndpointR
   return entry;
 }
 
-function removeEndpoint(core: Core, entry: EndpointEntry): void {
+export function removeEndpoint(core: Core, entry: EndpointEntry): void {
   core.endpoints.delete(entry.record.id);
   const { endpoints } = entry.network;
   if (endpoints.get(entry.record.name) === entry) endpoints.delete(entry.record.name);
   core.names.removeEndpoint(entry.record.id);
   core.services.hide(entry.record.id);
   core.globals?.endpointGone(entry.network);
-}
-
-export async function createEndpoint(
-  core: Core,
-  network: NetworkEntry,
-  options: EndpointOptions,
-  signal: AbortSignal | undefined,
-): Promise<Endpoint> {
-  const parsed = parseOptions('endpoint', options);
-  checkNetwork(core, network);
-  checkAddresses(network.record, parsed);
-  if (network.endpoints.has(parsed.name)) {
-    throw new LibnetworkError(
-      'ALREADY_EXISTS',
-      `endpoint with name ${parsed.name} already exists in network ${network.record.name}`,
-      {
-        field: 'name',
-        value: parsed.name,
-        holder: `endpoint ${network.endpoints.get(parsed.name)?.record.id}`,
-      },
-    );
-  }
-  throwIfAborted(signal);
-  const driver = core.driver(network.record.driver);
-  checkLimits(driver, parsed.limits);
-  const { ipv4: wanted4, ipv6: wanted6, ...rest } = withMac(core, network, parsed);
-  const record: EndpointRecord = {
-    schema: SCHEMA_VERSION,
-    kind: 'endpoint',
-    state: 'creating',
-    id: newId<EndpointId>(),
-    networkId: network.record.id,
-    createdAt: new Date().toISOString(),
-    ...rest,
-  };
-  // In the table from here on: the name is taken, and the network can't be deleted meanwhile.
-  const entry = addEndpoint(core, network, record);
-  entry.making = true;
-  return allOrNothing(async (undo) => {
-    undo.push('forget the endpoint', async () => removeEndpoint(core, entry));
-    await core.globals?.takePart(network);
-    const holder = { kind: 'endpoint', name: record.name, macAddress: record.macAddress } as const;
-    const held = driver.capability.usesIpam
-      ? await requestAddresses(core, network, holder, { ipv4: wanted4, ipv6: wanted6 }, undo, signal)
-      : {};
-    const service = record.service && (await core.services.claim(entry, record.service));
-    undo.push('give the addresses of its service back', () => core.services.release(entry));
-    const asked: EndpointRecord = { ...record, ...held, service };
-    const place = { network: driverNetwork(network.record), endpoint: driverEndpoint(asked) };
-    const decision = driver.decideEndpoint?.(place);
-    const planned: EndpointRecord = { ...asked, macAddress: decision?.macAddress ?? asked.macAddress };
-    throwIfAborted(signal);
-    undo.push('erase the record', () => core.erase(planned));
-    if (driver.createEndpoint || core.globals?.shares(network.record))
-      await createInDriver(core, driver, entry, planned, undo, signal);
-    else await core.save(entry, { ...planned, state: 'ready' });
-    await core.services.keep(entry);
-    entry.making = false;
-    core.events.emit('endpoint:create', {
-      networkId: record.networkId,
-      endpointId: record.id,
-      name: record.name,
-    });
-    return entry.handle;
-  });
-}
-
-/** For what others make or are told, too: recorded before, and again when it is there. */
-async function createInDriver(
-  core: Core,
-  driver: Driver,
-  entry: EndpointEntry,
-  planned: EndpointRecord,
-  undo: Undo,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  await core.save(entry, planned);
-  undo.push('delete the endpoint in its driver', async () => driver.deleteEndpoint?.(placeOf(entry)));
-  const decision = await driver.createEndpoint?.(placeOf(entry), { signal });
-  throwIfAborted(signal);
-  await core.save(entry, {
-    ...planned,
-    ...addressesOf(planned, decision),
-    state: 'ready',
-    macAddress: decision?.macAddress ?? planned.macAddress,
-  });
-}
-
-function checkNetwork(core: Core, network: NetworkEntry): void {
-  const { id, name, state, configOnly } = network.record;
-  if (configOnly)
-    throw new LibnetworkError('FORBIDDEN', `cannot create endpoint on configuration-only network ${name}`);
-  if (core.networks.get(id) === network && state === 'ready') return;
-  throw new LibnetworkError(
-    'NOT_FOUND',
-    `network ${name} (${id.slice(0, 12)}) does not exist or is being deleted`,
-  );
-}
-
-async function deleteEndpoint(
-  core: Core,
-  entry: EndpointEntry,
-  options: DeleteEndpointOptions,
-): Promise<void> {
-  const { force = false, signal } = options;
-  // A deletion that failed half-way may be tried again without force: it was allowed the first time.
-  if (entry.record.join && (force || entry.record.state === 'deleting'))
-    return leaveAndDelete(core, entry, force, signal);
-  await core.locks.with('endpoint', entry.record.id, signal, async () => {
-    const { record } = entry;
-    const label = `endpoint ${record.name} (${record.id.slice(0, 12)})`;
-    if (core.endpoints.get(record.id) !== entry || record.state === 'creating') {
-      throw new LibnetworkError('NOT_FOUND', `${label} does not exist`);
-    }
-    if (record.join) {
-      throw new LibnetworkError(
-        'FORBIDDEN',
-        `${label} is joined to a sandbox: leave first, or delete with force`,
-        { holder: `sandbox ${record.join.sandboxId}` },
-      );
-    }
-    await core.save(entry, { ...record, state: 'deleting' });
-    await finishEndpointDeletion(core, entry, force, signal);
-  });
-}
-
-/** Takes an endpoint out of its sandbox, if it is in one, and deletes it; the sandbox gets another way out at need. */
-export async function leaveAndDelete(
-  core: Core,
-  entry: EndpointEntry,
-  force: boolean,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const sandboxId = entry.record.join?.sandboxId;
-  if (sandboxId === undefined) return deleteJoinedEndpoint(core, entry, undefined, force, signal);
-  const sandbox = core.sandboxes.get(sandboxId);
-  await core.locks.with('sandbox', sandboxId, signal, async () => {
-    await deleteJoinedEndpoint(core, entry, sandbox, force, signal);
-    if (sandbox) await settleAfterLeave(core, sandbox);
-  });
-}
-
-/** Takes an endpoint out of its sandbox and deletes it, as one operation. The sandbox's lock is held. */
-export async function deleteJoinedEndpoint(
-  core: Core,
-  entry: EndpointEntry,
-  sandbox: SandboxEntry | undefined,
-  force: boolean,
-  signal?: AbortSignal,
-): Promise<void> {
-  await core.locks.with('endpoint', entry.record.id, signal, async () => {
-    await core.save(entry, { ...entry.record, state: 'deleting' });
-    try {
-      await detach(core, entry, sandbox, { force, signal });
-      await finishEndpointDeletion(core, entry, force, signal);
-    } catch (error) {
-      // Still the sandbox's, so that deleting it again finds it.
-      if (core.endpoints.get(entry.record.id) === entry) sandbox?.endpoints.set(entry.record.id, entry);
-      throw error;
-    }
-  });
-}
-
-/** From `deleting` to gone; may be repeated after any failure. With `force` a failing driver does not stop it. */
-export async function finishEndpointDeletion(
-  core: Core,
-  entry: EndpointEntry,
-  force: boolean,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { record, network } = entry;
-  const driver = core.driver(network.record.driver);
-  try {
-    await driver.deleteEndpoint?.(placeOf(entry), { signal });
-  } catch (error) {
-    if (!force || signal?.aborted) throw error;
-    core.logger.warn(`deleting endpoint ${record.name} in its driver failed; going on by force`, { error });
-  }
-  await core.erase(record);
-  removeEndpoint(core, entry);
-  core.events.emit('endpoint:delete', {
-    networkId: record.networkId,
-    endpointId: record.id,
-    name: record.name,
-  });
-  if (!driver.capability.usesIpam) return core.services.release(entry);
-  const ipam = core.ipam(network.record.ipam.driver);
-  await allOfThem(`release the addresses of ${record.name}`, [
-    () => core.services.release(entry),
-    ...FAMILIES.flatMap((family) => {
-      const held = record[family];
-      return held?.poolId ? [() => ipam.releaseAddress(held.poolId, plain(held.address))] : [];
-    }),
-  ]);
 }

@@ -1,7 +1,8 @@
 /** Changes to an endpoint in place: what stays as it was is not touched, and its flows go on. */
-import { type Core, driverEndpoint, driverNetwork } from './core.ts';
+import type { Core } from './core.ts';
 import { gatewaysOf } from './defaultroutes.ts';
 import type { EndpointLimits, PortRequest } from './driverapi/driver.ts';
+import { driverEndpoint, driverNetwork } from './driverviews.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import { publishedFamilies } from './gateway.ts';

@@ -11,6 +11,7 @@ export const name = v.pipe(
     'must be letters, digits, "_", "." and "-", and start with a letter or digit',
   ),
 );
+export const flag = v.optional(v.boolean('must be true or false'), false);
 export const line = v.pipe(
   v.string('must be text'),
   v.maxLength(4096, 'must have at most 4096 characters'),

@@ -1,6 +1,6 @@
 /** The forced deletion of an endpoint of which nothing may be known but its id. */
 import type { Core } from './core.ts';
-import type { DeleteEndpointOptions } from './endpoint.ts';
+import type { DeleteEndpointOptions } from './endpointdeletion.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { parseStamp, vethName } from './ids.ts';
 import { ROOT } from './records.ts';

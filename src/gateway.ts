@@ -31,9 +31,9 @@ export interface Gateways {
 }
 
 /**
- * The endpoints that give a sandbox's default routes, family by family: the highest priority, then endpoints that
- * are not of the default-gateway network, then those that are not internal, then those with a gateway in more families, then by network name, then the earlier join
- * (the order of current upstream).
+ * The endpoints that give a sandbox's default routes, family by family: the highest priority, then endpoints that are
+ * not of the default-gateway network, then those that are not internal, then those with a gateway in more families,
+ * then by network name, then the earlier join (the order of current upstream).
  */
 export function chooseGateways(candidates: readonly GatewayCandidate[]): Gateways {
   const ranked = inOrderOfGateways(candidates);

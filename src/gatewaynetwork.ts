@@ -2,15 +2,19 @@
  * The default-gateway network: a sandbox whose networks have no way out (overlay networks, for one) gets an endpoint
  * on a bridge of its own, which comes and goes with the need for it.
  */
-import { type Core, placeOf } from './core.ts';
+import type { Core } from './core.ts';
 import { gatewaysOf } from './defaultroutes.ts';
 import type { PortRequest } from './driverapi/driver.ts';
-import { createEndpoint, deleteJoinedEndpoint, type EndpointEntry } from './endpoint.ts';
+import { placeOf } from './driverviews.ts';
+import type { EndpointEntry } from './endpoint.ts';
+import { createEndpoint } from './endpointcreation.ts';
+import { deleteJoinedEndpoint } from './endpointdeletion.ts';
 import { LibnetworkError } from './errors.ts';
 import { GATEWAY_NETWORK, isGatewayEndpoint, publishedFamilies } from './gateway.ts';
 import { joinLocked } from './join.ts';
 import { labels } from './labels.ts';
-import { createNetwork, type NetworkEntry } from './network.ts';
+import type { NetworkEntry } from './network.ts';
+import { createNetwork } from './networkcreation.ts';
 import type { JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 

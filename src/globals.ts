@@ -1,20 +1,20 @@
-/** The core's side of what hosts share: records go where they belong, and what others do is shown here. */
+/** The core's side of what hosts share: records go where they belong, and this host takes part in what it uses. */
+import { Background } from './background.ts';
 import type { KnownHosts } from './clusterhosts.ts';
-import { type Core, driverNetwork } from './core.ts';
+import type { Core } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import type { Peer } from './driverapi/driver.ts';
-import { EndpointEntry, leaveAndDelete } from './endpoint.ts';
+import { driverNetwork } from './driverviews.ts';
+import { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { GlobalScope, type GlobalScopeOptions, within } from './globalscope/globalscope.ts';
-import type { RemoteChange, RemoteEndpoint } from './globalscope/part.ts';
 import type { SharedEndpoint } from './globalscope/shapes.ts';
-import type { EndpointId, NetworkId } from './ids.ts';
-import { FAMILIES } from './ip.ts';
-import { addNetwork, finishNetworkDeletion, type NetworkEntry, removeNetwork } from './network.ts';
-import { showNetworkNames } from './networknames.ts';
+import type { NetworkId } from './ids.ts';
+import { addNetwork, type NetworkEntry } from './network.ts';
+import { finishNetworkDeletion } from './networkdeletion.ts';
 import type { RotateOptions } from './options.ts';
+import { OtherHosts } from './otherhosts.ts';
 import { PeerCalls } from './peercalls.ts';
-import { plain } from './pools.ts';
 import { reconcile } from './reconcile.ts';
 import { type EndpointRecord, keyOf, type NetworkRecord } from './records.ts';
 import { asRecord, asShared, peerOf } from './sharednetwork.ts';
@@ -32,39 +32,38 @@ export class Globals {
   readonly #core: Core;
   readonly #store: Datastore;
   readonly #scope: GlobalScope;
-  /** What other hosts had begun with networks, and may not end. */
-  readonly #unfinished = new Map<NetworkId, NetworkRecord>();
   readonly #peerCalls: PeerCalls;
-  /** What is to be done beside the operations, in order. */
-  #background: Promise<void> = Promise.resolve();
-  #started = false;
+  readonly #background: Background;
+  readonly #others: OtherHosts;
   /** False after a start without the store, until this host is there again: then everything is looked at anew. */
   #isReached = true;
-  #begin: () => void = () => undefined;
 
   constructor(core: Core, options: GlobalsOptions) {
     this.#core = core;
     this.#store = options.store;
+    this.#background = new Background(core);
     this.#peerCalls = new PeerCalls(core, (id) => this.takesPart(id));
+    this.#others = new OtherHosts({
+      core,
+      globals: this,
+      background: this.#background,
+      peerCalls: this.#peerCalls,
+    });
     this.#scope = new GlobalScope({
       ...options,
       logger: core.logger,
       events: {
-        network: (record) => this.#onNetwork(record),
-        networkGone: (id) => this.#onNetworkGone(id),
-        remote: (id, change) => this.#onRemote(id, change),
-        lost: (networkId, id) =>
-          this.#later('give up an endpoint that was lost', () => this.#lose(networkId, id)),
-        reclaimed: (endpoint) => this.#release(endpoint),
+        network: (record) => this.#others.network(record),
+        networkGone: (id) => this.#others.networkGone(id),
+        remote: (id, change) => this.#others.remote(id, change),
+        lost: (networkId, id) => this.#others.lost(networkId, id),
+        reclaimed: (endpoint) => this.#others.reclaimed(endpoint),
         returned: () => {
           this.#isReached = true;
           const pass = (act: () => Promise<unknown>) => act();
-          this.#later('reconcile', () => reconcile(core, {}), pass);
+          this.#background.later('reconcile', () => reconcile(core, {}), pass);
         },
       },
-    });
-    this.#background = new Promise((resolve) => {
-      this.#begin = resolve;
     });
   }
 
@@ -97,12 +96,12 @@ export class Globals {
       this.#scope.resumePart(entry.record.id);
     }
     if (this.#isReached) await this.#scope.listed(START_MS);
-    this.#started = true;
+    this.#others.started = true;
   }
 
   /** After the start, when operations are possible. */
   run(): void {
-    this.#begin();
+    this.#background.begin();
     for (const entry of this.#core.networks.values()) this.endpointGone(entry);
   }
 
@@ -182,7 +181,7 @@ export class Globals {
         undo.push('delete the network in its driver', () => driver.deleteNetwork(driverNetwork(record)));
         await driver.createNetwork(driverNetwork(record));
         await this.#scope.takePart(record.id);
-        for (const remote of this.#scope.knownRemote(record.id) ?? []) this.#showName(entry, remote);
+        for (const remote of this.#scope.knownRemote(record.id) ?? []) this.#others.showName(entry, remote);
         await this.#peerCalls.tell(entry, { set: this.#scope.remote(record.id), removed: [] });
       }),
     );
@@ -192,7 +191,7 @@ export class Globals {
   endpointGone(entry: NetworkEntry): void {
     const { id } = entry.record;
     if (!this.shares(entry.record) || entry.endpoints.size > 0) return;
-    this.#later('leave a network', () =>
+    this.#background.later('leave a network', () =>
       this.#core.locks.with('network', id, undefined, async () => {
         if (entry.endpoints.size === 0 && this.#core.networks.get(id) === entry) await this.#leavePart(entry);
       }),
@@ -219,12 +218,12 @@ export class Globals {
 
   /** Brings to an end what hosts had begun that are gone now. @throws UNAVAILABLE */
   async finishUnfinished(): Promise<void> {
-    for (const [id, { host }] of [...this.#unfinished]) {
+    for (const [id, { host }] of [...this.#others.unfinished]) {
       const record = await this.#scope.networks.now(id);
-      if (record === undefined || record.state === 'ready') this.#unfinished.delete(id);
+      if (record === undefined || record.state === 'ready') this.#others.unfinished.delete(id);
       if (record?.host === undefined || record.host !== host || (await this.#scope.isThere(host))) continue;
       await this.#saveNetwork({ ...record, state: 'deleting' });
-      this.#unfinished.delete(id);
+      this.#others.unfinished.delete(id);
       await finishNetworkDeletion(this.#core, this.#core.networks.get(id) ?? addNetwork(this.#core, record));
     }
   }
@@ -242,9 +241,9 @@ export class Globals {
 
   /** Ends what runs; the lease is left to run out. */
   async end(): Promise<void> {
-    this.#begin();
+    this.#background.begin();
     await this.#scope.end();
-    await this.#background;
+    await this.#background.settled();
     await this.#peerCalls.settled();
   }
 
@@ -290,110 +289,9 @@ export class Globals {
   async #leavePart(entry: NetworkEntry): Promise<void> {
     const { record } = entry;
     if (!this.takesPart(record.id)) return;
-    for (const { endpoint } of this.#scope.knownRemote(record.id) ?? []) this.#hideName(endpoint.id);
+    for (const { endpoint } of this.#scope.knownRemote(record.id) ?? []) this.#others.hideName(endpoint.id);
     await this.#core.driver(record.driver).deleteNetwork(driverNetwork(record));
     await this.#scope.leavePart(record.id);
     await this.#core.store.delete(keyOf(record));
-  }
-
-  #onNetwork(record: NetworkRecord): void {
-    const { networks, events } = this.#core;
-    const entry = networks.get(record.id);
-    if (record.state !== 'ready') {
-      if (record.host !== this.host) this.#unfinished.set(record.id, record);
-      else if (!entry && !this.#started) addNetwork(this.#core, record);
-      return;
-    }
-    this.#unfinished.delete(record.id);
-    // What this host itself is changing it knows better.
-    if (entry && entry.record.state !== 'ready') return;
-    if (entry && JSON.stringify(entry.record) === JSON.stringify(record)) return;
-    if (entry) entry.record = record;
-    else addNetwork(this.#core, record);
-    showNetworkNames(this.#core, record);
-    const facts = { networkId: record.id, name: record.name };
-    if (entry) events.emit('network:update', facts);
-    else events.emit('network:create', facts);
-  }
-
-  #onNetworkGone(id: NetworkId): void {
-    this.#unfinished.delete(id);
-    const entry = this.#core.networks.get(id);
-    // A deletion by this host ends where it began; one that began while a record is written does so, too.
-    if (entry?.record.state !== 'ready') return;
-    this.#later(`forget network ${entry.record.name}`, async () => {
-      if (this.#core.networks.get(id) !== entry || entry.record.state !== 'ready') return;
-      if (await this.#scope.networks.now(id)) return;
-      for (const { record } of [...entry.endpoints.values()]) await this.#lose(id, record.id);
-      await this.#core.locks.with('network', id, undefined, async () => {
-        await this.leave(entry);
-        removeNetwork(this.#core, entry);
-      });
-      this.#core.events.emit('network:delete', { networkId: id, name: entry.record.name });
-    });
-  }
-
-  #onRemote(id: NetworkId, change: RemoteChange): void {
-    const entry = this.#core.networks.get(id);
-    if (!entry) return;
-    for (const remote of change.set) this.#showName(entry, remote);
-    for (const endpoint of change.removed) this.#hideName(endpoint);
-    // Before that, the driver does not know the network; then it is told all.
-    if (!this.takesPart(id) || !this.#started) return;
-    void this.#peerCalls.tell(entry, change);
-  }
-
-  #showName({ record }: NetworkEntry, { endpoint }: RemoteEndpoint): void {
-    const { id, names, ipv4, ipv6 } = endpoint;
-    const networkName = record.name;
-    const shown = { id, networkId: record.id, networkName, names, ipv4: ipv4?.address, ipv6: ipv6?.address };
-    if (endpoint.joined) {
-      this.#core.names.setEndpoint(shown);
-      this.#core.services.show(endpoint, record);
-    } else this.#hideName(id);
-  }
-
-  #hideName(id: EndpointId): void {
-    this.#core.names.removeEndpoint(id);
-    this.#core.services.hide(id);
-  }
-
-  async #lose(networkId: NetworkId, id: EndpointId): Promise<void> {
-    const core = this.#core;
-    const entry = core.endpoints.get(id);
-    if (!entry) return;
-    const { name } = entry.record;
-    core.logger.warn(`endpoint ${name} was taken from this host, which counted as gone; it is deleted here`);
-    await leaveAndDelete(core, entry, true, undefined);
-    core.events.emit('endpoint:lost', { networkId, endpointId: id, name });
-  }
-
-  /** Gives back the addresses of an endpoint whose host is gone. */
-  async #release(endpoint: SharedEndpoint): Promise<void> {
-    const network = this.#core.networks.get(endpoint.networkId);
-    if (!network) return;
-    const ipam = this.#core.ipam(network.record.ipam.driver);
-    for (const family of FAMILIES) {
-      const held = endpoint[family];
-      if (held) await ipam.releaseAddress(held.poolId, plain(held.address), { ofHost: endpoint.host });
-    }
-    await this.#core.services.release({ record: endpoint, network });
-  }
-
-  /** In the background, after the start, and one after the other. */
-  #later(
-    what: string,
-    act: () => Promise<unknown>,
-    pass = (act: () => Promise<unknown>) => this.#core.gate.shared(act),
-  ): void {
-    const run = async (): Promise<void> => {
-      if (this.#core.closed) return;
-      try {
-        await this.#core.locks.apart(() => pass(act));
-      } catch (error) {
-        this.#core.logger.warn(`could not ${what}; the next reconcile looks at it again`, { error });
-      }
-    };
-    this.#background = this.#background.then(run);
   }
 }

@@ -6,20 +6,22 @@ import {
   NetworkController as CoreController,
   type StartOptions,
 } from './controller.ts';
+import type { ControllerOptions } from './controlleroptions.ts';
 import type { PluginParts } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { levelStore } from './datastore/level.ts';
 import { memoryStore } from './datastore/memory.ts';
-import type { Driver, DriverFactory, DriverHost, Logger, NumberRange } from './driverapi/driver.ts';
+import type { DriverHost, Logger, NumberRange } from './driverapi/driver.ts';
+import { DriverRegistry } from './driverapi/registry.ts';
 import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';
-import { invalid, LibnetworkError } from './errors.ts';
+import { invalid } from './errors.ts';
 import { SharedKeyring } from './globalscope/keyring.ts';
 import { StartingStore } from './globalscope/startingstore.ts';
 import { hostIdentity } from './ipam/default.ts';
 import { createIdm, createIpam, nullIpam } from './ipam/index.ts';
 import { remoteIpam } from './ipam/remote/remote.ts';
-import { type ControllerOptions, parseOptions } from './options.ts';
+import { parseOptions } from './options.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Namespace, Osl } from './osl/osl.ts';
@@ -121,8 +123,8 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
   };
   const surroundings = { osl, firewall, instance, runDir: directory, address, numbers, logger };
   const host = { ...surroundings, keyring: globals?.keyring };
-  const drivers = await makeDrivers(host, Object.values(builtinDrivers));
-  const foreignDrivers = await makeDrivers(host, more, drivers);
+  const ours = Object.values(builtinDrivers);
+  const made = [...(await DriverRegistry.create([...ours, ...more], host)).drivers];
   const ipam = createIpam({ store, globalStore, hostId, defaultAddressPools });
   const parts: ControllerParts = {
     osl,
@@ -134,8 +136,8 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
     nameServers,
     hostResolvConf,
     logger,
-    drivers,
-    foreignDrivers,
+    drivers: new Map(made.slice(0, ours.length)),
+    foreignDrivers: new Map(made.slice(ours.length)),
     ipams: new Map([ipam, nullIpam()].map((it) => [it.name, it])),
     plugins: pluginParts(plugins, logger),
     globals,
@@ -180,25 +182,6 @@ function makeNameServers(
   if (osl.kind !== 'linux') throw invalid('dns.worker', true, 'needs the real kernel');
   const oslModule = new URL(`./osl/linux/index${extname(import.meta.url)}`, import.meta.url).href;
   return new NameServerThread({ ...options, hostPath: host.path, oslModule });
-}
-
-async function makeDrivers(
-  host: DriverHost,
-  factories: readonly DriverFactory[],
-  others?: ReadonlyMap<string, Driver>,
-): Promise<Map<string, Driver>> {
-  const drivers = new Map<string, Driver>();
-  for (const make of factories) {
-    const driver = await make(host);
-    if (drivers.has(driver.name) || others?.has(driver.name)) {
-      throw new LibnetworkError('ALREADY_EXISTS', `two drivers are named ${driver.name}`, {
-        field: 'drivers',
-        value: driver.name,
-      });
-    }
-    drivers.set(driver.name, driver);
-  }
-  return drivers;
 }
 
 /** What `driverHost` makes a driver's surroundings of. */
@@ -250,6 +233,7 @@ const drop = (): void => {
 const silent: Logger = { debug: drop, info: drop, warn: drop, error: drop };
 
 export type { ClusterHost } from './clusterhosts.ts';
+export type { ControllerOptions } from './controlleroptions.ts';
 export type { DnsOptions, NetworkDnsOptions } from './dnsoptions.ts';
 export type {
   EndpointLimits,
@@ -263,6 +247,7 @@ export type {
 export { builtinDrivers } from './drivers/index.ts';
 export { type RemoteDriver, type RemoteDriverOptions, remoteDriver } from './drivers/remote/remote.ts';
 export type { Endpoint } from './endpoint.ts';
+export type { EndpointOptions, JoinOptions } from './endpointoptions.ts';
 export type { EndpointChanges } from './endpointupdate.ts';
 export { type ErrorCode, type ErrorFacts, LibnetworkError } from './errors.ts';
 export type { ControllerEvents, EventName, EventStamp, Listener } from './events.ts';
@@ -273,17 +258,9 @@ export { type RemoteIpam, type RemoteIpamOptions, remoteIpam } from './ipam/remo
 export { labels } from './labels.ts';
 export type { Network } from './network.ts';
 export type { NetworkPool } from './networkipam.ts';
+export type { NetworkOptions, PoolOptions } from './networkoptions.ts';
 export type { NetworkChanges } from './networkupdate.ts';
-export type {
-  ControllerOptions,
-  EndpointOptions,
-  JoinOptions,
-  NetworkOptions,
-  PoolOptions,
-  RotateOptions,
-  SandboxOptions,
-  Waits,
-} from './options.ts';
+export type { RotateOptions, Waits } from './options.ts';
 export { type KernelCounters, kernelCounters } from './osl/counters.ts';
 export type { FirewallChange, Intent } from './osl/firewall/firewall.ts';
 export { rulesText } from './osl/firewall/text.ts';
@@ -297,5 +274,6 @@ export type { ReconcileOptions, ReconcileReport } from './reconcile.ts';
 export type { DnsCounters } from './resolver/servers.ts';
 export type { RuntimeHookCall } from './runtimehook.ts';
 export type { Sandbox } from './sandbox.ts';
+export type { SandboxOptions } from './sandboxoptions.ts';
 export type { EndpointService, ServiceChanges, ServiceOptions } from './serviceoptions.ts';
 export { OPERATION_CHANNEL, type OperationCounters, type OperationMessage } from './telemetry.ts';

@@ -1,6 +1,6 @@
 /** Joining: where a network, an endpoint and a sandbox meet. */
 import { announce } from './announce.ts';
-import { type Core, driverEndpoint, driverNetwork, joinedAt, placeOf } from './core.ts';
+import type { Core } from './core.ts';
 import {
   bindingsOf,
   defaultRoute,
@@ -11,7 +11,9 @@ import {
   setDefaultRoutes,
 } from './defaultroutes.ts';
 import type { JoinedLink, JoinResult } from './driverapi/driver.ts';
+import { driverEndpoint, driverNetwork, joinedAt, placeOf } from './driverviews.ts';
 import type { EndpointEntry } from './endpoint.ts';
+import type { JoinOptions } from './endpointoptions.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { type Gateways, publishedFamilies } from './gateway.ts';
 import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
@@ -19,7 +21,7 @@ import type { SandboxId } from './ids.ts';
 import { FAMILIES, parseCidr } from './ip.ts';
 import { setIpv6 } from './ipv6.ts';
 import { finishLeave, moveLinkBack } from './leave.ts';
-import { type JoinOptions, parseOptions } from './options.ts';
+import { parseOptions } from './options.ts';
 import type { Change, Namespace } from './osl/osl.ts';
 import type { EndpointRecord, JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';

@@ -1,6 +1,7 @@
 /** Leaving: the way back of `join.ts`. Every step may be repeated after a failure. */
-import { type Core, joinedAt, placeOf } from './core.ts';
+import type { Core } from './core.ts';
 import { gatewaysOf, NO_FAMILY, publish, republish, setDefaultRoutes } from './defaultroutes.ts';
+import { joinedAt, placeOf } from './driverviews.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import type { Gateways } from './gateway.ts';

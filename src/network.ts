@@ -1,28 +1,19 @@
-import { advertisingOf } from './announce.ts';
-import { type Core, driverNetwork } from './core.ts';
+import type { Core } from './core.ts';
 import type { NetworkDnsOptions } from './dnsoptions.ts';
-import type { PolicyRule, Scope } from './driverapi/driver.ts';
-import { createEndpoint, type Endpoint, type EndpointEntry } from './endpoint.ts';
-import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import type { PolicyRule } from './driverapi/driver.ts';
+import type { Endpoint, EndpointEntry } from './endpoint.ts';
+import { createEndpoint } from './endpointcreation.ts';
+import type { EndpointOptions } from './endpointoptions.ts';
 import { deepFreeze } from './frozen.ts';
-import { type EndpointId, type NetworkId, newId } from './ids.ts';
+import type { EndpointId, NetworkId } from './ids.ts';
 import type { PoolUsage } from './ipam/ipam.ts';
-import { checkScope, checkUnused, withConfig } from './networkconfig.ts';
+import { deleteNetwork } from './networkdeletion.ts';
 import { type NetworkIpam, publicIpam } from './networkipam.ts';
-import { publicDns, showNetworkNames } from './networknames.ts';
+import { publicDns } from './networknames.ts';
 import { type NetworkChanges, previewNetwork, updateNetwork } from './networkupdate.ts';
-import {
-  type EndpointOptions,
-  type NetworkOptions,
-  type Parsed,
-  parseOptions,
-  type Waits,
-} from './options.ts';
-import { checkPolicy } from './policy.ts';
-import { poolsByFamily, releaseSteps, requestPools, usageOf } from './pools.ts';
-import { type NetworkRecord, type PoolRecord, SCHEMA_VERSION } from './records.ts';
-import { makeInDriver, refuseIfUsed } from './sharednetwork.ts';
-import { allOfThem, allOrNothing } from './undo.ts';
+import type { Waits } from './options.ts';
+import { usageOf } from './pools.ts';
+import type { NetworkRecord } from './records.ts';
 
 /** A set of endpoints that can talk to each other. Made by `controller.createNetwork`. */
 export class Network {
@@ -35,6 +26,7 @@ export class Network {
     this.#entry = entry;
   }
 
+  /** 64 hex digits. */
   get id(): NetworkId {
     return this.#entry.record.id;
   }
@@ -45,12 +37,15 @@ export class Network {
   get driver(): string {
     return this.#entry.record.driver;
   }
+  /** Where its records live: on this host, or where all hosts see them. */
   get scope(): 'local' | 'global' {
     return this.#entry.record.scope;
   }
+  /** What its user knows it by. */
   get labels(): Readonly<Record<string, string>> {
     return Object.freeze({ ...this.#entry.record.labels });
   }
+  /** Its driver's, as they were given. */
   get options(): Readonly<Record<string, string | number | boolean>> {
     return Object.freeze({ ...this.#entry.record.options });
   }
@@ -58,9 +53,11 @@ export class Network {
   get ipv4(): boolean {
     return this.#entry.record.ipv4;
   }
+  /** The same for IPv6. */
   get ipv6(): boolean {
     return this.#entry.record.ipv6;
   }
+  /** Whether there is no way in or out but between its endpoints. */
   get internal(): boolean {
     return this.#entry.record.internal;
   }
@@ -80,6 +77,7 @@ export class Network {
   get persist(): boolean {
     return this.#entry.record.persist ?? true;
   }
+  /** The name of the network whose settings it took. */
   get configFrom(): string | undefined {
     return this.#entry.record.configFrom;
   }
@@ -150,7 +148,12 @@ export class Network {
     return this.#do('previewNetwork', changes, (...at) => previewNetwork(...at, changes));
   }
 
-  /** Changes its labels, policy, names and options in place, as far as its driver can. See `updateNetwork`. */
+  /**
+   * Changes its labels, policy, names and options in place, as far as its driver can: all of it or nothing. Flows that
+   * are allowed before and after go on undisturbed.
+   * @throws INVALID_ARGUMENT for what can't be changed in place; NOT_IMPLEMENTED for options of a driver that can
+   * change none; NOT_FOUND when the network is gone
+   */
   update(changes: NetworkChanges): Promise<void> {
     return this.#do('updateNetwork', changes, (...at) => updateNetwork(...at, changes));
   }
@@ -194,193 +197,4 @@ export function removeNetwork(core: Core, entry: NetworkEntry): void {
   core.networks.delete(entry.record.id);
   core.names.removeNetwork(entry.record.id);
   if (core.networksByName.get(entry.record.name) === entry) core.networksByName.delete(entry.record.name);
-}
-
-export async function createNetwork(
-  core: Core,
-  options: NetworkOptions,
-  signal: AbortSignal | undefined,
-): Promise<Network> {
-  const parsed = withConfig(core, parseOptions('network', options));
-  checkName(core, parsed.name);
-  throwIfAborted(signal);
-  if (parsed.configOnly) return createConfigNetwork(core, parsed);
-  const driver = await core.findDriver(parsed.driver, signal);
-  const ipam = await core.findIpam(parsed.ipam.driver, signal);
-  // Plugins may have been waited for: from here to the table there is no wait.
-  checkName(core, parsed.name);
-  const { usesIpam, dataScope, addressless } = driver.capability;
-  checkScope(parsed, dataScope);
-  advertisingOf(parsed.options);
-  checkPolicy(driver, parsed.policy, parsed.dns?.allow);
-  if (!parsed.ipv4 && !parsed.ipv6 && !addressless)
-    throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');
-  const families = usesIpam ? poolsByFamily(parsed.ipam.pools, parsed) : { ipv4: [], ipv6: [] };
-  const record = newRecord(parsed, 'creating', dataScope);
-  // In the table from here on, so that no second network takes the name while this one waits.
-  const entry = addNetwork(core, record);
-  entry.making = true;
-  return allOrNothing(async (undo) => {
-    undo.push('forget the network', async () => removeNetwork(core, entry));
-    await driver.validateNetwork?.(driverNetwork({ ...record, pools: plannedPools(families) }));
-    const spaces = usesIpam ? await ipam.defaultAddressSpaces({ signal }) : { local: '', global: '' };
-    const addressSpace = dataScope === 'global' ? spaces.global : spaces.local;
-    const planning = driverNetwork({ ...record, pools: plannedPools(families) });
-    const wanted = {
-      networkName: record.name,
-      ipam,
-      options: parsed.ipam.options,
-      addressSpace,
-      families,
-      skipGateways: await driver.skipGateways?.(planning, { signal }),
-    };
-    const pools = usesIpam ? await requestPools(core, wanted, undo, signal) : [];
-    const planned: NetworkRecord = { ...record, ipam: { ...record.ipam, addressSpace }, pools };
-    if (pools.length > 0) await driver.validateNetwork?.(driverNetwork(planned));
-    throwIfAborted(signal);
-    undo.push('erase the record', () => core.erase(planned));
-    await core.save(entry, planned);
-    const made = await makeInDriver(core, driver, planned, undo, signal);
-    throwIfAborted(signal);
-    await core.save(entry, { ...made, state: 'ready' });
-    entry.making = false;
-    showNetworkNames(core, entry.record);
-    core.events.emit('network:create', { networkId: record.id, name: record.name });
-    return entry.handle;
-  });
-}
-
-/** A network without a driver and without addresses: its record is all there is of it. */
-function createConfigNetwork(core: Core, parsed: Parsed<'network'>): Promise<Network> {
-  const record = newRecord({ ...parsed, driver: 'null' }, 'ready', 'local');
-  const entry = addNetwork(core, record);
-  return allOrNothing(async (undo) => {
-    undo.push('forget the network', async () => removeNetwork(core, entry));
-    undo.push('erase the record', () => core.erase(record));
-    await core.save(entry, record);
-    core.events.emit('network:create', { networkId: record.id, name: record.name });
-    return entry.handle;
-  });
-}
-
-function newRecord(
-  { name, ipam, scope: _, ...parsed }: Parsed<'network'>,
-  state: NetworkRecord['state'],
-  scope: Scope,
-): NetworkRecord {
-  return {
-    schema: SCHEMA_VERSION,
-    kind: 'network',
-    state,
-    id: newId<NetworkId>(),
-    name,
-    scope,
-    ...parsed,
-    ipam: { driver: ipam.driver, options: ipam.options, addressSpace: '', requested: ipam.pools },
-    pools: [],
-    createdAt: new Date().toISOString(),
-  };
-}
-
-function checkName(core: Core, name: string): void {
-  const holder = core.networksByName.get(name);
-  if (!holder) return;
-  throw new LibnetworkError('ALREADY_EXISTS', `network with name ${name} already exists`, {
-    field: 'name',
-    value: name,
-    holder: `network ${holder.record.id}`,
-  });
-}
-
-/** The pools as far as they are known before IPAM is asked, for the driver's validation. */
-function plannedPools(families: ReturnType<typeof poolsByFamily>): PoolRecord[] {
-  return (['ipv4', 'ipv6'] as const).flatMap((family) =>
-    families[family].flatMap(({ subnet, gateway, auxAddresses }) => {
-      if (subnet === undefined) return [];
-      const length = subnet.split('/')[1];
-      return [
-        {
-          family,
-          poolId: '',
-          subnet,
-          gateway: gateway === undefined ? undefined : `${gateway}/${length}`,
-          auxAddresses,
-        },
-      ];
-    }),
-  );
-}
-
-function deleteNetwork(core: Core, entry: NetworkEntry, signal: AbortSignal | undefined): Promise<void> {
-  return core.locks.with('network', entry.record.id, signal, () => deleteLocked(core, entry, signal));
-}
-
-async function deleteLocked(core: Core, entry: NetworkEntry, signal: AbortSignal | undefined): Promise<void> {
-  const { record } = entry;
-  if (core.networks.get(record.id) !== entry || record.state === 'creating') {
-    throw new LibnetworkError(
-      'NOT_FOUND',
-      `network ${record.name} (${record.id.slice(0, 12)}) does not exist`,
-    );
-  }
-  if (core.predefined.has(record.name)) {
-    throw new LibnetworkError(
-      'FORBIDDEN',
-      `${record.name} is a predefined network and cannot be removed: network of type ${JSON.stringify(record.driver)} cannot be deleted`,
-      { field: 'name', value: record.name },
-    );
-  }
-  checkUnused(core, record);
-  if (entry.endpoints.size > 0) {
-    const names = [...entry.endpoints.values()].map((e) => `${e.record.name} (${e.record.id.slice(0, 12)})`);
-    throw new LibnetworkError(
-      'FORBIDDEN',
-      `network ${record.name} has active endpoints: ${names.join(', ')}; delete them first`,
-      { holder: names.join(', ') },
-    );
-  }
-  // Shown at once, so that no endpoint is made while the deletion waits.
-  entry.record = { ...record, state: 'deleting' };
-  try {
-    await core.save(entry, entry.record);
-  } catch (error) {
-    entry.record = record;
-    throw error;
-  }
-  if (core.globals?.shares(record)) await refuseIfUsed(core, entry, record);
-  await finishNetworkDeletion(core, entry, signal);
-}
-
-/** From `deleting` to gone; may be repeated after any failure. */
-export async function finishNetworkDeletion(
-  core: Core,
-  entry: NetworkEntry,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { record } = entry;
-  if (record.configOnly) return forgetNetwork(core, entry);
-  const driver = core.driver(record.driver);
-  try {
-    if (core.globals?.shares(record)) await core.globals.leave(entry);
-    else await driver.deleteNetwork(driverNetwork(record), { signal });
-    await driver.freeNetwork?.(driverNetwork(record), { signal });
-  } catch (error) {
-    // A driver that refuses has done nothing: the network stays as it was.
-    if (LibnetworkError.is(error, 'FORBIDDEN')) await core.save(entry, { ...record, state: 'ready' });
-    throw error;
-  }
-  await forgetNetwork(core, entry);
-  if (driver.capability.usesIpam) {
-    await allOfThem(
-      `release the pools of ${record.name}`,
-      releaseSteps(core.ipam(record.ipam.driver), record.pools),
-    );
-  }
-}
-
-async function forgetNetwork(core: Core, entry: NetworkEntry): Promise<void> {
-  const { record } = entry;
-  await core.erase(record);
-  removeNetwork(core, entry);
-  core.events.emit('network:delete', { networkId: record.id, name: record.name });
 }

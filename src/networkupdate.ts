@@ -1,7 +1,8 @@
 /** Changes to a network in place: its labels, names and policy, and the options that its driver can change. */
-import { type Core, driverNetwork } from './core.ts';
+import type { Core } from './core.ts';
 import type { NetworkDnsOptions } from './dnsoptions.ts';
 import type { PolicyRule } from './driverapi/driver.ts';
+import { driverNetwork } from './driverviews.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import type { NetworkEntry } from './network.ts';
 import { showNetworkNames } from './networknames.ts';

@@ -1,5 +1,6 @@
 /** Calls of drivers about the peers on networks that hosts share: of one network one after the other. */
-import { type Core, driverNetwork } from './core.ts';
+import type { Core } from './core.ts';
+import { driverNetwork } from './driverviews.ts';
 import type { RemoteChange } from './globalscope/part.ts';
 import type { NetworkId } from './ids.ts';
 import type { NetworkEntry } from './network.ts';

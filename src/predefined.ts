@@ -1,8 +1,8 @@
 /** The networks that every Docker host has: `bridge`, `host` and `none`. */
 import type { Core } from './core.ts';
 import { labels } from './labels.ts';
-import { createNetwork } from './network.ts';
-import type { NetworkOptions } from './options.ts';
+import { createNetwork } from './networkcreation.ts';
+import type { NetworkOptions } from './networkoptions.ts';
 
 const PREDEFINED: readonly NetworkOptions[] = [
   {

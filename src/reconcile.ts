@@ -3,12 +3,13 @@ import { abortable } from './abortable.ts';
 import type { Core } from './core.ts';
 import type { DriverReport } from './driverapi/driver.ts';
 import { isCutOff } from './globalscope/follow.ts';
+import { finishForeign, finishHalfDone, type HalfDone, halfDone, isForeign } from './halfdone.ts';
 import { parseStamp } from './ids.ts';
 import { FAMILIES } from './ip.ts';
 import type { HeldAddress, HeldPool } from './ipam/ipam.ts';
 import { heldAddresses, plain } from './pools.ts';
 import type { EndpointRecord, NetworkRecord, ServiceRecord } from './records.ts';
-import { driverState, finishForeign, finishHalfDone, type HalfDone, halfDone, isForeign } from './restore.ts';
+import { driverState } from './restore.ts';
 import { namespaceDirectory } from './sandbox.ts';
 import { messageOf } from './undo.ts';
 

@@ -3,11 +3,12 @@ import type { Core } from './core.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { isGatewayEndpoint } from './gateway.ts';
-import { parseOptions, type RefreshOptions } from './options.ts';
+import { parseOptions } from './options.ts';
 import { keyOf } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { followServers, resolvConfOf, rewriteFiles } from './sandboxfiles.ts';
 import { showNames } from './sandboxnames.ts';
+import type { RefreshOptions } from './sandboxoptions.ts';
 import { allOrNothing } from './undo.ts';
 
 /**

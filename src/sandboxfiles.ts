@@ -114,7 +114,10 @@ function ownLines({ record, endpoints }: SandboxEntry): HostEntry[] {
   );
 }
 
-/** Takes up the own lines of a sandbox that was there before this process. Those of endpoints that have not outlived that go. */
+/**
+ * Takes up the own lines of a sandbox that was there before this process. Those of endpoints that have not outlived
+ * that go.
+ */
 export async function adoptHosts(core: Core, entry: SandboxEntry): Promise<void> {
   const { record } = entry;
   entry.hostLines = ownLines(entry);

@@ -4,14 +4,16 @@ import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { attach, detachToPending } from './join.ts';
 import { parseOptions } from './options.ts';
-import { closeNames, openGiven, type SandboxEntry, startNames } from './sandbox.ts';
+import type { SandboxEntry } from './sandbox.ts';
 import { tellUpdate } from './sandboxchange.ts';
 import { resolvConfOf } from './sandboxfiles.ts';
+import { closeNames, openGiven, startNames } from './sandboxopening.ts';
 import { allOfThem, allOrNothing, type Undo } from './undo.ts';
 
 /**
  * Opens the namespace at `path` for a sandbox and puts every endpoint that has joined into it, all or nothing. A
- * path that can't be opened changes nothing: another may be tried. A second key moves the endpoints there; where that fails there is none.
+ * path that can't be opened changes nothing: another may be tried. A second key moves the endpoints there; where that
+ * fails there is none.
  * @throws INVALID_ARGUMENT, NOT_FOUND for the path; FORBIDDEN for a sandbox that was not made with `externalKey`
  */
 export async function setKey(

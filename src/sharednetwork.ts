@@ -1,6 +1,7 @@
 /** What is other about a network that hosts share: as one of them makes or deletes it, and its endpoints elsewhere. */
-import { type Core, driverNetwork } from './core.ts';
+import type { Core } from './core.ts';
 import type { Driver, Peer } from './driverapi/driver.ts';
+import { driverNetwork } from './driverviews.ts';
 import type { RemoteEndpoint } from './globalscope/part.ts';
 import type { SharedEndpoint } from './globalscope/shapes.ts';
 import type { NetworkEntry } from './network.ts';

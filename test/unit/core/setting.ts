@@ -91,6 +91,18 @@ export async function useAnother({ controller }: Setting): Promise<void> {
   await near.delete();
 }
 
+/** Everything is deleted, by force where it must be: nothing is left of it. */
+export async function expectAllGone(setting: Setting): Promise<void> {
+  const { controller, world } = setting;
+  for (const sandbox of controller.sandboxes()) await sandbox.delete();
+  for (const network of controller.networks()) {
+    for (const endpoint of network.endpoints()) await endpoint.delete({ force: true });
+    await network.delete();
+  }
+  await expectNothingToRepair(setting);
+  expect((await world.keys()).filter((key) => /\/(network|endpoint|sandbox)\//.test(key))).toEqual([]);
+}
+
 /** Calls `strike` right before one step of the process, counted from when `arm` is called. */
 export class StrikeAt extends FaultScript {
   #left = 0;

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import type { Driver, DriverFactory, DriverWaits } from '../../../src/driverapi/driver.ts';
 import { type Endpoint, LibnetworkError, type Network, type Sandbox } from '../../../src/index.ts';
 import { FaultScript } from '../../../src/testing/faults.ts';
-import { expectNothingToRepair, refusal, type Setting, setUp, traces, useAnother } from './setting.ts';
+import {
+  expectAllGone,
+  expectNothingToRepair,
+  refusal,
+  type Setting,
+  setUp,
+  traces,
+  useAnother,
+} from './setting.ts';
 
 /** A driver in this process that answers when it is told to, as a plugin in another one may. */
 class SlowDriver {
@@ -193,13 +201,7 @@ describe('an operation that waits for a driver from outside', () => {
       expect(await waiting).toMatchObject({ code: 'ABORTED' });
       it.slow.hurry();
       await it.controller.reconcile();
-      await it.box.delete().catch(() => undefined);
-      for (const network of it.controller.networks()) {
-        for (const end of network.endpoints()) await end.delete({ force: true });
-        await network.delete();
-      }
-      await expectNothingToRepair(it);
-      expect((await it.world.keys()).filter((key) => /\/(network|endpoint|sandbox)\//.test(key))).toEqual([]);
+      await expectAllGone(it);
     },
   );
 

@@ -397,6 +397,17 @@ it('a controller has exactly the drivers and IPAMs that are built in', async () 
   ]);
 });
 
+it('a controller with two drivers of one name does not open, and closes those that it has made', async () => {
+  let closed = 0;
+  const close = async () => void closed++;
+  const [first, second] = [meshDriver({}, { close }, 'mine'), meshDriver({}, { close }, 'bridge')];
+  expect(await refusal(setUp({ drivers: [first, second] }))).toMatchObject({
+    code: 'FORBIDDEN',
+    value: 'bridge',
+  });
+  expect(closed).toBe(1);
+});
+
 /** Every getter of a network and of its endpoints. */
 function shownOf(network: Network | undefined): object {
   if (!network) throw new Error('there is no network');

@@ -2,7 +2,14 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Endpoint, Network, Sandbox } from '../../../src/index.ts';
 import { answers, RecordingPlugin } from '../../support/recordingplugin.ts';
-import { expectNothingToRepair, refusal, type Setting, setUp, useAnother } from '../core/setting.ts';
+import {
+  expectAllGone,
+  expectNothingToRepair,
+  refusal,
+  type Setting,
+  setUp,
+  useAnother,
+} from '../core/setting.ts';
 
 interface Far extends Setting {
   readonly plugin: RecordingPlugin;
@@ -102,13 +109,7 @@ describe('an operation that waits for a plugin', () => {
       await it.plugin.kill();
       await it.plugin.start();
       await it.controller.reconcile();
-      await it.box.delete().catch(() => undefined);
-      for (const network of it.controller.networks()) {
-        for (const end of network.endpoints()) await end.delete({ force: true });
-        await network.delete();
-      }
-      await expectNothingToRepair(it);
-      expect((await it.world.keys()).filter((key) => /\/(network|endpoint|sandbox)\//.test(key))).toEqual([]);
+      await expectAllGone(it);
     },
   );
 
