@@ -57,6 +57,7 @@ export function track(flows: readonly Flow[], packet: Packet): Tracked {
     destinationDecided: false,
     sourceDecided: false,
     answered: false,
+    labels: new Set(),
   };
   return { flow, direction: 'original', fresh: true };
 }

@@ -3,6 +3,8 @@ import { type Address, contains, formatAddress, parseAddress, parsePrefix } from
 import {
   type Action,
   type Chain,
+  type ConnectionBit,
+  type ConnectionField,
   type Element,
   type ElementSet,
   type Field,
@@ -96,7 +98,7 @@ function act(table: Table, rule: Rule, question: Question): Outcome | undefined 
     case 'drop':
       return { kind: 'drop', rule: rule.comment };
     case 'label':
-      // Only a latch asks for labels, and what nobody else can change needs none.
+      question.tracked.flow.labels.add(action.bit);
       return undefined;
     default:
       return action;
@@ -134,15 +136,19 @@ function matches(table: Table, match: Match, question: Question): boolean {
     if (match.fields.some((field) => read(field, question) === undefined)) return false;
     return (lookUp(table, match.set, match.fields, question) !== undefined) === (match.op === 'in');
   }
-  if (match.field === 'ct state') return match.values.some((bit) => bit === stateOf(question.tracked));
-  if (match.field === 'ct status')
-    return match.values.some((bit) => statusOf(question.tracked).includes(bit));
-  if (match.field === 'ct label') return false;
+  if (match.field === 'ct state' || match.field === 'ct status' || match.field === 'ct label')
+    return match.values.some((bit) => hasBit(match.field, bit, question.tracked)) === (match.op === '==');
   const value = read(match.field, question);
   if (value === undefined) return false;
   if (match.op === 'range')
     return Number(value) >= Number(match.values[0]) && Number(value) <= Number(match.values[1]);
   return match.values.some((wanted) => isOne(value, wanted)) === (match.op === '==');
+}
+
+function hasBit(field: ConnectionField, bit: ConnectionBit, tracked: Tracked): boolean {
+  if (field === 'ct state') return bit === stateOf(tracked);
+  if (field === 'ct status') return statusOf(tracked).includes(bit);
+  return tracked.flow.labels.has(bit);
 }
 
 function isOne(value: string, wanted: string): boolean {
@@ -171,6 +177,10 @@ function read(field: Field, question: Question): string | undefined {
       return family === 'ipv6' ? formatAddress(packet.source) : undefined;
     case 'ip6 daddr':
       return family === 'ipv6' ? formatAddress(packet.destination) : undefined;
+    case 'ct original ip daddr': {
+      const { destination } = question.tracked.flow.original;
+      return destination.family === 'ipv4' ? formatAddress(destination) : undefined;
+    }
     case 'l4proto':
       return packet.protocol;
     case 'dport':

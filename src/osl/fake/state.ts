@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { Address, Family, Prefix } from '../../ip.ts';
 import type { MemoryBackend } from '../firewall/memory.ts';
+import type { ConnectionBit } from '../firewall/model.ts';
 import type { LinkKind, LinkSpec, LinkStatistics, SocketAddress, XfrmPolicy, XfrmState } from '../osl.ts';
 
 export type Scope = 'global' | 'link' | 'host' | 'other';
@@ -109,6 +110,8 @@ export interface Flow {
   destinationDecided: boolean;
   sourceDecided: boolean;
   answered: boolean;
+  /** The bits of its label. */
+  readonly labels: Set<ConnectionBit>;
 }
 
 export interface Tuple {

@@ -2,6 +2,7 @@
 import { invalid } from '../../errors.ts';
 import { FAMILIES, type Family, familyOf } from '../../ip.ts';
 import { checkIntent } from './check.ts';
+import { HIDDEN, JUDGED } from './connectionlabels.ts';
 import {
   type BackendIntent,
   type FamilyIntent,
@@ -24,6 +25,7 @@ import {
   is,
   isNot,
   type Layout,
+  label,
   linkSet,
   openSet,
   RESOLVER_LAYOUT,
@@ -34,7 +36,7 @@ import {
   translated,
   WORDS,
 } from './layout.ts';
-import type { Chain, Element, Rule, Verdict } from './model.ts';
+import type { Chain, Element, Match, Rule, Verdict } from './model.ts';
 import { canonical, canonicalPrefix, chainName, markText } from './names.ts';
 import { type Part, type Parts, pathOf, same } from './part.ts';
 import { policyParts } from './policy.ts';
@@ -97,9 +99,11 @@ export const RULES_WITHOUT_LABELS: Compiler = {
   layoutOf: (kind) => unlabelledLayout(layoutOf(kind)),
 };
 
+const asksForLabels = (match: Match): boolean => 'field' in match && match.field === 'ct label';
+
 const unlabelled = (chain: Chain): Chain => ({
   ...chain,
-  rules: chain.rules.filter(({ action }) => action.kind !== 'label'),
+  rules: chain.rules.filter(({ match, action }) => action.kind !== 'label' && !match.some(asksForLabels)),
 });
 
 const unlabelledLayouts = new Map<Layout, Layout>();
@@ -146,15 +150,15 @@ function element(name: string, key: readonly string[], value?: Element['value'])
 
 function networkParts(network: NetworkIntent): Part[] {
   const parts: Part[] = [element(SETS.bridges, [network.bridge])];
-  const add = (prefix: string, map: string, kind: 'jump' | 'goto', rules: readonly Rule[]) => {
-    if (rules.length === 0) return;
+  const add = (prefix: string, map: string, note: Rule, rules: readonly Rule[]) => {
     const name = chainName(prefix, network.id);
-    parts.push({ kind: 'chain', chain: { name, rules } });
-    parts.push(element(map, [network.bridge], { kind, chain: name }));
+    parts.push({ kind: 'chain', chain: { name, rules: [note, ...rules] } });
+    parts.push(element(map, [network.bridge], { kind: 'jump', chain: name }));
   };
-  add('out', SETS.fromBridge, 'jump', closedRules(network, 'oifname'));
-  add('in', SETS.toBridge, 'goto', incomingRules(network));
-  add('nat', SETS.nat, 'jump', natRules(network));
+  const present = 'the rules of this network are there';
+  add('out', SETS.fromBridge, label(present, JUDGED.from), closedRules(network, 'oifname'));
+  add('in', SETS.toBridge, label(present, JUDGED.to), incomingRules(network));
+  if (hidesAddresses(network)) add('nat', SETS.nat, label(present, HIDDEN), natRules(network));
   return parts;
 }
 
@@ -228,10 +232,14 @@ function linked(family: Family) {
   return { fields: [WORDS[family].saddr, ...destination(family)], op: 'in', set: linkSet(family) } as const;
 }
 
+/** True where what leaves the network does not keep its source. */
+export function hidesAddresses(network: NetworkIntent): boolean {
+  return natRules(network).length > 0;
+}
+
 function natRules(network: NetworkIntent): Rule[] {
-  return network.internal
-    ? []
-    : FAMILIES.flatMap((family) => familyNatRules(network.bridge, family, network[family]));
+  if (network.internal) return [];
+  return FAMILIES.flatMap((family) => familyNatRules(network.bridge, family, network[family]));
 }
 
 function familyNatRules(bridge: string, family: Family, settings: FamilyIntent | undefined): Rule[] {

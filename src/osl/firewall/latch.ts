@@ -1,77 +1,122 @@
 /**
  * What keeps networks shut while their rules are gone, because somebody has flushed them: a table that nobody but the
  * socket that made it can change (`NFT_TABLE_F_OWNER`, linux/netfilter/nf_tables.h). It judges nothing by itself. The
- * rules of networks and policies label each new connection that they see, before they say anything about it; the latch
- * refuses new connections of our bridges that have no label. So it is neutral for as long as the rules are there, and
- * closed from the moment that they are not. What was let in before goes on: its connections are confirmed.
+ * rules of networks and policies label each new connection that they see (`connectionlabels.ts`); the latch refuses new
+ * connections of our bridges that have no label. So it is neutral for as long as the rules are there, and closed from
+ * the moment that they are not. What was let in before goes on: its connections are confirmed.
  */
-import { type Compiler, gather } from './compile.ts';
+import { type Compiler, gather, hidesAddresses } from './compile.ts';
+import {
+  CHAINS,
+  DIRECTIONS,
+  type Direction,
+  HIDDEN,
+  has,
+  isNew,
+  lacks,
+  POLICED,
+  SEEN,
+} from './connectionlabels.ts';
 import type { Intent } from './firewall.ts';
-import { base, is, isNew, JUDGED, type Layout, LOOPBACK_IS_CLOSED, rule, SETS } from './layout.ts';
-import type { ConnectionField, Hook, LabelBit, Match, Rule } from './model.ts';
+import { base, is, type Layout, LOOPBACK_IS_CLOSED, rule, SETS } from './layout.ts';
+import type { Chain, Hook, LabelBit, Match, Rule } from './model.ts';
 import type { Part } from './part.ts';
-import { PERMITTED } from './policylayout.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 /** The latch of a table of rules. */
 export const latchOf = (table: string): string => `${table}-latch`;
 
-/** After the rules of networks, which have 0. */
+/** After the rules of networks, which have 0; and after those that translate, which have 100. */
 const PRIORITY = 10;
+const AFTER_NAT = 110;
 const BRIDGES: SetDeclaration = { name: SETS.bridges, key: ['ifname'], value: 'none' };
+/** Bridges of networks that hide their addresses. */
+const HIDING: SetDeclaration = { name: 'hiding', key: ['ifname'], value: 'none' };
 /** Bridges of networks with a policy. */
-const POLICED: SetDeclaration = { name: 'policed', key: ['ifname'], value: 'none' };
+const POLICED_BRIDGES: SetDeclaration = { name: 'policed', key: ['ifname'], value: 'none' };
 
-function latch(
-  name: string,
-  hook: Hook['hook'],
-  bit: LabelBit,
-  unjudged: readonly (readonly [text: string, match: readonly Match[]])[],
-) {
-  const has = (field: ConnectionField, value: 'confirmed' | LabelBit): Match => ({
-    field,
-    op: '==',
-    values: [value],
-  });
-  return base(name, { type: 'filter', hook, priority: PRIORITY }, [
+function latch(name: string, hook: Hook['hook'], rules: readonly Rule[], priority = PRIORITY) {
+  return base(name, { type: 'filter', hook, priority }, [
     rule('what passed before goes on', [has('ct status', 'confirmed')], { kind: 'accept' }),
-    rule('the rules have seen it', [has('ct label', bit)], { kind: 'accept' }),
-    ...unjudged.map(([text, match]): Rule => rule(text, [isNew, ...match], { kind: 'drop' })),
+    ...rules,
   ]);
 }
 
-const from = ({ name }: SetDeclaration): Match => ({ fields: ['iifname'], op: 'in', set: name });
-const to = ({ name }: SetDeclaration): Match => ({ fields: ['oifname'], op: 'in', set: name });
-const FROM = 'from a bridge whose rules are gone';
-const TO = 'to a bridge whose rules are gone';
+/** @param also what else must be so */
+function unseen(way: Direction, set: SetDeclaration, bit: LabelBit, also: readonly Match[] = []): Rule {
+  const at: Match = { fields: [way === 'from' ? 'iifname' : 'oifname'], op: 'in', set: set.name };
+  return rule(`${way} a bridge whose rules are gone`, [isNew, ...also, at, lacks(bit)], { kind: 'drop' });
+}
+
+/** The user has not accepted it. */
+const RETURNED = has('ct label', CHAINS.returned);
+
+/** Whatever engine the rules are of. */
+const EVERYWHERE: readonly Chain[] = [
+  base('latch-prerouting', { type: 'filter', hook: 'prerouting', priority: -300 }, [LOOPBACK_IS_CLOSED]),
+  // Without any chain of this kind the kernel would no longer translate what it has translated so far.
+  base('latch-nat', { type: 'nat', hook: 'prerouting', priority: -90 }, []),
+];
+
+/** It was translated, though the rule is gone that keeps such packets out before they are. */
+const TO_LOOPBACK = rule(
+  'to a port that is published on a loopback address',
+  [is('ct original ip daddr', '127.0.0.0/8'), { fields: ['oifname'], op: 'in', set: BRIDGES.name }],
+  { kind: 'drop' },
+);
 
 const NETWORKS: Layout = {
   name: 'networks',
   chains: [
-    base('latch-prerouting', { type: 'filter', hook: 'prerouting', priority: -300 }, [LOOPBACK_IS_CLOSED]),
-    // Without any chain of this kind the kernel would no longer translate what it has translated so far.
-    base('latch-nat', { type: 'nat', hook: 'prerouting', priority: -90 }, []),
-    latch('latch-forward', 'forward', JUDGED, [
-      [FROM, [from(BRIDGES)]],
-      [TO, [to(BRIDGES)]],
+    ...EVERYWHERE,
+    latch('latch-forward', 'forward', [
+      unseen('from', BRIDGES, SEEN.from),
+      unseen('to', BRIDGES, SEEN.to),
+      TO_LOOPBACK,
+    ]),
+    latch(
+      'latch-postrouting',
+      'postrouting',
+      [
+        rule('somebody else has hidden its address', [has('ct status', 'snat')], { kind: 'accept' }),
+        unseen('from', HIDING, HIDDEN),
+      ],
+      AFTER_NAT,
+    ),
+  ],
+  sets: [BRIDGES, HIDING],
+};
+
+/** With the engine iptables nothing stands behind the chains that could refuse where one of them is empty. */
+const IPTABLES_NETWORKS: Layout = {
+  name: 'networks',
+  chains: [
+    ...EVERYWHERE,
+    latch('latch-forward', 'forward', [
+      ...DIRECTIONS.flatMap((way) => [
+        unseen(way, BRIDGES, CHAINS.forward),
+        unseen(way, BRIDGES, CHAINS.internal, [RETURNED]),
+      ]),
+      unseen('to', BRIDGES, CHAINS.docker, [RETURNED]),
+      TO_LOOPBACK,
     ]),
   ],
-  sets: [BRIDGES],
+  sets: [BRIDGES, HIDING],
 };
 
 const POLICIES: Layout = {
   name: 'policies',
   chains: [
-    latch('policy-forward', 'forward', PERMITTED, [
-      [FROM, [from(POLICED)]],
-      [TO, [to(POLICED)]],
+    latch('policy-forward', 'forward', [
+      unseen('from', POLICED_BRIDGES, POLICED.from),
+      unseen('to', POLICED_BRIDGES, POLICED.to),
     ]),
-    latch('policy-input', 'input', PERMITTED, [[FROM, [from(POLICED)]]]),
-    latch('policy-postrouting', 'postrouting', PERMITTED, [
-      [TO, [is('fib saddr type', 'local'), to(POLICED)]],
+    latch('policy-input', 'input', [unseen('from', POLICED_BRIDGES, POLICED.from)]),
+    latch('policy-postrouting', 'postrouting', [
+      unseen('to', POLICED_BRIDGES, POLICED.to, [is('fib saddr type', 'local')]),
     ]),
   ],
-  sets: [POLICED],
+  sets: [POLICED_BRIDGES],
 };
 
 /** True for intents that the latch is about. */
@@ -79,14 +124,27 @@ export function isLatched(kind: Intent['kind']): boolean {
   return kind === 'network' || kind === 'policy';
 }
 
-/** Makes the latch of intents. */
-export const LATCH: Compiler = {
-  compile: (intent) => gather(partsOf(intent)),
-  layoutOf: (kind) => (kind === 'network' ? NETWORKS : kind === 'policy' ? POLICIES : undefined),
+/** Makes the latch of intents, by the engine that makes their rules. */
+export const LATCHES: Readonly<Record<'nftables' | 'iptables', Compiler>> = {
+  nftables: latchOver(NETWORKS),
+  iptables: latchOver(IPTABLES_NETWORKS),
 };
 
+function latchOver(networks: Layout): Compiler {
+  return {
+    compile: (intent) => gather(partsOf(intent)),
+    layoutOf: (kind) => (kind === 'network' ? networks : kind === 'policy' ? POLICIES : undefined),
+  };
+}
+
 function partsOf(intent: Intent): Part[] {
-  if (intent.kind !== 'network' && intent.kind !== 'policy') return [];
-  const set = intent.kind === 'network' ? BRIDGES : POLICED;
-  return [{ kind: 'element', set, element: { key: [intent.bridge] } }];
+  const among = (set: SetDeclaration, bridge: string): Part => ({
+    kind: 'element',
+    set,
+    element: { key: [bridge] },
+  });
+  if (intent.kind === 'policy') return [among(POLICED_BRIDGES, intent.bridge)];
+  if (intent.kind !== 'network') return [];
+  const { bridge } = intent;
+  return [among(BRIDGES, bridge), ...(hidesAddresses(intent) ? [among(HIDING, bridge)] : [])];
 }

@@ -3,6 +3,7 @@
  * sets and maps that the packets of all networks are looked up in.
  */
 import { FAMILIES, type Family } from '../../ip.ts';
+import { type Direction, has, isNew, JUDGED, lacks, SEEN } from './connectionlabels.ts';
 import type { Action, Chain, Field, Hook, KeyType, LabelBit, Match, Rule } from './model.ts';
 import { USER_CHAIN } from './part.ts';
 import type { SetDeclaration } from './transaction.ts';
@@ -58,13 +59,13 @@ export const is = (field: Field, value: string): Match => ({ field, op: '==', va
 export const isNot = (field: Field, value: string): Match => ({ field, op: '!=', values: [value] });
 export const translated: Match = { field: 'ct status', op: '==', values: ['dnat'] };
 
-/** A new connection's: of those that go on, a packet has passed before. */
-export const isNew: Match = { field: 'ct state', op: '==', values: ['new'] };
-/** The bit of connections whose first packet met the rules of networks, whatever these said (`latch.ts`). */
-export const JUDGED: LabelBit = '127';
-
 export function rule(comment: string, match: readonly Match[], action: Action): Rule {
   return { match, action, comment };
+}
+
+/** Notes on a new connection that the rules are there. */
+export function label(comment: string, bit: LabelBit, match: readonly Match[] = []): Rule {
+  return rule(comment, [isNew, ...match], { kind: 'label', bit });
 }
 
 /** A base chain. */
@@ -127,11 +128,13 @@ export const BRIDGE_LAYOUT: Layout = {
     ]),
     { name: USER_CHAIN, rules: [] },
     base('forward', { type: 'filter', hook: 'forward', priority: 0 }, [
-      judged('from', 'iifname'),
-      judged('to', 'oifname'),
+      seen('from', 'iifname'),
+      seen('to', 'oifname'),
       rule('what the user says goes', [], { kind: 'jump', chain: USER_CHAIN }),
       rule('from our bridges', [], { kind: 'vmap', fields: ['iifname'], map: SETS.fromBridge }),
+      unjudged('from'),
       rule('to our bridges', [], { kind: 'vmap', fields: ['oifname'], map: SETS.toBridge }),
+      unjudged('to'),
     ]),
   ],
   sets: [
@@ -149,11 +152,14 @@ export const BRIDGE_LAYOUT: Layout = {
   ],
 };
 
-function judged(way: string, field: 'iifname' | 'oifname'): Rule {
-  return rule(`the rules are there for what goes ${way} our bridges`, [isNew, amongBridges(field)], {
-    kind: 'label',
-    bit: JUDGED,
-  });
+function seen(way: Direction, field: 'iifname' | 'oifname'): Rule {
+  return label(`the rules are there for what goes ${way} our bridges`, SEEN[way], [amongBridges(field)]);
+}
+
+/** Whoever flushes rules may do so while a packet is within them: the label tells what the maps no longer do. */
+function unjudged(way: Direction): Rule {
+  const match = [isNew, has('ct label', SEEN[way]), lacks(JUDGED[way])];
+  return rule(`the rules are gone for what goes ${way} one of our bridges`, match, { kind: 'drop' });
 }
 
 function publish(family: Family): Rule[] {

@@ -47,6 +47,8 @@ export type Field =
   | 'ip daddr'
   | 'ip6 saddr'
   | 'ip6 daddr'
+  /** The destination that the connection was begun to, before any translation; only with `==`. */
+  | 'ct original ip daddr'
   /** `tcp`, `udp`, `sctp`, `icmp`, `icmpv6`. */
   | 'l4proto'
   /** The transport header's destination port; only asked for beside `l4proto`. */
@@ -64,18 +66,26 @@ export type ConnectionField = 'ct state' | 'ct status' | 'ct label';
  * `untracked`: connection tracking leaves it alone, as it does IPv6's neighbour discovery. `confirmed`: a packet of it
  * went all the way once. Those of `ct label` are bits of its label.
  */
-export type ConnectionBit = 'new' | 'established' | 'related' | 'untracked' | 'dnat' | 'confirmed' | LabelBit;
+export type ConnectionBit =
+  | 'new'
+  | 'established'
+  | 'related'
+  | 'untracked'
+  | 'dnat'
+  | 'snat'
+  | 'confirmed'
+  | LabelBit;
 
-/** The bits of connections' labels that are ours: the last two of 128. */
-export type LabelBit = '126' | '127';
+/** The bits of connections' labels that are ours, of 128: `connectionlabels.ts` tells what each says. */
+export type LabelBit = '117' | '118' | '119' | '120' | '121' | '122' | '123' | '124' | '125' | '126' | '127';
 
 export type Match =
   /** The field is (not) the value; for addresses the value may be a prefix. */
   | { readonly field: Field; readonly op: '==' | '!='; readonly values: readonly [string] }
   /** The port is from the first value to the last. */
   | { readonly field: 'dport'; readonly op: 'range'; readonly values: readonly [string, string] }
-  /** The connection has at least one of the bits: `established`, `related`; `dnat`; … */
-  | { readonly field: ConnectionField; readonly op: '=='; readonly values: readonly ConnectionBit[] }
+  /** The connection has at least one of the bits, or none of them: `established`, `related`; `dnat`; … */
+  | { readonly field: ConnectionField; readonly op: '==' | '!='; readonly values: readonly ConnectionBit[] }
   /** The fields together are (not) an element of a set. */
   | { readonly fields: readonly Field[]; readonly op: 'in' | 'not in'; readonly set: string };
 

@@ -3,6 +3,7 @@
  * nor the cost of a join grows with them. Pure.
  */
 import { FAMILIES, type Family, familyOf, parsePrefix } from '../../ip.ts';
+import { type Direction, POLICED } from './connectionlabels.ts';
 import type {
   AllowedIntent,
   MemberIntent,
@@ -12,11 +13,11 @@ import type {
   PolicyPortIntent,
   PolicyRuleIntent,
 } from './firewall.ts';
-import { is, isNew, rule, WORDS } from './layout.ts';
+import { is, label, rule, WORDS } from './layout.ts';
 import type { Element, Match, Rule, Verdict } from './model.ts';
 import { canonical, chainName } from './names.ts';
 import type { Part } from './part.ts';
-import { PERMITTED, POLICY_LAYOUT, POLICY_MAPS, sourceSet } from './policylayout.ts';
+import { POLICY_LAYOUT, POLICY_MAPS, sourceSet } from './policylayout.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 /** Which way a packet goes, as far as a chain knows it without looking. */
@@ -112,10 +113,9 @@ function allowedParts({ network, set: name, address, expires }: AllowedIntent): 
 
 function rulesOf(policy: PolicyIntent, way: Way): Rule[] {
   const judged = policy.rules.flatMap((each) => ruleAlternatives(policy.id, each, way));
-  return [PRESENT, ...(way === 'out' ? FAMILIES.map(genuine) : []), ...judged];
+  const present = LABELLED[way].map((end) => label('the policy is there', POLICED[end]));
+  return [...present, ...(way === 'out' ? FAMILIES.map(genuine) : []), ...judged];
 }
-
-const PRESENT = rule('the policy is there', [isNew], { kind: 'label', bit: PERMITTED });
 
 /** Else a forged source would be nobody's, and no rule about endpoints would fit it. */
 function genuine(family: Family): Rule {
@@ -149,6 +149,15 @@ function ruleAlternatives(
     }),
   );
 }
+
+/** Which sides of a network the chain of a way stands for. */
+const LABELLED: Readonly<Record<Way, readonly Direction[]>> = {
+  inside: ['from', 'to'],
+  out: ['from'],
+  in: ['to'],
+  toHost: ['from'],
+  fromHost: ['to'],
+};
 
 /** At which end of which way endpoints of the network are. */
 const OURS: Readonly<Record<'from' | 'to', readonly Way[]>> = {

@@ -4,7 +4,7 @@
  */
 import { FAMILIES, type Family } from '../../ip.ts';
 import { is, type Layout, rule, WORDS } from './layout.ts';
-import type { Chain, Hook, LabelBit, Match, Rule } from './model.ts';
+import type { Chain, Hook, Match, Rule } from './model.ts';
 import type { SetDeclaration } from './transaction.ts';
 
 /** Bridge (or both of a packet's interfaces) to the chain that judges. */
@@ -20,9 +20,6 @@ export const POLICY_MAPS = {
 
 /** Bridge and address of every endpoint of a network with a policy. */
 export const sourceSet = (family: Family): string => `policy-source${WORDS[family].digit}`;
-
-/** The bit of connections whose first packet met a policy, whatever it said (`latch.ts`). */
-export const PERMITTED: LabelBit = '126';
 
 /** Before the rules of networks, which have 0. */
 const PRIORITY = -10;

@@ -23,6 +23,7 @@ const FIELDS: Readonly<Record<Field | ConnectionField, string>> = {
   'ip daddr': 'ip daddr',
   'ip6 saddr': 'ip6 saddr',
   'ip6 daddr': 'ip6 daddr',
+  'ct original ip daddr': 'ct original ip daddr',
   l4proto: 'meta l4proto',
   dport: 'th dport',
   mark: 'meta mark',
@@ -140,6 +141,8 @@ function matchText(match: Match): string {
     const [value, mask] = match.values[0].split('/');
     return mask === undefined ? `meta mark ${value}` : `meta mark and ${mask} == ${value}`;
   }
+  if (match.op === '!=' && match.field.startsWith('ct '))
+    return `${FIELDS[match.field]} ! ${match.values.join(',')}`;
   const quoted = match.field === 'iifname' || match.field === 'oifname';
   const value = match.values.map((text) => (quoted ? JSON.stringify(text) : text)).join(',');
   return `${FIELDS[match.field]} ${match.op === '==' ? '' : '!= '}${value}`;

@@ -206,9 +206,11 @@ class Walk {
       return (this.#lookUp(match.set, match.fields) !== undefined) === (match.op === 'in');
     }
     // The first packet of a connection: neither established nor related.
-    if (match.field === 'ct state') return match.values.includes('new');
-    if (match.field === 'ct status') return this.#isTranslated && match.values.includes('dnat');
-    if (match.field === 'ct label') return match.values.some((bit) => this.#label.has(bit));
+    if (match.field === 'ct state') return match.values.includes('new') === (match.op === '==');
+    if (match.field === 'ct status')
+      return (this.#isTranslated && match.values.includes('dnat')) === (match.op === '==');
+    if (match.field === 'ct label')
+      return match.values.some((bit) => this.#label.has(bit)) === (match.op === '==');
     const value = this.#read(match.field);
     if (value === undefined) return false;
     if (match.op === 'range')
@@ -242,6 +244,8 @@ class Walk {
       case 'ip daddr':
       case 'ip6 daddr':
         return this.#addressOf(field.startsWith('ip6'), this.destination);
+      case 'ct original ip daddr':
+        return this.#addressOf(false, this.#packet.destination);
       case 'l4proto':
         return this.#packet.protocol;
       case 'dport':

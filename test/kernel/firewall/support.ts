@@ -24,7 +24,7 @@ export async function nowhere<T>(work: (place: Nowhere) => Promise<T>): Promise<
     return await work({
       fd,
       run: (file, args, input) =>
-        inNamespace(fd, () => execFileSync(file, [...args], { encoding: 'utf8', input })),
+        inNamespace(fd, () => execFileSync(file, [...args], { encoding: 'utf8', input, stdio: 'pipe' })),
       firewall: async (options) => {
         const firewall = await openNftables(fd, { engine: 'nftables', table: TABLE, ...options });
         opened.push(firewall);

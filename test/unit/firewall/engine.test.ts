@@ -168,7 +168,9 @@ describe('a table that somebody else changed', () => {
         'rule "the rules are there for what goes to our bridges" in chain forward',
         'rule "what the user says goes" in chain forward',
         'rule "from our bridges" in chain forward',
+        'rule "the rules are gone for what goes from one of our bridges" in chain forward',
         'rule "to our bridges" in chain forward',
+        'rule "the rules are gone for what goes to one of our bridges" in chain forward',
       ],
       orphaned: ['element open4 10.9.0.66 . tcp . 22', 'chain stranger', 'rule "let all in" in chain in-a'],
     });

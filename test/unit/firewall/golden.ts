@@ -17,9 +17,9 @@ export function goldenTexts(intents: readonly Intent[]): [extension: string, tex
   ];
 }
 
-/** What makes empty tables hold the rules of these intents. */
-export function iptablesText(intents: readonly Intent[]): string {
-  const wanted = compileIptables(intents, { stamp: TABLE });
+/** What makes empty tables hold the rules of these intents. @param labels whether there is a latch, default: no */
+export function iptablesText(intents: readonly Intent[], labels = false): string {
+  const wanted = compileIptables(intents, { stamp: TABLE, labels });
   return renderBoth(
     new Map([...wanted].map(([family, each]) => [family, plan(new Map(), each, () => true)])),
   );

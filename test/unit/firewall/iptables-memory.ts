@@ -70,7 +70,7 @@ export class IptablesMemory implements IptablesBackend {
 }
 
 function perform(chains: Chains, command: string): void {
-  const [, verb = '', name = '', text = ''] = /^-(\w) (\S+) ?(.*)$/.exec(command) ?? [];
+  const [, verb = '', name = '', place, text = ''] = /^-(\w) (\S+) ?(?:(\d+) )?(.*)$/.exec(command) ?? [];
   const rules = chains.get(name);
   const refuse = (why: string): never => {
     throw new LibnetworkError('INTERNAL', `${command}: ${why}`);
@@ -80,7 +80,7 @@ function perform(chains: Chains, command: string): void {
     chains.set(name, []);
   } else if (rules === undefined) refuse('no such chain');
   else if (verb === 'A') rules.push(text);
-  else if (verb === 'I') rules.unshift(text);
+  else if (verb === 'I') rules.splice(Number(place ?? 1) - 1, 0, text);
   else if (verb === 'D' && rules.includes(text)) rules.splice(rules.indexOf(text), 1);
   else if (verb === 'X' && rules.length === 0 && !isTarget(chains, name)) chains.delete(name);
   else refuse('cannot be done');

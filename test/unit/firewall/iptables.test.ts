@@ -271,3 +271,58 @@ describe('two controllers', () => {
     expect(await saved(memory)).not.toContain('br-a');
   });
 });
+
+describe('rules that label connections for a latch', () => {
+  const label = (bit: number, table = TABLE) =>
+    `-m conntrack --ctstate NEW -m connlabel --label ${bit} --set -m comment --comment ${table}`;
+  const forward = (memory: IptablesMemory) => memory.chain('ipv4 filter FORWARD') ?? [];
+  const labelled = (memory: IptablesMemory, table = TABLE) =>
+    createIptablesFirewall(memory, { ...options, table }, { labels: true });
+
+  it('stand first in their chains, and behind the user where the user has the word', async () => {
+    const memory = new IptablesMemory();
+    await withUserRules(memory);
+    const firewall = labelled(memory);
+    await firewall.sync([network(), endpoint('web', port())]);
+    expect(forward(memory)).toEqual([
+      label(120),
+      '-j DOCKER-USER',
+      label(119),
+      `-m comment --comment ${TABLE} -j DOCKER-FORWARD`,
+      '-i eth7 -j ACCEPT',
+    ]);
+    expect(memory.chain('ipv4 filter DOCKER-INTERNAL')?.[0]).toBe(label(118));
+    await firewall.apply([web(3)]);
+    const docker = memory.chain('ipv4 filter DOCKER') ?? [];
+    expect(docker[0]).toBe(label(117));
+    expect(docker[1]).toContain('-d 10.9.0.3/32');
+  });
+
+  it('leave a rule that somebody puts before them where it is among the others', async () => {
+    const memory = new IptablesMemory();
+    const firewall = labelled(memory);
+    await firewall.sync([network()]);
+    const rest = forward(memory).slice(1);
+    const restored = memory.restored.length;
+    await memory.restore('ipv4', '*filter\n-I FORWARD -s 10.0.0.7/32 -j ACCEPT\nCOMMIT\n');
+    await firewall.sync([network()]);
+    expect(forward(memory)).toEqual([label(120), '-s 10.0.0.7/32 -j ACCEPT', ...rest]);
+    expect(memory.restored.length).toBe(restored + 2);
+  });
+
+  it('of two controllers do not fight for the first place', async () => {
+    const memory = new IptablesMemory();
+    const other = network({ id: 'b', bridge: 'br-b' });
+    const [one, two] = [labelled(memory), labelled(memory, 'libnetwork-two')];
+    await one.sync([network()]);
+    await two.sync([other]);
+    await two.apply([{ set: endpoint('web', port({ address: '10.9.0.9' })) }]);
+    expect(await one.sync([network()], { dryRun: true })).toEqual(NOTHING);
+    expect(forward(memory).slice(0, 2)).toEqual([label(120, 'libnetwork-two'), label(120)]);
+    await one.sync([]);
+    expect(await saved(memory)).toContain('--label 117 --set -m comment --comment libnetwork-two');
+    await two.destroy();
+    await one.destroy();
+    expect(await saved(memory)).not.toContain('connlabel');
+  });
+});

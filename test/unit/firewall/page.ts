@@ -152,6 +152,12 @@ const DIFFERENCES: readonly (readonly [where: string, docker: string, ours: stri
     'answers to what the container asks outside come to its own address',
   ],
   [
+    '`FORWARD`, `DOCKER-INTERNAL`, `DOCKER`',
+    'no such rules',
+    'rules without a target, `-m connlabel --label … --set`, at the top of each, and behind the jump to `DOCKER-USER`',
+    'labels for the latch. The texts below are without them',
+  ],
+  [
     'a family that a network does not have',
     'no rules',
     'those of mode `nat` without published ports',
@@ -172,17 +178,36 @@ iptables. This page is made of the files in \`test/golden/firewall\`; \`npx vite
 | where | one table of ours, \`inet libnetwork-<instance>\` | Docker's chains; rules of ours bear the comment \`libnetwork-<instance>\` |
 | a change | one transaction | one process for each family that changes; each table is a transaction, and a failure undoes the others |
 | cost of a change | that of what changes | grows with the number of rules |
-| somebody removes rules | they are back at once, by the kernel's notifications; until then the latch keeps networks shut, and where it can't, connections that slipped in are ended | the same with the variant nft; with legacy, of which the kernel tells nothing, they are back within a second. Policies have a latch, the other rules none: connections that slipped in are ended |
+| somebody removes rules | they are back at once, by the kernel's notifications; until then the latch keeps networks shut, and where there is none, connections that slipped in are ended | the same with the variant nft; with legacy, of which the kernel tells nothing, they are back within a second. The latch is the same, in a table of nf_tables |
 | the user's word | the chain \`user\` of our table, called first, and a chain of a lower priority in a table of yours: \`nft add rule inet libnetwork-default user ip saddr 203.0.113.0/24 drop\`. Its rules are never changed, and stay when the last network goes; \`accept\` there lets pass what the networks' rules would refuse (but no policy) | \`DOCKER-USER\`: made if missing, called first, never changed |
+
+## The latch
 
 The latch is a second table, \`libnetwork-<instance>-latch\`, that only the process that made it can change, and that ends
 with it; the rules themselves stay, and containers go on. The rules label each new connection of our bridges that they
-see (bits 126 and 127 of the connection's label), before your chain and whatever they say of it, and the latch refuses
-those that have no label: it is neutral while the rules are there, closed when they are gone, and knows no other bridges.
-Connections that passed once go on, and are still translated. A table with an owner takes Linux 5.12, labels a kernel with
-CONFIG_NF_CONNTRACK_LABELS; without them there is no latch, and a warning in the log. A flush that leaves the chain
-\`forward\` as it is (\`nft flush chain\` of another) is not seen by the latch, but repaired all the same. Nor is the one
-packet that is within the rules at the instant of a flush: it has its label already, and finds the sets empty.
+see (bits 117 to 127 of the connection's label), and the latch refuses those that have no label: it is neutral while the
+rules are there, closed when they are gone, and knows no other bridges. Connections that passed once go on, and are still
+translated. A table with an owner takes Linux 5.12, labels a kernel with CONFIG_NF_CONNTRACK_LABELS, and those of iptables
+the match \`connlabel\` as well; without them there is no latch, and a warning in the log.
+
+One label is put on before your chain and whatever you say there, the others by the chains of each network, one for each
+way. So a single chain that is flushed is as shut as the whole, and a packet that is within the rules at the instant of a
+flush does not pass either: \`nf_tables_commit\` begins the new generation for all chains and maps at one instant, but a
+packet that is on its way keeps the chains of the old one (\`nft_do_chain\`) and finds the maps empty already. Then the
+chain of its network has not labelled it, and the last rule of \`forward\` refuses it. The test floods unpublished ports
+while rules are flushed, and asks for none to pass.
+
+| emptied alone, until it is repaired | |
+| --- | --- |
+| \`forward\`, \`in-…\`, \`out-…\`, the sets and maps of bridges; \`FORWARD\`, \`DOCKER-FORWARD\`, \`DOCKER-BRIDGE\`, \`DOCKER-INTERNAL\`, \`DOCKER\` | nothing new passes that they would have judged |
+| \`nat-postrouting\`, \`nat-…\` | nothing new leaves with an address that should be hidden. With iptables (\`-t nat -F\`) it does leave, and is ended afterwards: a rule of the host's before ours may be there to that end, and no label could tell the two apart |
+| \`raw-prerouting\`; \`raw\` of iptables | ports published on a loopback address stay for the host alone, and the host's loopback addresses out of the containers' reach. With iptables, published ports are reached at the container's own address as well |
+| \`publish\`, \`nat-prerouting\`, \`nat-output\`; \`nat DOCKER\` | published ports lead nowhere |
+| the chains of policies | nothing new passes, in or out, of the network that has the policy |
+| the sets of a policy's own (\`members4-…\`) | its rules about these members or names fit nobody: what they deny passes, and is ended afterwards |
+
+With iptables the first label is a rule that has to be the first of \`FORWARD\`, as what a rule of yours accepts before it
+would have none: where somebody puts one there, ours, and no other, is moved to the top again.
 
 Take \`iptables\` where the policy of the host or its tools demand it; two engines must not be used at once for the same
 networks. Policies and chains of others are never changed by either. A host whose \`FORWARD\` policy is \`DROP\` and that

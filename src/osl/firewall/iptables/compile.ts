@@ -5,6 +5,7 @@
  */
 import { invalid } from '../../../errors.ts';
 import { FAMILIES, type Family, familyOf } from '../../../ip.ts';
+import { CHAINS } from '../connectionlabels.ts';
 import type {
   EndpointIntent,
   Intent,
@@ -14,9 +15,12 @@ import type {
   PublishedPort,
   ResolverIntent,
 } from '../firewall.ts';
+import type { LabelBit } from '../model.ts';
 import { canonical, canonicalPrefix, markText } from '../names.ts';
 import {
   type ChainKey,
+  FIRST,
+  labelText,
   OWN_CHAINS,
   USER_CHAIN,
   USER_JUMP,
@@ -34,13 +38,15 @@ export interface CompileOptions {
   readonly stamp: string;
   /** Makes Docker's chains also when no network asks for them: somebody else's rules are in them. */
   readonly chains?: boolean;
+  /** With rules that label connections for the latch (`latch.ts`); default: false. */
+  readonly labels?: boolean;
 }
 
 /** The rules of these intents. @throws INVALID_ARGUMENT for a bridge that iptables would take for several */
 export function compileIptables(intents: readonly Intent[], options: CompileOptions): WantedRules {
   return new Map(
     FAMILIES.map((family) => {
-      const rules = new Rules(options.stamp);
+      const rules = new Rules(options);
       const networks = new Map<string, NetworkIntent>();
       for (const intent of intents) if (intent.kind === 'network') networks.set(intent.id, intent);
       if (options.chains || intents.some(({ kind }) => USERS.has(kind))) addLayout(rules, family);
@@ -73,10 +79,12 @@ class Rules {
   readonly chains = new Map<ChainKey, WantedRule[]>();
   readonly #seen = new Set<string>();
   readonly #stamp: string;
+  readonly #labels: boolean;
   owner = 'layout';
 
-  constructor(stamp: string) {
+  constructor({ stamp, labels = false }: CompileOptions) {
     this.#stamp = stamp;
+    this.#labels = labels;
   }
 
   chain(key: ChainKey): WantedRule[] {
@@ -91,6 +99,13 @@ class Rules {
     this.addText(key, [match, comment, `-j ${target}`].filter((part) => part !== '').join(' '), rank);
   }
 
+  /** Notes on new connections that the chain is there, and lets them go on. */
+  label(key: ChainKey, match: string, bit: LabelBit, rank: number): void {
+    if (!this.#labels) return;
+    const comment = `-m comment --comment ${this.#stamp}`;
+    this.addText(key, [match, labelText(bit), comment].filter((part) => part !== '').join(' '), rank);
+  }
+
   addText(key: ChainKey, text: string, rank: number): void {
     if (this.#seen.has(`${key} ${text}`)) return;
     this.#seen.add(`${key} ${text}`);
@@ -103,6 +118,8 @@ const NEIGHBOURS = '-p ipv6-icmp -m conntrack --ctstate UNTRACKED';
 
 /** Ranks of what comes before the rest of a chain. */
 const EARLY = 0;
+/** Behind what the user says. */
+const RETURNED = 0.5;
 /** Behind what closes internal networks, before what judges the others. */
 const MARKED = 1.5;
 const LATE = 9;
@@ -115,7 +132,11 @@ function markMatch(mark: PacketMark): string {
 function addLayout(rules: Rules, family: Family): void {
   for (const key of OWN_CHAINS) if (!key.includes('_')) rules.chain(key);
   rules.chain(USER_CHAIN);
+  rules.label(USER_JUMP.chain, '', CHAINS.forward, FIRST);
   rules.addText(USER_JUMP.chain, USER_JUMP.text, EARLY);
+  rules.label(USER_JUMP.chain, '', CHAINS.returned, RETURNED);
+  rules.label('filter DOCKER-INTERNAL', '', CHAINS.internal, FIRST);
+  rules.label('filter DOCKER', '', CHAINS.docker, FIRST);
   rules.add('filter FORWARD', '', 'DOCKER-FORWARD');
   for (const [rank, chain] of ['DOCKER-CT', 'DOCKER-INTERNAL', 'DOCKER-BRIDGE'].entries())
     rules.add('filter DOCKER-FORWARD', '', chain, rank);
@@ -142,6 +163,7 @@ function addClosed(rules: Rules, family: Family, { bridge, icc }: NetworkIntent)
   // By interface alone: by subnet, as Docker does it for IPv4, a forged source address gets in.
   rules.add('filter DOCKER-INTERNAL', `! -i ${bridge} -o ${bridge}`, 'DROP');
   rules.add('filter DOCKER-INTERNAL', `-i ${bridge} ! -o ${bridge}`, 'DROP');
+  rules.label('filter DOCKER-INTERNAL', `-o ${bridge}`, CHAINS.docker, LATE);
   const inside = `-i ${bridge} -o ${bridge}`;
   if (!icc && family === 'ipv6') rules.add('filter DOCKER-FORWARD', `${inside} ${NEIGHBOURS}`, 'ACCEPT');
   rules.add('filter DOCKER-FORWARD', inside, icc ? 'ACCEPT' : 'DROP');
@@ -155,8 +177,11 @@ function addOpen(rules: Rules, family: Family, network: NetworkIntent): void {
   rules.add('filter DOCKER-CT', `-o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED`, 'ACCEPT');
   rules.add('filter DOCKER-BRIDGE', `-o ${bridge}`, 'DOCKER');
   // Docker puts it before all networks, internal ones too.
-  if (network.accepted)
-    rules.add('filter DOCKER-FORWARD', `-o ${bridge} ${markMatch(network.accepted)}`, 'ACCEPT', MARKED);
+  if (network.accepted) {
+    const marked = `-o ${bridge} ${markMatch(network.accepted)}`;
+    rules.label('filter DOCKER-FORWARD', marked, CHAINS.docker, MARKED);
+    rules.add('filter DOCKER-FORWARD', marked, 'ACCEPT', MARKED);
+  }
   if (mode === 'routed') rules.add('filter DOCKER', `-o ${bridge} -p ${WORDS[family].icmp}`, 'ACCEPT');
   rules.add('filter DOCKER', `! -i ${bridge} -o ${bridge}`, mode === 'nat-unprotected' ? 'ACCEPT' : 'DROP');
   if (network.icc) rules.add('filter DOCKER-FORWARD', `-i ${bridge}`, 'ACCEPT');

@@ -9,7 +9,7 @@ import { Ruleset } from '../ruleset.ts';
 import { closeGap } from '../trespass.ts';
 import { Turns } from '../turns.ts';
 import type { IptablesBackend } from './backend.ts';
-import { compileIptables } from './compile.ts';
+import { type CompileOptions, compileIptables } from './compile.ts';
 import { asWanted, type Plan, plan } from './plan.ts';
 import {
   type ChainKey,
@@ -25,12 +25,17 @@ import { parseSave, renderBoth, renderRestore } from './text.ts';
 
 /**
  * The firewall over the programs of iptables. Its rules bear the comment `options.table`; nothing else is changed.
+ * @param labels whether there is a latch that asks for labels (`latch.ts`)
  * @throws INVALID_ARGUMENT for a table name that can't be
  */
-export function createIptablesFirewall(backend: IptablesBackend, options: FirewallOptions): GuardedFirewall {
+export function createIptablesFirewall(
+  backend: IptablesBackend,
+  options: FirewallOptions,
+  labels: Pick<CompileOptions, 'labels'> = {},
+): GuardedFirewall {
   if (!/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/.test(options.table))
     throw invalid('table', options.table, 'expected a letter and at most 63 letters, digits or _.-');
-  return new IptablesFirewall(backend, options);
+  return new IptablesFirewall(backend, options, labels);
 }
 
 type Tables = ReadonlyMap<Family, Held>;
@@ -40,6 +45,7 @@ class IptablesFirewall implements GuardedFirewall {
   readonly engine = 'iptables';
   readonly #backend: IptablesBackend;
   readonly #stamp: string;
+  readonly #labels: Pick<CompileOptions, 'labels'>;
   readonly #turns: Turns;
   /** What should hold, by owner. Of its rules only their conflicts are used. */
   #ruleset: Ruleset;
@@ -49,9 +55,14 @@ class IptablesFirewall implements GuardedFirewall {
   readonly #repairs = new Repairs(() => this.#turns.run(() => this.#repair()));
   readonly #onRepaired: FirewallOptions['onRepaired'];
 
-  constructor(backend: IptablesBackend, { table, onRepaired }: FirewallOptions) {
+  constructor(
+    backend: IptablesBackend,
+    { table, onRepaired }: FirewallOptions,
+    labels: Pick<CompileOptions, 'labels'>,
+  ) {
     this.#backend = backend;
     this.#stamp = table;
+    this.#labels = labels;
     this.#onRepaired = onRepaired;
     this.#ruleset = new Ruleset(table);
     this.#turns = new Turns(`the firewall ${table} of iptables`, (changes) => this.#make(changes));
@@ -171,7 +182,7 @@ class IptablesFirewall implements GuardedFirewall {
   }
 
   #compile(intents: readonly Intent[], chains = false): WantedRules {
-    return compileIptables(intents, { stamp: this.#stamp, chains });
+    return compileIptables(intents, { stamp: this.#stamp, chains, ...this.#labels });
   }
 
   #isOurs(text: string): boolean {

@@ -2,9 +2,11 @@
 import {
   type ChainKey,
   chainOf,
+  FIRST,
   type Held,
   type IpTable,
   isBuiltIn,
+  isFirstLabel,
   OWN_CHAINS,
   tableOf,
   USER_JUMP,
@@ -67,6 +69,8 @@ interface ChainChange {
   readonly isNew: boolean;
   readonly deleted: readonly string[];
   readonly added: readonly WantedRule[];
+  /** How many of the rules that stay are labels at the top, which what is added there comes behind. */
+  readonly labels: number;
   readonly after: readonly string[];
 }
 
@@ -82,7 +86,8 @@ function changeChain(
   const rest: string[] = [];
   const deleted: string[] = [];
   for (const text of held ?? []) {
-    const isKept = texts.has(text) && !kept.has(text);
+    const isLate = texts.get(text)?.rank === FIRST && !rest.every(isFirstLabel);
+    const isKept = texts.has(text) && !kept.has(text) && !isLate;
     if (isKept) kept.add(text);
     else if (mine(text)) deleted.push(text);
     else others.push(text);
@@ -92,8 +97,19 @@ function changeChain(
   const isNew = held === undefined && !isBuiltIn(key);
   if (!isNew && deleted.length === 0 && added.length === 0 && isOrdered(rest, texts)) return undefined;
   const after = insert(key, rest, added);
-  if (isOrdered(after, texts)) return { isNew, deleted, added, after };
-  return { isNew, deleted: [...deleted, ...kept], added: wanted, after: insert(key, others, wanted) };
+  if (isOrdered(after, texts)) return { isNew, deleted, added, labels: labelsOnTop(rest), after };
+  return {
+    isNew,
+    deleted: [...deleted, ...kept],
+    added: wanted,
+    labels: labelsOnTop(others),
+    after: insert(key, others, wanted),
+  };
+}
+
+function labelsOnTop(texts: readonly string[]): number {
+  const first = texts.findIndex((text) => !isFirstLabel(text));
+  return first < 0 ? texts.length : first;
 }
 
 /** Where Docker inserts a rule at the top of its chain, so do we: before the user's in `FORWARD` and `POSTROUTING`. */
@@ -104,15 +120,17 @@ function goesOnTop(key: ChainKey, { rank }: WantedRule): boolean {
 
 function insert(key: ChainKey, rest: readonly string[], added: readonly WantedRule[]): string[] {
   const texts = (rules: readonly WantedRule[]) => rules.map(({ text }) => text);
-  const { top, end } = split(key, added);
-  return [...texts(top), ...rest, ...texts(end)];
+  const { first, top, end } = split(key, added);
+  const labels = labelsOnTop(rest);
+  return [...texts(first), ...rest.slice(0, labels), ...texts(top), ...rest.slice(labels), ...texts(end)];
 }
 
 function split(key: ChainKey, added: readonly WantedRule[]) {
   const sorted = [...added].sort((a, b) => a.rank - b.rank);
   return {
-    top: sorted.filter((rule) => goesOnTop(key, rule)),
-    end: sorted.filter((rule) => !goesOnTop(key, rule)),
+    first: sorted.filter(({ rank }) => rank === FIRST),
+    top: sorted.filter((rule) => rule.rank !== FIRST && goesOnTop(key, rule)),
+    end: sorted.filter((rule) => rule.rank !== FIRST && !goesOnTop(key, rule)),
   };
 }
 
@@ -121,7 +139,7 @@ function isOrdered(texts: readonly string[], wanted: ReadonlyMap<string, WantedR
   const order = new Map([...wanted.keys()].map((text, index) => [text, index]));
   const last = new Map<string, number>();
   const seen = new Set<string>();
-  let rank = 0;
+  let rank = Number.NEGATIVE_INFINITY;
   for (const text of texts) {
     const rule = wanted.get(text);
     if (rule === undefined || seen.has(text)) continue;
@@ -161,9 +179,11 @@ function linesOf(
   for (const [key, { isNew }] of changes) if (isNew) write(key, `-N ${chainOf(key)}`);
   for (const [key, { deleted }] of changes)
     for (const text of deleted) write(key, `-D ${chainOf(key)} ${text}`);
-  for (const [key, { added }] of changes) {
-    const { top, end } = split(key, added);
-    for (const { text } of top.reverse()) write(key, `-I ${chainOf(key)} ${text}`);
+  for (const [key, { added, labels }] of changes) {
+    const { first, top, end } = split(key, added);
+    const place = labels === 0 ? '' : `${labels + 1} `;
+    for (const { text } of top.reverse()) write(key, `-I ${chainOf(key)} ${place}${text}`);
+    for (const { text } of first.reverse()) write(key, `-I ${chainOf(key)} ${text}`);
     for (const { text } of end) write(key, `-A ${chainOf(key)} ${text}`);
   }
   for (const key of useless) write(key, `-X ${chainOf(key)}`);

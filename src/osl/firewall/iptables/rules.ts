@@ -3,6 +3,8 @@
  * those that `iptables-save` shows on a machine with Docker 28.
  */
 import type { Family } from '../../../ip.ts';
+import { CHAINS } from '../connectionlabels.ts';
+import type { LabelBit } from '../model.ts';
 
 export type IpTable = 'raw' | 'nat' | 'filter';
 
@@ -49,6 +51,23 @@ export const OWN_CHAINS: readonly ChainKey[] = [
 
 const BUILT_IN = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'];
 
+/** The rank of a rule that has to be the first of its chain, before those of others. */
+export const FIRST = -1;
+
+/** A match that always fits and labels new connections. */
+export function labelText(bit: LabelBit): string {
+  return `-m conntrack --ctstate NEW -m connlabel --label ${bit} --set`;
+}
+
+const FIRST_LABELS = [CHAINS.forward, CHAINS.internal, CHAINS.docker].map(
+  (bit) => `${labelText(bit)} -m comment --comment `,
+);
+
+/** True for rules of that rank, whichever controller made them: they do not mind which of them is first. */
+export function isFirstLabel(text: string): boolean {
+  return FIRST_LABELS.some((start) => text.startsWith(start));
+}
+
 export function tableOf(key: ChainKey): IpTable {
   return key.slice(0, key.indexOf(' ')) as IpTable;
 }
@@ -63,5 +82,5 @@ export function isBuiltIn(key: ChainKey): boolean {
 
 /** True for rules that bear our comment. */
 export function isStamped(text: string, stamp: string): boolean {
-  return ` ${text}`.includes(` -m comment --comment ${stamp} `);
+  return ` ${text} `.includes(` -m comment --comment ${stamp} `);
 }

@@ -4,8 +4,12 @@ import type { FirewallOptions } from '../../firewall/firewall.ts';
 import type { GuardedFirewall } from '../../firewall/guarded.ts';
 import type { IptablesBackend } from '../../firewall/iptables/backend.ts';
 import { createIptablesFirewall } from '../../firewall/iptables/engine.ts';
+import { USER_JUMP } from '../../firewall/iptables/rules.ts';
+import { createLatchedFirewall } from '../../firewall/latched.ts';
 import { NFPROTO } from '../nftables/constants.ts';
+import { openLatch, whyNoLatch } from '../nftables/latch.ts';
 import { RulesetWatch } from '../nftables/watch.ts';
+import { whyNoLabels } from './labels.ts';
 import { LegacyWatch } from './legacy.ts';
 import { detectIptables, type IptablesVariant, run } from './programs.ts';
 
@@ -42,12 +46,16 @@ export async function openIptables(
     const backend = programBackend(fd, options.variant, release);
     const watch = new RulesetWatch(fd);
     watches.push(watch);
-    if (variant === 'legacy') {
-      const legacy = new LegacyWatch(fd, backend.families);
-      watches.push(legacy);
-      return createIptablesFirewall(lookedAt(backend, legacy, watch), options);
-    }
-    return createIptablesFirewall(watched(backend, watch), options);
+    const legacy = variant === 'legacy' ? new LegacyWatch(fd, backend.families) : undefined;
+    if (legacy) watches.push(legacy);
+    const guarded = legacy ? lookedAt(backend, legacy, watch) : watched(backend, watch);
+    if (options.latch === false) return createIptablesFirewall(guarded, options);
+    const lacking = (await whyNoLatch()) ?? (await whyNoLabels(options.variant));
+    const rules = createIptablesFirewall(guarded, options, { labels: lacking === undefined });
+    if (lacking === undefined)
+      return createLatchedFirewall(rules, openLatch(fd, options, 'iptables'), options);
+    options.onUnlatched?.(lacking);
+    return rules;
   } catch (error) {
     release();
     throw error;
@@ -87,6 +95,8 @@ function watched(backend: ReturnType<typeof programBackend>, watch: RulesetWatch
         // In a process namespace of its own it does not know its children by these numbers: then it looks in vain.
         ({ process }) => backend.isOwn(process),
         onRemoval,
+        // What others put before our first rule there, which labels connections for the latch, must come behind it.
+        (table, chain) => `${table} ${chain}` === USER_JUMP.chain,
       ),
     forget: (matches) => watch.forget(matches),
   };

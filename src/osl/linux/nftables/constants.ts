@@ -71,8 +71,9 @@ export const NFT_META = { MARK: 3, IIFNAME: 6, OIFNAME: 7, NFPROTO: 15, L4PROTO:
 export const NFTA_PAYLOAD = { DREG: 1, BASE: 2, OFFSET: 3, LEN: 4 } as const;
 export const NFT_PAYLOAD_NETWORK_HEADER = 1;
 export const NFT_PAYLOAD_TRANSPORT_HEADER = 2;
-export const NFTA_CT = { DREG: 1, KEY: 2, SREG: 4 } as const;
-export const NFT_CT = { STATE: 0, STATUS: 2, LABELS: 13 } as const;
+export const NFTA_CT = { DREG: 1, KEY: 2, DIRECTION: 3, SREG: 4 } as const;
+export const NFT_CT = { STATE: 0, STATUS: 2, LABELS: 13, DST_IP: 20 } as const;
+export const IP_CT_DIR_ORIGINAL = 0;
 /** Bytes of a connection's label. */
 export const NF_CT_LABELS_SIZE = 16;
 export const NFTA_FIB = { DREG: 1, RESULT: 2, FLAGS: 3 } as const;
@@ -102,7 +103,17 @@ export const CT_BITS = {
   new: 3,
   untracked: 6,
   confirmed: 3,
+  snat: 4,
   dnat: 5,
+  117: 117,
+  118: 118,
+  119: 119,
+  120: 120,
+  121: 121,
+  122: 122,
+  123: 123,
+  124: 124,
+  125: 125,
   126: 126,
   127: 127,
 } as const;

@@ -45,6 +45,16 @@ const connection = (key: number, size: number): Load => ({
   fill: (data, register) => data.attrU32BE(nft.NFTA_CT.DREG, register).attrU32BE(nft.NFTA_CT.KEY, key),
 });
 
+const originalDestination: Load = {
+  expression: 'ct',
+  size: 4,
+  fill: (data, register) =>
+    data
+      .attrU32BE(nft.NFTA_CT.DREG, register)
+      .attrU32BE(nft.NFTA_CT.KEY, nft.NFT_CT.DST_IP)
+      .attrU8(nft.NFTA_CT.DIRECTION, nft.IP_CT_DIR_ORIGINAL),
+};
+
 const addressType = (end: number): Load => ({
   expression: 'fib',
   size: 4,
@@ -75,6 +85,7 @@ const LOADS: Readonly<Record<Field | ConnectionField, Load>> = {
   'ip daddr': address('ip daddr'),
   'ip6 saddr': address('ip6 saddr'),
   'ip6 daddr': address('ip6 daddr'),
+  'ct original ip daddr': originalDestination,
   l4proto: meta(nft.NFT_META.L4PROTO, 1),
   dport: payload(nft.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
   mark: meta(nft.NFT_META.MARK, 4),
@@ -101,7 +112,7 @@ class ExpressionWriter {
     if ('fields' in match) {
       this.#lookup(match.fields, match.set, undefined, match.op === 'not in');
     } else if (match.field === 'ct state' || match.field === 'ct status' || match.field === 'ct label') {
-      this.#bits(match.field, match.values);
+      this.#bits(match.field, match.op, match.values);
     } else if (match.op === 'range') this.#range(match.field, match.values);
     else this.#compareField(match.field, match.op, match.values[0]);
   }
@@ -163,11 +174,11 @@ class ExpressionWriter {
     this.#compare('<=', encodeOperand(field, last).value);
   }
 
-  #bits(field: ConnectionField, bits: readonly ConnectionBit[]): void {
+  #bits(field: ConnectionField, op: '==' | '!=', bits: readonly ConnectionBit[]): void {
     const { size } = LOADS[field];
     this.#load(LOADS[field], FIRST);
     this.#mask(bitMask(size, bits));
-    this.#compare('!=', Buffer.alloc(size));
+    this.#compare(op === '==' ? '!=' : '==', Buffer.alloc(size));
   }
 
   #mask(mask: Uint8Array): void {

@@ -2,11 +2,11 @@
 import { closeSync, openSync } from 'node:fs';
 import { type ErrorCode, LibnetworkError } from '../../../errors.ts';
 import { kernelError } from '../../errno.ts';
+import { has, SEEN } from '../../firewall/connectionlabels.ts';
 import { createFirewall } from '../../firewall/engine.ts';
 import type { FirewallOptions } from '../../firewall/firewall.ts';
 import type { GuardedFirewall } from '../../firewall/guarded.ts';
-import { LATCH, latchOf } from '../../firewall/latch.ts';
-import { JUDGED } from '../../firewall/layout.ts';
+import { LATCHES, latchOf } from '../../firewall/latch.ts';
 import type { Operation } from '../../firewall/transaction.ts';
 import { inNewNamespace } from '../window.ts';
 import { ownedBackend } from './backend.ts';
@@ -29,9 +29,17 @@ export async function whyNoLatch(): Promise<LibnetworkError | undefined> {
   return why;
 }
 
-/** An empty latch; its table comes with the first network. Its end is that of the handle, or of the process. */
-export function openLatch(namespaceFd: number | undefined, { table }: FirewallOptions): GuardedFirewall {
-  return createFirewall(ownedBackend(namespaceFd), { engine: 'nftables', table: latchOf(table) }, LATCH);
+/**
+ * An empty latch; its table comes with the first network. Its end is that of the handle, or of the process.
+ * @param engine that of the rules
+ */
+export function openLatch(
+  namespaceFd: number | undefined,
+  { table }: FirewallOptions,
+  engine: keyof typeof LATCHES = 'nftables',
+): GuardedFirewall {
+  const options = { engine: 'nftables', table: latchOf(table) } as const;
+  return createFirewall(ownedBackend(namespaceFd), options, LATCHES[engine]);
 }
 
 const TRY: readonly Operation[] = [
@@ -42,8 +50,8 @@ const TRY: readonly Operation[] = [
     chain: 'labels',
     rules: [
       {
-        match: [{ field: 'ct label', op: '==', values: [JUDGED] }],
-        action: { kind: 'label', bit: JUDGED },
+        match: [has('ct label', SEEN.from)],
+        action: { kind: 'label', bit: SEEN.from },
         comment: 'can this be?',
       },
     ],

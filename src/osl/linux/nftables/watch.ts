@@ -30,6 +30,9 @@ const REMOVALS: ReadonlySet<number> = new Set([
 /** Whose table it is: nf_tables' number of the family, and the name. */
 export type IsWatched = (family: number | undefined, table: string) => boolean;
 
+/** A chain that somebody else must not add rules to unheard. */
+export type IsJealous = (table: string, chain: string) => boolean;
+
 /** The end of a transaction: the number of its first request, and the process that sent it. */
 export interface Generation {
   readonly sequence: number;
@@ -39,23 +42,31 @@ export interface Generation {
 /**
  * Picks the messages that end somebody else's transactions with a removal. All messages of one transaction come
  * together; only the last, of the new generation, tells for certain whose it was.
+ * @param isJealous of which chains a rule that somebody adds counts as well
  */
 export function foreignRemovals(
   isWatched: IsWatched,
   isOwn: (generation: Generation) => boolean,
+  isJealous: IsJealous = () => false,
 ): (message: NetlinkMessage) => boolean {
-  let removed = false;
+  let touched = false;
   return ({ type, sequence, payload }) => {
     if (type === nft.NFT_MSG_NEWGEN) {
       const process = attributeMap(payload, 4).get(nft.NFTA_GEN_PROC_PID)?.readUInt32BE() ?? 0;
-      const foreign = removed && !isOwn({ sequence, process });
-      removed = false;
+      const foreign = touched && !isOwn({ sequence, process });
+      touched = false;
       return foreign;
     }
-    if (!removed && REMOVALS.has(type)) {
-      const name = attributeMap(payload, 4).get(nft.NFTA_TABLE_NAME) ?? Buffer.alloc(0);
-      removed = isWatched(payload[0], readString(name, 0, name.length));
-    }
+    if (touched || (type !== nft.NFT_MSG_NEWRULE && !REMOVALS.has(type))) return false;
+    const attributes = attributeMap(payload, 4);
+    const text = (attribute: number) => {
+      const value = attributes.get(attribute) ?? Buffer.alloc(0);
+      return readString(value, 0, value.length);
+    };
+    const table = text(nft.NFTA_TABLE_NAME);
+    touched =
+      isWatched(payload[0], table) &&
+      (type !== nft.NFT_MSG_NEWRULE || isJealous(table, text(nft.NFTA_RULE.CHAIN)));
     return false;
   };
 }
@@ -83,13 +94,19 @@ export class RulesetWatch {
    * @param isOwn tells our own transactions
    * @param onRemoval is called soon after somebody else's removal, once for many, and whenever notifications were
    * lost: then there may have been one
+   * @param isJealous of which chains a rule that somebody adds counts as well
    */
-  start(isWatched: IsWatched, isOwn: (generation: Generation) => boolean, onRemoval: () => void): void {
+  start(
+    isWatched: IsWatched,
+    isOwn: (generation: Generation) => boolean,
+    onRemoval: () => void,
+    isJealous?: IsJealous,
+  ): void {
     const name = Buffer.alloc(12);
     name.writeUInt16LE(abi.AF_NETLINK);
     check(libc().bind(this.#fd, name, name.length), 'bind a netlink socket');
     setOption(this.#fd, abi.SOL_NETLINK, abi.NETLINK_ADD_MEMBERSHIP, GROUP);
-    const foreign = foreignRemovals(isWatched, isOwn);
+    const foreign = foreignRemovals(isWatched, isOwn, isJealous);
     const listen = () => {
       const removed = this.#takeAll(foreign);
       if (this.#closed) return;
