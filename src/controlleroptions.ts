@@ -3,7 +3,7 @@ import { type ClusterOptions, cluster } from './clusteroptions.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { controllerDns, type DnsOptions } from './dnsoptions.ts';
 import type { DriverFactory, Logger } from './driverapi/driver.ts';
-import { flag, name, path, subnet } from './fields.ts';
+import { flag, line, name, path, subnet } from './fields.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import { type PluginOptions, pluginSettings } from './plugin/options.ts';
@@ -28,6 +28,15 @@ export interface ControllerOptions {
   readonly defaultAddressPools?: readonly { readonly base: string; readonly size: number }[] | undefined;
   /** @default 'nftables' */
   readonly firewall?: FirewallEngine | undefined;
+  /** What holds for all bridge networks whose own options do not say otherwise; not recorded with them. */
+  readonly bridge?:
+    | {
+        /** Published ports are reached at the container's own address from everywhere. @default false */
+        readonly allowDirectRouting?: boolean | undefined;
+        /** What bears this mark comes in: `1`, or `0x1/0xff`. @default nothing */
+        readonly acceptFwmark?: string | undefined;
+      }
+    | undefined;
   /**
    * Containers that outlived the last controller: their sandboxes are kept, all others are cleaned up. `'all'`: every
    * sandbox whose namespace is still there. @default none
@@ -63,6 +72,13 @@ export const controller = v.object({
   firewall: v.optional(
     v.picklist(['nftables', 'iptables', 'none'], 'must be "nftables", "iptables" or "none"'),
     'nftables',
+  ),
+  bridge: v.optional(
+    v.strictObject({
+      allowDirectRouting: v.optional(v.boolean('must be true or false')),
+      acceptFwmark: v.optional(line),
+    }),
+    {},
   ),
   cluster: v.optional(cluster, {}),
   activeSandboxes: v.optional(

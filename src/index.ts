@@ -13,6 +13,7 @@ import { levelStore } from './datastore/level.ts';
 import { memoryStore } from './datastore/memory.ts';
 import type { DriverHost, Logger, NumberRange } from './driverapi/driver.ts';
 import { DriverRegistry } from './driverapi/registry.ts';
+import { bridgeDriverWith } from './drivers/bridge/bridge.ts';
 import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';
 import { invalid } from './errors.ts';
@@ -87,6 +88,7 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
     instance,
     firewall: engine,
     defaultAddressPools,
+    bridge,
     cluster,
     activeSandboxes,
     predefined,
@@ -123,7 +125,7 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
   };
   const surroundings = { osl, firewall, instance, runDir: directory, address, numbers, logger };
   const host = { ...surroundings, keyring: globals?.keyring };
-  const ours = Object.values(builtinDrivers);
+  const ours = Object.values({ ...builtinDrivers, bridge: bridgeDriverWith(bridge) });
   const made = [...(await DriverRegistry.create([...ours, ...more], host)).drivers];
   const ipam = createIpam({ store, globalStore, hostId, defaultAddressPools });
   const parts: ControllerParts = {

@@ -6,6 +6,8 @@ interface Flags extends GlobalOptions {
   readonly web?: string;
   readonly webExposed?: boolean;
   readonly firewall?: string;
+  readonly allowDirectRouting?: boolean;
+  readonly bridgeAcceptFwmark?: string;
   readonly predefined?: boolean;
   readonly runtimeHook?: boolean;
   readonly logLevel?: string;
@@ -23,6 +25,8 @@ export function daemonCommand(program: Command): void {
     .option('--web <address:port>', 'serve the topology page, read-only, at an address of the loopback')
     .option('--web-exposed', 'let --web be an address that others reach; the page asks for no password')
     .option('--firewall <engine>', 'nftables, iptables or none')
+    .option('--allow-direct-routing', 'let published ports be reached at the containers’ own addresses')
+    .option('--bridge-accept-fwmark <mark>', 'let in what bears this mark of the host’s: 1, or 0x1/0xff')
     .option('--no-predefined', 'without the networks bridge, host and none')
     .option('--runtime-hook', 'listen for libnetwork-setkey, the hook of container runtimes')
     .option('--log-level <level>', 'debug, info, warn, error or silent')

@@ -13,6 +13,8 @@ const schema = v.strictObject({
   web: v.optional(v.string()),
   webExposed: v.optional(v.boolean(), false),
   firewall: v.optional(v.picklist(['nftables', 'iptables', 'none'])),
+  allowDirectRouting: v.optional(v.boolean()),
+  bridgeAcceptFwmark: v.optional(v.string()),
   predefined: v.optional(v.boolean(), true),
   runtimeHook: v.optional(v.boolean(), false),
   logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error', 'silent']), 'info'),

@@ -22,6 +22,7 @@ export async function openController(
       runDir: config.runDir,
       instance: config.instance,
       firewall: config.firewall,
+      bridge: { allowDirectRouting: config.allowDirectRouting, acceptFwmark: config.bridgeAcceptFwmark },
       defaultAddressPools: config.defaultAddressPools,
       activeSandboxes: 'all',
       osl,

@@ -24,6 +24,7 @@ import { attach, bridgeFull, detach, hairpin, MAX_BRIDGE_PORTS } from './attach.
 import { checkBridged, checkForeignBridged, showBridged } from './bridged.ts';
 import { checkChange } from './change.ts';
 import { type BridgeConfig, bridgeNameOf, parseConfig } from './config.ts';
+import { type BridgeDefaults, parseMark } from './defaults.ts';
 import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs } from './device.ts';
 import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
@@ -42,7 +43,13 @@ import { checkPorts } from './requests.ts';
  * sandbox. Its options are Docker's (`labels.bridge`). On the host it turns on forwarding where a network needs it
  * (`ensureForwarding`); everything else it makes carries its stamp.
  */
-export const bridgeDriver: DriverFactory = (host) => new BridgeDriver(host);
+export const bridgeDriver: DriverFactory = (host) => new BridgeDriver(host, {});
+
+/** The same with other defaults. Its factory throws INVALID_ARGUMENT for a mark that is none. */
+export const bridgeDriverWith =
+  (defaults: BridgeDefaults): DriverFactory =>
+  (host) =>
+    new BridgeDriver(host, defaults);
 
 class BridgeDriver implements Driver {
   readonly name = 'bridge';
@@ -53,6 +60,7 @@ class BridgeDriver implements Driver {
     resolvesNames: true,
     enforcesPolicy: true,
   } as const;
+  readonly #defaults: BridgeDefaults;
   readonly #devices: Devices;
   readonly #firewall: Firewall;
   readonly #ports: Ports;
@@ -61,7 +69,9 @@ class BridgeDriver implements Driver {
   /** The endpoints whose own published ports lead back to them. */
   readonly #hairpins = new Set<EndpointId>();
 
-  constructor({ osl, firewall, instance, logger }: DriverHost) {
+  constructor({ osl, firewall, instance, logger }: DriverHost, defaults: BridgeDefaults) {
+    parseMark('bridge.acceptFwmark', defaults.acceptFwmark ?? '');
+    this.#defaults = defaults;
     this.#devices = { host: osl.host, mark: markOf(instance), logger, engine: firewall.engine };
     this.#firewall = firewall;
     this.#ports = new Ports(osl.host, firewall, logger);
@@ -69,7 +79,7 @@ class BridgeDriver implements Driver {
   }
 
   async validateNetwork(network: DriverNetwork): Promise<void> {
-    const config = parseConfig(network);
+    const config = this.#parse(network);
     this.#networks.checkConflicts(config);
     await checkBridged(this.#devices, config);
     const link = await this.#devices.host.link(config.bridge);
@@ -78,7 +88,7 @@ class BridgeDriver implements Driver {
   }
 
   async createNetwork(network: DriverNetwork, { signal }: DriverWaits = {}): Promise<void> {
-    const parsed = parseConfig(network);
+    const parsed = this.#parse(network);
     checkWhole(parsed);
     this.#networks.checkConflicts(parsed);
     throwIfAborted(signal);
@@ -125,8 +135,12 @@ class BridgeDriver implements Driver {
     return this.#firewall.preview([{ set: networkIntent(config) }, ...policy, ...links]);
   }
 
+  #parse(network: DriverNetwork): BridgeConfig {
+    return parseConfig(network, this.#defaults);
+  }
+
   #changed(before: BridgeConfig, network: DriverNetwork): BridgeConfig {
-    const config = { ...parseConfig(network), mtu: before.mtu };
+    const config = { ...this.#parse(network), mtu: before.mtu };
     checkChange(before, config, network.options);
     return config;
   }
@@ -275,7 +289,8 @@ class BridgeDriver implements Driver {
   }
 
   async restore(state: DriverState): Promise<void> {
-    for (const parsed of readRecorded(state.networks, parseConfig, this.#devices.logger).values()) {
+    const parse = (network: DriverNetwork) => this.#parse(network);
+    for (const parsed of readRecorded(state.networks, parse, this.#devices.logger).values()) {
       const config = await withMtu(this.#devices.host, parsed);
       this.#networks.set({ config, joined: new Map() });
     }

@@ -13,6 +13,7 @@ import {
 } from '../../ip.ts';
 import { addressOption, choiceOption, flagOption, integerOption, labels, textOption } from '../../labels.ts';
 import type { FamilyIntent, PacketMark } from '../../osl/firewall/firewall.ts';
+import { type BridgeDefaults, parseMark } from './defaults.ts';
 
 /** A bridged network, parsed once from what the core and the user gave. */
 export interface BridgeConfig {
@@ -66,9 +67,10 @@ const MIN_MTU: Readonly<Record<Family, number>> = { ipv4: 68, ipv6: 1280 };
 
 /**
  * Parses a network's options and pools. Pools may be missing as yet: their family is then `undefined`.
+ * @param defaults what holds where its options do not say
  * @throws INVALID_ARGUMENT naming the option; FORBIDDEN for more than one subnet of a family
  */
-export function parseConfig(network: DriverNetwork): BridgeConfig {
+export function parseConfig(network: DriverNetwork, defaults: BridgeDefaults = {}): BridgeConfig {
   const { options, internal } = network;
   refuseUnknown(options);
   const ipv4 = parseFamily(network, 'ipv4');
@@ -82,8 +84,8 @@ export function parseConfig(network: DriverNetwork): BridgeConfig {
       (flagOption(options, labels.bridge.defaultBridge) ?? false) && bridgeNameOf(network) !== DEFAULT_BRIDGE,
     vlanFiltering: flagOption(options, labels.bridge.vlanFiltering) ?? false,
     trusted: parseTrusted(options),
-    direct: flagOption(options, labels.bridge.allowDirectRouting) ?? false,
-    accepted: parseMark(options),
+    direct: flagOption(options, labels.bridge.allowDirectRouting) ?? defaults.allowDirectRouting ?? false,
+    accepted: parseAccepted(options, defaults),
     internal,
     icc: flagOption(options, labels.bridge.enableIcc) ?? true,
     policy: network.policy ?? [],
@@ -114,6 +116,13 @@ function isInterfaceName(name: string): boolean {
   return /^[A-Za-z0-9_.@+-]{1,15}$/.test(name) && !/^[-.]/.test(name);
 }
 
+/** An empty text is a network's own word: nothing. */
+function parseAccepted(options: DriverOptions, { acceptFwmark = '' }: BridgeDefaults) {
+  const key = labels.bridge.acceptFwmark;
+  const text = textOption(options, key) ?? '';
+  return parseMark(key, key in options ? text : acceptFwmark);
+}
+
 /** Docker's list has colons between its names; empty places mean nothing. */
 function parseTrusted(options: DriverOptions): readonly string[] {
   const key = labels.bridge.trustedHostInterfaces;
@@ -121,28 +130,6 @@ function parseTrusted(options: DriverOptions): readonly string[] {
   for (const name of names)
     if (!isInterfaceName(name)) throw invalid(key, name, 'must be interface names with colons between them');
   return [...new Set(names)];
-}
-
-/** Numbers as C writes them, as Docker takes them. */
-const NUMBER = /^(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)$/i;
-const ALL_BITS = 0xffffffff;
-
-function parseMark(options: DriverOptions): PacketMark | undefined {
-  const key = labels.bridge.acceptFwmark;
-  const text = textOption(options, key) ?? '';
-  if (text === '') return undefined;
-  const [value, mask, ...others] = text.split('/').map(parseBits);
-  if (value === undefined || (mask === undefined && text.includes('/')) || others.length > 0)
-    throw invalid(key, text, 'must be a mark of 32 bits such as 1 or 0x1, with a mask if need be: 0x1/0xff');
-  if ((value & ~(mask ?? ALL_BITS)) !== 0)
-    throw invalid(key, text, 'can fit no packet: its mark has bits that its mask has not');
-  return { value, mask: mask ?? ALL_BITS };
-}
-
-function parseBits(text: string): number | undefined {
-  if (!NUMBER.test(text)) return undefined;
-  const bits = /^0[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number(text);
-  return bits <= ALL_BITS ? bits : undefined;
 }
 
 const KNOWN = new Set<string>([
