@@ -88,3 +88,18 @@ describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
     });
   },
 );
+
+describe.skipIf(!canUseKernel)(`a bridge of ours on the real kernel ${whyNot}`, () => {
+  it('has a link-local address of the kernel’s making once a container is on it', async () => {
+    await withTestHost(async (test) => {
+      const { driver, host, osl } = await bridgeOn(test);
+      const front = network({ options: { [labels.bridge.name]: 'br-front' } });
+      await driver.createNetwork(front);
+      const place = { network: front, endpoint: endpoint(front, 2) };
+      await join({ driver, osl }, place, test.path('web'));
+      const linkLocal = async () =>
+        (await host.addresses('br-front')).filter(({ address }) => address.startsWith('fe80::')).length;
+      await expect.poll(linkLocal, { timeout: 10_000 }).toBe(1);
+    });
+  });
+});

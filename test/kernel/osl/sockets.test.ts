@@ -156,6 +156,35 @@ describe.skipIf(!canUseKernel)(`sockets in namespaces ${whyNot}`, () => {
     });
   });
 
+  it('leaves the reserved ports out where the kernel chooses, and gives them to who asks for them', async () => {
+    await withTestHost(async ({ host }) => {
+      await host.setSysctl('net/ipv4/ip_local_port_range', '40000 40005');
+      await host.setSysctl('net/ipv4/ip_local_reserved_ports', '40000-40002,40004');
+      const chosen = await Promise.all(
+        [1, 2].map(() => host.holdPort({ protocol: 'tcp', address: '0.0.0.0', port: 0 })),
+      );
+      expect(chosen.map(({ port }) => port).sort()).toEqual([40_003, 40_005]);
+      await expect(host.holdPort({ protocol: 'tcp', address: '0.0.0.0', port: 0 })).rejects.toMatchObject({
+        errno: 'EADDRINUSE',
+      });
+      const reserved = await host.holdPort({ protocol: 'tcp', address: '0.0.0.0', port: 40_001 });
+      expect(reserved.port).toBe(40_001);
+      for (const held of [...chosen, reserved]) held.release();
+    });
+  });
+
+  it('holds a port in silence: whoever comes before any rule leads on is neither answered nor refused', async () => {
+    await withTestHost(async ({ host }) => {
+      await host.apply([{ op: 'setLink', name: 'lo', up: true }]);
+      const ask = () => host.connectTcp('127.0.0.1', 8080, { timeoutMs: 300 });
+      await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE', errno: 'ECONNREFUSED' });
+      const held = await host.holdPort({ protocol: 'tcp', address: '0.0.0.0', port: 8080 });
+      await expect(ask()).rejects.toMatchObject({ code: 'TIMEOUT' });
+      held.release();
+      await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE', errno: 'ECONNREFUSED' });
+    });
+  });
+
   it('say which protocols and addresses there are', async () => {
     await withTestHost(async ({ host }) => {
       await expect(host.bindUdp('10.9.9.9', 53)).rejects.toMatchObject({

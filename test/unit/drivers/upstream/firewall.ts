@@ -10,6 +10,7 @@ const kernelIptables = 'test/kernel/firewall/iptables.test.ts';
 const kernelRules = 'test/kernel/firewall/ruleset.test.ts';
 const firewalld = 'test/kernel/firewall/firewalld.test.ts';
 const packets = 'test/kernel/firewall/packets.test.ts';
+const defaults = 'test/unit/core/bridgedefaults.test.ts';
 const options = 'test/kernel/bridge/options.test.ts';
 const matrix = 'test/kernel/bridge/matrix.test.ts';
 const watch = 'test/kernel/firewall/watch.test.ts';
@@ -134,13 +135,15 @@ export const FIREWALL: Behaviours = {
         options,
         'published ports are reached at the container from everywhere with direct routing, and no others',
       ],
+      [defaults, 'is published ports by routing, where a network does not refuse it'],
     ],
-    differs: 'an option of the network, not a variable of the environment',
+    differs: 'an option of the network or of the controller, not a variable of the environment',
   },
   65: {
     what: 'a mark lets in',
     held: [
       [options, 'what a rule of the host marks comes in, to unpublished ports too, and nothing else does'],
+      [defaults, 'is a mark that holds where a network says nothing of its own'],
     ],
   },
   66: {

@@ -6,6 +6,7 @@ const proxy = 'test/unit/portmap/proxy.test.ts';
 const publish = 'test/unit/drivers/publish.test.ts';
 const contract = 'src/testing/driver.ts';
 const sockets = 'src/testing/osl/sockets.ts';
+const kernelSockets = 'test/kernel/osl/sockets.test.ts';
 const packets = 'test/kernel/bridge/packets.test.ts';
 const onKernel = 'test/kernel/bridge/proxy.test.ts';
 const gateways = 'test/unit/core/gateways.test.ts';
@@ -15,6 +16,8 @@ const FREE = 'gives free ports, one for both families, and keeps them when asked
 const STRANGER = 'that a stranger holds is refused with how to find out who';
 const NONE_LEFT = 'is refused with the name of the range when none is left, and nothing stays held';
 const KERNEL_CHOOSES = '… ports may be chosen by the kernel, each another one';
+const RESERVED =
+  'leaves the reserved ports out where the kernel chooses, and gives them to who asks for them';
 const APART = '… ports are apart from other protocols, other addresses, and the other family';
 const FIRST_FREE = 'is the first that is free on every address';
 const RANGE = 'is refused with the range when all are taken, and names the holder where it is ours';
@@ -58,13 +61,15 @@ export const PORTS: Behaviours = {
   },
   86: {
     what: 'reserved ports are not chosen, and may be asked for',
-    held: [[portmap, NONE_LEFT]],
-    differs: 'the kernel chooses, and knows net.ipv4.ip_local_reserved_ports',
+    held: [
+      [portmap, NONE_LEFT],
+      [kernelSockets, RESERVED],
+    ],
   },
   87: {
     what: 'the text of reserved ports',
-    held: [],
-    differs: 'the kernel reads its own setting: nothing here parses it',
+    held: [[kernelSockets, RESERVED]],
+    differs: 'the kernel reads its own setting, ranges and all: nothing here parses it',
   },
   88: {
     what: 'certain ports of all protocols, on several addresses',
@@ -90,7 +95,13 @@ export const PORTS: Behaviours = {
   },
   94: {
     what: 'no packet is answered before the rules are there',
-    held: [[sockets, '… ports are held against servers, and by them']],
+    held: [
+      [sockets, '… ports are held against servers, and by them'],
+      [
+        kernelSockets,
+        'holds a port in silence: whoever comes before any rule leads on is neither answered nor refused',
+      ],
+    ],
     differs:
       'the filter of a held port drops everything for as long as it is held, as the socket never serves: what no rule leads on meets silence',
   },
