@@ -1,6 +1,7 @@
 /** The kernel layer alone: requests, namespaces, large tables, the firewall's transactions, and what passes it. */
 import { join } from 'node:path';
 import type { Change } from 'libnetwork/osl';
+import { fullBridgeBench } from './fullbridge.ts';
 import { getlinkBench } from './getlink.ts';
 import { type Ground, timed } from './ground.ts';
 import { packetsBench } from './packets.ts';
@@ -16,6 +17,7 @@ export async function kernelBench(ground: Ground): Promise<readonly Row[]> {
     ...(await requestsPerSecond(ground)),
     ...(await namespaces(ground)),
     ...(await dumps(ground)),
+    ...(await fullBridgeBench(ground)),
     ...(await publishingBench(ground)),
     ...(await packetsBench(ground)),
     row('peak memory', 'MiB', { ours: [process.resourceUsage().maxRSS / 1024] }),
