@@ -6,8 +6,9 @@ import { integerOption, labels } from '../../labels.ts';
 import type { BridgeConfig, FamilyConfig } from './config.ts';
 
 /**
- * Talk between containers, hiding of addresses, and the choice between `nat` and `nat-unprotected` are rules and can
- * be changed, as can the address that later ports are published on. All else is in links, addresses and held ports.
+ * Talk between containers, hiding of addresses, the choice between `nat` and `nat-unprotected`, and what is let in
+ * directly or by a mark are rules and can be changed, as can the address that later ports are published on. All else is
+ * in links, addresses and held ports.
  * @throws INVALID_ARGUMENT naming the option
  */
 export function checkChange(before: BridgeConfig, after: BridgeConfig, options: DriverOptions): void {

@@ -13,14 +13,15 @@ export interface FirewallOptions {
   /** The name of our table, `libnetwork-<instance>`; with iptables, the comment of our rules, as its chains are Docker's. */
   readonly table: string;
   /**
-   * Somebody else had removed rules of ours (`nft flush ruleset`, a reload of firewalld), and they are back: what was
-   * missing. Told by the engine nftables, which repairs at once and on its own.
+   * Somebody else had removed rules of ours (`nft flush ruleset`, `iptables -F`, a reload of firewalld), and they are
+   * back: what was missing.
    */
   readonly onRepaired?: ((report: FirewallReport) => void) | undefined;
   /**
    * Networks stay shut from the moment that somebody flushes their rules until these are back, by a second table that
    * nobody else can change and that ends with this handle. Default: true. A kernel may lack what that takes (tables
-   * with an owner, Linux 5.12; labels of connections): then `onUnlatched` is told, and rules hold without it.
+   * with an owner, Linux 5.12; labels of connections, and with iptables the match connlabel): then `onUnlatched` is
+   * told, and rules hold without it.
    */
   readonly latch?: boolean | undefined;
   readonly onUnlatched?: ((reason: LibnetworkError) => void) | undefined;

@@ -87,7 +87,10 @@ const NETWORKS: Layout = {
   sets: [BRIDGES, HIDING],
 };
 
-/** With the engine iptables nothing stands behind the chains that could refuse where one of them is empty. */
+/**
+ * With the engine iptables no rule stands behind the chains that could refuse where one of them is empty. Of hidden
+ * addresses it knows nothing: a rule of the host's may come before ours, to spare a connection.
+ */
 const IPTABLES_NETWORKS: Layout = {
   name: 'networks',
   chains: [

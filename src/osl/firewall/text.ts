@@ -6,7 +6,8 @@ import { renderTransaction } from './render.ts';
 import { Ruleset } from './ruleset.ts';
 
 /**
- * What `nft -f` accepts; with the engine iptables, what both `iptables-restore --noflush` and that of IPv6 do.
+ * What `nft -f` accepts; with the engine iptables, what both `iptables-restore --noflush` and that of IPv6 do, without
+ * the rules that only label connections for a latch.
  * @throws INVALID_ARGUMENT, CONFLICT for intents that can't be
  */
 export async function rulesText(
