@@ -10,6 +10,12 @@ import { mirror, seenAs } from '../../support/mirror.ts';
 import { ask, isClosed, network } from '../../unit/drivers/setting.ts';
 import { BOTH, bridgeOn, port, setUp } from './setting.ts';
 
+/** Who answers at port 80, or `closed`: what is hoped for may take its time on a busy machine, silence is short. */
+async function asked(from: Namespace, address: string, hoped: boolean): Promise<string> {
+  if (hoped) return ask(from, address, 80);
+  return (await isClosed(from, address, 80)) ? 'closed' : 'open';
+}
+
 /** Has all packets of the host marked by a rule that is not ours, as early as can be. */
 async function markAll(host: Namespace, mark: string): Promise<void> {
   const rules = `table inet marks
@@ -76,7 +82,9 @@ describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
           await web.listenTcp('0.0.0.0', 81, (stream) => stream.end('unpublished'));
           await driver.publish?.(place, BOTH);
           for (const address of ['10.9.0.2', 'fd00:9::2'])
-            expect(await isClosed(outside, address, 80), `${address} with ${trusted}`).toBe(!reached);
+            expect(await asked(outside, address, reached), `${address} with ${trusted}`).toBe(
+              reached ? 'web' : 'closed',
+            );
           expect(await isClosed(outside, '10.9.0.2', 81)).toBe(true);
           expect(await ask(outside, '192.0.2.1', 8080)).toBe('web');
         });
@@ -93,7 +101,9 @@ describe.skipIf(!canUseKernel).each(['nftables', 'iptables'] as const)(
             await web.listenTcp(address, 81, (stream) => stream.end('unpublished'));
           await driver.publish?.(place, BOTH);
           for (const address of ['10.9.0.2', 'fd00:9::2']) {
-            expect(await isClosed(outside, address, 80), `${address}, direct: ${direct}`).toBe(!direct);
+            expect(await asked(outside, address, direct), `${address}, direct: ${direct}`).toBe(
+              direct ? 'web' : 'closed',
+            );
             expect(await isClosed(outside, address, 81)).toBe(true);
           }
           expect(await ask(outside, '192.0.2.1', 8080)).toBe('web');

@@ -154,7 +154,9 @@ async function output(
   args: readonly string[],
   input = '',
 ): Promise<string> {
-  const child = namespace.spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  // A program that reads nothing may have ended before it was handed something.
+  const stdin = input === '' ? 'ignore' : 'pipe';
+  const child = namespace.spawn(file, args, { stdio: [stdin, 'pipe', 'inherit'] });
   const parts: Buffer[] = [];
   child.stdout?.on('data', (part: Buffer) => parts.push(part));
   child.stdin?.end(input);
