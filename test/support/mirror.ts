@@ -12,11 +12,20 @@ export async function mirror(namespace: Namespace): Promise<void> {
   }
 }
 
-/** The address that a mirror at `address` sees `from` by; `nobody` where no answer comes. */
-export async function seenAs(from: Namespace, address: string, timeoutMs = 3_000): Promise<string> {
+/** How long an answer is waited for before the mirror is asked again. */
+const AGAIN_MS = 250;
+
+/**
+ * The address that a mirror at `address` sees `from` by; `nobody` where no answer comes. It is asked again and again:
+ * a datagram may be lost while a link is young.
+ */
+export async function seenAs(from: Namespace, address: string, timeoutMs = 5_000): Promise<string> {
   const client = await udpClient(from, address);
   try {
-    return await client.ask(PORT, timeoutMs);
+    let seen = 'nobody';
+    for (let left = timeoutMs; seen === 'nobody' && left > 0; left -= AGAIN_MS)
+      seen = await client.ask(PORT, AGAIN_MS);
+    return seen;
   } finally {
     client.close();
   }
