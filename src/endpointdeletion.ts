@@ -2,8 +2,9 @@ import type { Core } from './core.ts';
 import { placeOf } from './driverviews.ts';
 import { type EndpointEntry, removeEndpoint } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
+import { trySettleGateway } from './gatewaynetwork.ts';
 import { FAMILIES } from './ip.ts';
-import { detach, settleAfterLeave } from './leave.ts';
+import { detach } from './leave.ts';
 import type { Waits } from './options.ts';
 import { plain } from './pools.ts';
 import type { SandboxEntry } from './sandbox.ts';
@@ -53,7 +54,7 @@ export async function leaveAndDelete(
   const sandbox = core.sandboxes.get(sandboxId);
   await core.locks.with('sandbox', sandboxId, signal, async () => {
     await deleteJoinedEndpoint(core, entry, sandbox, force, signal);
-    if (sandbox) await settleAfterLeave(core, sandbox);
+    if (sandbox) await trySettleGateway(core, sandbox);
   });
 }
 
@@ -79,7 +80,7 @@ export async function deleteJoinedEndpoint(
 }
 
 /** From `deleting` to gone; may be repeated after any failure. With `force` a failing driver does not stop it. */
-export async function finishEndpointDeletion(
+async function finishEndpointDeletion(
   core: Core,
   entry: EndpointEntry,
   force: boolean,

@@ -57,6 +57,18 @@ export async function settleGateway(core: Core, sandbox: SandboxEntry): Promise<
   else if (endpoint) await remove(core, sandbox, endpoint);
 }
 
+/**
+ * The same where it is no part of what was asked for: a failure is logged, and it is tried again at the next chance.
+ */
+export async function trySettleGateway(core: Core, sandbox: SandboxEntry): Promise<void> {
+  if (sandbox.record.state !== 'ready' || !isGatewayUnsettled(sandbox)) return;
+  try {
+    await settleGateway(core, sandbox);
+  } catch (error) {
+    core.logger.warn(`container ${sandbox.record.containerId} has no default gateway`, { error });
+  }
+}
+
 async function add(core: Core, sandbox: SandboxEntry): Promise<void> {
   const network = await gatewayNetwork(core);
   const { containerId, id } = sandbox.record;

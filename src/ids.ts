@@ -17,7 +17,7 @@ const randomness = Buffer.allocUnsafeSlow(4096);
 let used = randomness.length;
 
 /** Random bytes as hex digits. The system is asked for many at a time: a few cost it as much as a page. */
-export function randomHex(bytes: number): string {
+function randomHex(bytes: number): string {
   if (used + bytes > randomness.length) {
     randomFillSync(randomness);
     used = 0;

@@ -110,11 +110,15 @@ async function noteJoin(
   });
 }
 
-/** Takes an endpoint's link and ports away; it stays its sandbox's, as if the sandbox had no namespace yet. */
+/**
+ * Takes an endpoint's link and ports away; it stays its sandbox's, as if the sandbox had no namespace yet.
+ * @param namespace where its link is, as far as that is known
+ */
 export async function detachToPending(
   core: Core,
   entry: EndpointEntry,
   sandbox: SandboxEntry,
+  namespace: Namespace | undefined,
 ): Promise<void> {
   const { join } = entry.record;
   if (!join) return;
@@ -129,8 +133,8 @@ export async function detachToPending(
   });
   forgetNames(core, entry, sandbox);
   await publish(driver, entry, NO_FAMILY);
-  await driver.leave(place, { at: joinedAt(core, entry.record) });
-  await moveLinkBack(core, join, sandbox.namespace);
+  await driver.leave(place, { at: namespace && { namespace, interfaceName: join.interfaceName } });
+  await moveLinkBack(core, join, namespace);
 }
 
 /** Makes the link and all that goes with it. The locks of both are held; a failure is the caller's to undo. */

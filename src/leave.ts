@@ -5,7 +5,7 @@ import { joinedAt, placeOf } from './driverviews.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import type { Gateways } from './gateway.ts';
-import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
+import { trySettleGateway } from './gatewaynetwork.ts';
 import type { SandboxId } from './ids.ts';
 import type { Namespace } from './osl/osl.ts';
 import type { JoinRecord } from './records.ts';
@@ -32,18 +32,8 @@ export async function leaveSandbox(
       leaveLocked(core, entry, sandboxId, signal),
     );
     const sandbox = core.sandboxes.get(sandboxId);
-    if (sandbox) await settleAfterLeave(core, sandbox);
+    if (sandbox) await trySettleGateway(core, sandbox);
   });
-}
-
-/** The endpoint has left, whatever becomes of another way out: that is tried again at the next chance. */
-export async function settleAfterLeave(core: Core, sandbox: SandboxEntry): Promise<void> {
-  if (sandbox.record.state !== 'ready' || !isGatewayUnsettled(sandbox)) return;
-  try {
-    await settleGateway(core, sandbox);
-  } catch (error) {
-    core.logger.warn(`container ${sandbox.record.containerId} has no default gateway`, { error });
-  }
 }
 
 async function leaveLocked(

@@ -3,7 +3,7 @@ import { abortable } from './abortable.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 
 /** Locks are taken in this order, never against it. */
-export const RANKS = ['sandbox', 'network', 'endpoint'] as const;
+const RANKS = ['sandbox', 'network', 'endpoint'] as const;
 export type Rank = (typeof RANKS)[number];
 
 /**

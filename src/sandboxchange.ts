@@ -4,7 +4,7 @@ import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { isGatewayEndpoint } from './gateway.ts';
 import { parseOptions } from './options.ts';
-import { keyOf } from './records.ts';
+import { keyOf, type SandboxRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { followServers, resolvConfOf, rewriteFiles } from './sandboxfiles.ts';
 import { showNames } from './sandboxnames.ts';
@@ -28,12 +28,13 @@ export async function refreshSandbox(
     const { record: before } = entry;
     const { hostname: _, domainname: __, ...rest } = before;
     await allOrNothing(async (undo) => {
+      const changed: SandboxRecord = { ...rest, ...parsed };
       undo.push('bring the former settings back', async () => {
         await core.save(entry, before);
-        await apply(core, entry);
+        await apply(core, entry, changed);
       });
-      await core.save(entry, { ...rest, ...parsed });
-      await apply(core, entry);
+      await core.save(entry, changed);
+      await apply(core, entry, before);
       throwIfAborted(signal);
     });
     tellUpdate(core, entry);
@@ -45,9 +46,10 @@ export function tellUpdate(core: Core, { record: { id: sandboxId, containerId } 
   core.events.emit('sandbox:update', { sandboxId, containerId });
 }
 
-async function apply(core: Core, entry: SandboxEntry): Promise<void> {
+/** Makes what follows from the record what it says; `before` is what it said. */
+async function apply(core: Core, entry: SandboxEntry, before: SandboxRecord): Promise<void> {
   const conf = await resolvConfOf(core, entry.record);
-  await rewriteFiles(entry, conf.content);
+  await rewriteFiles(entry, before, conf.content);
   followServers(entry, conf);
   for (const endpoint of entry.endpoints.values())
     if (endpoint.record.state === 'joined' && !endpoint.record.join?.pending)

@@ -68,9 +68,27 @@ export async function writeNewFiles(entry: SandboxEntry, resolvConf: string): Pr
   ]);
 }
 
-/** Writes both files anew after the settings they follow from have changed. What somebody edited stays edited. */
-export async function rewriteFiles(entry: SandboxEntry, resolvConf: string): Promise<void> {
-  await writeNewFiles(entry, resolvConf);
+/**
+ * Brings both files up to date after settings they follow from have changed from `before`. What others wrote stays:
+ * their lines of the hosts file, and a `resolv.conf` that somebody edited. May be repeated after a failure.
+ */
+export async function rewriteFiles(
+  entry: SandboxEntry,
+  before: SandboxRecord,
+  resolvConf: string,
+): Promise<void> {
+  const { hosts } = entry.record.files;
+  const own = ownLines(entry);
+  const lines = [...extraLines(entry.record), ...own];
+  const former = [...extraLines(before), ...entry.hostLines, ...lines];
+  await Promise.all([
+    // A file that somebody has emptied is begun anew.
+    editInPlace(hosts, (content) =>
+      addEntries(removeEntries(content || buildHosts({}), former), lines),
+    ).catch(kernelFileError('write', hosts)),
+    writeServers(entry, resolvConf),
+  ]);
+  entry.hostLines = own;
 }
 
 /** Writes `resolv.conf` alone. */
@@ -96,9 +114,12 @@ export async function updateHosts(entry: SandboxEntry): Promise<void> {
 }
 
 /** What `/etc/hosts` says whatever the sandbox is joined to. */
-function fixedHosts({ hostname, domainname, extraHosts }: SandboxRecord): string {
-  const extra = Object.entries(extraHosts).map(([name, address]) => ({ address, names: [name] }));
-  return buildHosts({ hostname, domainname, extraHosts: extra });
+function fixedHosts(record: SandboxRecord): string {
+  return buildHosts({ extraHosts: extraLines(record) });
+}
+
+function extraLines({ extraHosts }: SandboxRecord): HostEntry[] {
+  return Object.entries(extraHosts).map(([name, address]) => ({ address, names: [name] }));
 }
 
 /** The sandbox's host name for each of its addresses. */

@@ -1,7 +1,9 @@
 /** Late binding: a sandbox whose namespace the container's runtime makes, and tells when it is there. */
+import { announce } from './announce.ts';
 import type { Core } from './core.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
+import { trySettleGateway } from './gatewaynetwork.ts';
 import { attach, detachToPending } from './join.ts';
 import { parseOptions } from './options.ts';
 import type { SandboxEntry } from './sandbox.ts';
@@ -47,6 +49,8 @@ export async function setKey(
       // Recorded last: a key that was set only in part is none, and `unbind` takes back what was made.
       await core.save(entry, { ...record, namespace: { kind: 'external', path } });
     });
+    for (const endpoint of entry.endpoints.values()) announce(core, endpoint, namespace);
+    await trySettleGateway(core, entry);
     tellUpdate(core, entry);
   });
 }
@@ -81,7 +85,8 @@ export async function unbind(core: Core, entry: SandboxEntry): Promise<void> {
   entry.namespace = undefined;
   await allOfThem(`take the key of sandbox ${record.id.slice(0, 12)} back`, [
     ...bound.map(
-      (endpoint) => () => underLock(core, endpoint, undefined, () => detachToPending(core, endpoint, entry)),
+      (endpoint) => () =>
+        underLock(core, endpoint, undefined, () => detachToPending(core, endpoint, entry, namespace)),
     ),
     () => closeNames(core, entry, true),
     async () => namespace?.close(),

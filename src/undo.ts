@@ -34,12 +34,17 @@ export async function allOrNothing<T>(operation: (undo: Undo) => Promise<T>): Pr
   } catch (error) {
     const notUndone = await undo.run();
     if (notUndone.length === 0) throw error;
-    const code = LibnetworkError.is(error) ? error.code : 'INTERNAL';
-    throw new LibnetworkError(code, `${messageOf(error)}; not undone: ${notUndone.join('; ')}`, {
-      ...(LibnetworkError.is(error) ? factsOf(error) : {}),
-      cause: error,
-      notUndone,
-    });
+    const known = LibnetworkError.is(error) ? error : undefined;
+    throw new LibnetworkError(
+      known?.code ?? 'INTERNAL',
+      `${messageOf(error)}; not undone: ${notUndone.join('; ')}`,
+      // What a part of the operation could not undo is still left.
+      {
+        ...(known && factsOf(known)),
+        cause: error,
+        notUndone: [...(known?.notUndone ?? []), ...notUndone],
+      },
+    );
   }
 }
 

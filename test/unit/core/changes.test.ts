@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { OPERATION_CHANNEL, type Sandbox } from '../../../src/index.ts';
 import type { FakeOsl } from '../../../src/osl/fake/index.ts';
@@ -30,6 +30,29 @@ describe('refreshing a sandbox', () => {
     await expectNothingToRepair(setting);
     const next = await restart(setting, ['c1']);
     expect(next.controller.sandbox('c1')?.hostname).toBe('new');
+  });
+
+  it('leaves lines of /etc/hosts alone that others wrote, also when it fails', async () => {
+    const setting = await setUp();
+    const sandbox = await setting.controller.createSandbox({
+      containerId: 'c1',
+      extraHosts: { db: '10.0.0.5' },
+    });
+    appendFileSync(sandbox.hostsPath, '10.0.0.9\ttheirs # by hand\n');
+    await sandbox.refresh({ extraHosts: { cache: '10.0.0.6' } });
+    const after = hosts(sandbox);
+    expect(after).toContain('10.0.0.9\ttheirs # by hand\n');
+    expect(after).toContain('127.0.0.1\tlocalhost\n');
+    expect(after.match(/db|cache/g)).toEqual(['cache']);
+    const abort = new AbortController();
+    const failing = sandbox.refresh({ extraHosts: { db: '10.0.0.5' } }, { signal: abort.signal });
+    abort.abort();
+    expect(await refusal(failing)).toMatchObject({ code: 'ABORTED' });
+    expect(hosts(sandbox).split('\n').sort()).toEqual(after.split('\n').sort());
+    writeFileSync(sandbox.hostsPath, '');
+    await sandbox.refresh({ extraHosts: { cache: '10.0.0.6' } });
+    expect(hosts(sandbox)).toContain('127.0.0.1\tlocalhost\n');
+    expect(hosts(sandbox)).toContain('10.0.0.6\tcache\n');
   });
 
   it('leaves a resolv.conf alone that somebody edited', async () => {
@@ -146,6 +169,20 @@ describe('announcements', () => {
     const { ipv4 = '', ipv6 = '', macAddress } = it.web;
     const once = [ipv4, ipv6].map((address) => `${address.split('/')[0]} is at ${macAddress} on eth0`);
     await vi.waitFor(() => expect(said(it.osl, it.sandbox.namespacePath)).toEqual([...once, ...once]));
+  });
+
+  it('are made when a sandbox gets its namespace, where endpoints had joined before', async () => {
+    const { controller, world, osl } = await setUp();
+    const options = { 'com.docker.network.advertise_addr_nmsgs': '1' };
+    const network = await controller.createNetwork({ name: 'n', options });
+    const sandbox = await controller.createSandbox({ containerId: 'c1', externalKey: true });
+    const web = await network.createEndpoint({ name: 'web' });
+    await web.join(sandbox);
+    const path = `${world.runDir}/runtime`;
+    await (await osl.createNamespace(path)).close();
+    await sandbox.setKey(path);
+    const told = `${web.ipv4?.split('/')[0]} is at ${web.macAddress} on eth0`;
+    await vi.waitFor(() => expect(said(osl, path)).toEqual([told]));
   });
 
   it('are none where the network wants none, and stop when the endpoint leaves', async () => {

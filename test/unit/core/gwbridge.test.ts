@@ -74,6 +74,24 @@ describe('the default-gateway network', () => {
     expect(it.controller.network(GWBRIDGE)).toBeUndefined();
   });
 
+  it('comes when a sandbox gets its namespace, and moves with it to the next one', async () => {
+    const setting = await setUp({ drivers: [meshDriver()] });
+    const { controller, world, osl } = setting;
+    const sandbox = await controller.createSandbox({ containerId: 'c1', externalKey: true });
+    await join(setting, sandbox, 'a');
+    expect(names(sandbox)).toEqual(['a-end']);
+    for (const name of ['first', 'second']) {
+      const path = `${world.runDir}/${name}`;
+      const inside = await osl.createNamespace(path);
+      await sandbox.setKey(path);
+      expect(names(sandbox)).toEqual(['a-end', 'gateway_c1']);
+      const routes = await inside.routes();
+      expect(routes.find(({ destination }) => destination === 'default')?.link).toBe('eth1');
+      await inside.close();
+      await expectNothingToRepair(setting);
+    }
+  });
+
   it('is made once when several sandboxes need it at the same time', async () => {
     const it = await mesh();
     const network = await it.controller.createNetwork({ name: 'a', driver: 'mesh' });

@@ -2,8 +2,11 @@ import { existsSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { keyOfState, parseArguments, tell } from '../../../src/cmd/setkey.ts';
-import type { Endpoint, Sandbox } from '../../../src/index.ts';
+import type { Driver, DriverFactory } from '../../../src/driverapi/driver.ts';
+import { vethName } from '../../../src/ids.ts';
+import type { Endpoint, EndpointId, Sandbox } from '../../../src/index.ts';
 import { LibnetworkError } from '../../../src/index.ts';
+import { meshDriver } from './mesh.ts';
 import { expectNothingToRepair, refusal, restart, type Setting, StrikeAt, setUp, traces } from './setting.ts';
 
 interface Late extends Setting {
@@ -31,6 +34,23 @@ async function lateSandbox(setting: Setting, joins = 2): Promise<Late> {
   };
   return { ...setting, sandbox, ends, runtime };
 }
+
+/** A driver whose links are there before the join, on the host, as those of plugins. */
+const movingDriver: DriverFactory = (host) => {
+  const near = (id: EndpointId) => vethName(id);
+  const far = (id: EndpointId) => `p${vethName(id).slice(1)}`;
+  const more: Partial<Driver> = {
+    createEndpoint: async ({ endpoint: { id } }) => {
+      const link = { kind: 'veth', peer: { name: far(id) } } as const;
+      await host.osl.host.apply([{ op: 'createLink', name: near(id), link }]);
+      return {};
+    },
+    join: async ({ endpoint: { id } }) => ({ link: { kind: 'move', sourceName: far(id) } }),
+    leave: async () => undefined,
+    deleteEndpoint: async ({ endpoint: { id } }) => void (await host.osl.host.deleteLink(near(id))),
+  };
+  return meshDriver({}, more, 'moving')(host);
+};
 
 async function linksIn({ osl }: Setting, path: string): Promise<string[]> {
   const inside = await osl.openNamespace(path);
@@ -94,6 +114,21 @@ describe('a sandbox whose namespace comes later', () => {
     expect(await refusal(late.sandbox.setKey('/this/must/fail'))).toMatchObject({ code: 'NOT_FOUND' });
     expect(await traces(late)).toEqual(before);
     await late.sandbox.setKey(await late.runtime('theirs'));
+    await expectNothingToRepair(late);
+  });
+
+  it('moves links that their driver does not make in place when it gets a second key', async () => {
+    const setting = await setUp({ drivers: [movingDriver] });
+    const { controller } = setting;
+    const late = await lateSandbox(setting, 0);
+    const network = await controller.createNetwork({ name: 'far', driver: 'moving', internal: true });
+    await (await network.createEndpoint({ name: 'end' })).join(late.sandbox);
+    const [first, second] = [await late.runtime('first'), await late.runtime('second')];
+    await late.sandbox.setKey(first);
+    expect(await linksIn(late, first)).toEqual(['eth0', 'lo']);
+    await late.sandbox.setKey(second);
+    expect(await linksIn(late, first)).toEqual(['lo']);
+    expect(await linksIn(late, second)).toEqual(['eth0', 'lo']);
     await expectNothingToRepair(late);
   });
 
