@@ -35,7 +35,7 @@ export class Globals {
   readonly #peerCalls: PeerCalls;
   readonly #background: Background;
   readonly #others: OtherHosts;
-  /** False after a start without the store, until this host is there again: then everything is looked at anew. */
+  /** False for the rest of a start in which the store did not answer. */
   #isReached = true;
 
   constructor(core: Core, options: GlobalsOptions) {
@@ -59,7 +59,6 @@ export class Globals {
         lost: (networkId, id) => this.#others.lost(networkId, id),
         reclaimed: (endpoint) => this.#others.reclaimed(endpoint),
         returned: () => {
-          this.#isReached = true;
           const pass = (act: () => Promise<unknown>) => act();
           this.#background.later('reconcile', () => reconcile(core, {}), pass);
         },
@@ -101,6 +100,7 @@ export class Globals {
 
   /** After the start, when operations are possible. */
   run(): void {
+    this.#isReached = true;
     this.#background.begin();
     for (const entry of this.#core.networks.values()) this.endpointGone(entry);
   }
@@ -228,9 +228,11 @@ export class Globals {
     }
   }
 
-  /** Reads anew which networks there are, before anything is judged by it. */
-  async refresh(): Promise<void> {
-    if (this.#isReached) await within(START_MS, this.#scope.networks.resync());
+  /** Reads anew which networks there are, before anything is judged by it; whether the store answered. */
+  async refresh(): Promise<boolean> {
+    if (!this.#isReached) return false;
+    const listed = this.#scope.networks.resync().then(() => true);
+    return (await within(START_MS, listed)) ?? false;
   }
 
   /** See `NetworkController.rotateKeys`. */

@@ -172,14 +172,18 @@ export async function reconcileAddresses(
   which: (ipam: string) => boolean = () => true,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
-  await core.globals?.refresh();
+  if (core.globals && !(await core.globals.refresh())) {
+    // Without what hosts share nobody can tell what is held for nothing. Its containers are served all the same.
+    core.logger.warn('addresses could not be compared at present: the global store does not answer');
+    return findings;
+  }
   for (const [name, ipam] of core.ipams) {
     if (!ipam.reconcile || !which(name)) continue;
     try {
       const held = heldPools(core, name, await core.services.records());
       findings.push(await ipam.reconcile(held, { dryRun, signal }));
     } catch (error) {
-      // Cut off from the global store, its containers are served all the same.
+      // Cut off from the global store since.
       if (!core.globals || !isCutOff(error)) throw error;
       core.logger.warn(`the addresses of IPAM ${name} could not be compared at present`, { error });
     }

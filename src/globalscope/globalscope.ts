@@ -168,9 +168,9 @@ export class GlobalScope {
   }
 
   /** When all that is followed has been listed, or the time is over. */
-  listed(withinMs: number): Promise<void> {
+  async listed(withinMs: number): Promise<void> {
     const parts = [...this.#parts.values()].map((part) => part.listed());
-    return within(withinMs, Promise.all([this.networks.listed(), ...parts]));
+    await within(withinMs, Promise.all([this.networks.listed(), ...parts]));
   }
 
   /** The endpoints that a network has on hosts that are there; those of hosts that are gone are taken back. */
@@ -255,13 +255,13 @@ export class GlobalScope {
   }
 }
 
-/** Waits for work, but no longer than this, and not beyond the signal. */
-export async function within(ms: number, work: Promise<unknown>, signal?: AbortSignal): Promise<void> {
+/** Waits for work, but no longer than this, and not beyond the signal: then it answers with nothing. */
+export async function within<T>(ms: number, work: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
   const over = new AbortController();
   const end = signal ? AbortSignal.any([over.signal, signal]) : over.signal;
   try {
     // A start waits here: a process that has nothing else to do yet must not end.
-    await Promise.race([work, pause(ms, end)]);
+    return await Promise.race([work, pause(ms, end).then(() => undefined)]);
   } finally {
     over.abort();
   }
