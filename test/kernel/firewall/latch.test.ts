@@ -16,7 +16,7 @@ const FAMILIES = ['ipv4', 'ipv6'] as const;
 const ANY = { ipv4: '0.0.0.0', ipv6: '::' } as const;
 const PORT = 5000;
 /** Longer than any repair takes: the repair must wait for the thread that this one holds up. */
-const GAP_MS = 200;
+const GAP_MS = 400;
 const PATIENCE_MS = 20_000;
 /** Were there a gap of some instants, a packet of a flood would be in it at one flush of two. */
 const FLOODED_FLUSHES = 12;
@@ -329,6 +329,55 @@ for (const { engine, command, from, to } of CHAINS) {
         for (const { times } of heard) expect(within(times, gap)).toBe(0);
         for (const each of [...heard, foreign]) each.close();
       });
+    },
+    60_000,
+  );
+}
+
+const LOOPBACK: readonly (readonly [Engine, string])[] = [
+  ['nftables', `nft flush chain inet ${TABLE} raw-prerouting`],
+  ['iptables-nft', 'PROGRAM -t raw -F'],
+  ['iptables-legacy', 'PROGRAM -t raw -F'],
+];
+for (const [engine, command] of LOOPBACK) {
+  const whyEngine = why || whyNotEngine(engine);
+  const title = `${engine}, after ${command}: what is published on a loopback address stays for the host alone`;
+  it.skipIf(whyEngine !== '').each([true, false])(
+    `${title}, with a latch: %s${whyEngine && ` (skipped: ${whyEngine})`}`,
+    async (latch) => {
+      const address = addressOf('ipv4', 'nat', 2);
+      const web = { protocol: 'udp', hostAddress: '127.0.0.1', hostPort: PORT, address, port: PORT } as const;
+      await inWorld(
+        [...networkIntents(), published('nat-2', web)],
+        engine,
+        latch,
+        async (world, repaired) => {
+          await world.host.setSysctl('net/ipv4/conf/up0/route_localnet', '1');
+          const outside = world.at('outside');
+          await outside.setSysctl('net/ipv4/conf/eth0/route_localnet', '1');
+          await outside.apply([
+            { op: 'deleteAddress', link: 'lo', address: '127.0.0.1/8' },
+            {
+              op: 'addRoute',
+              destination: '127.0.0.0/8',
+              family: 'ipv4',
+              gateway: HOST.ipv4,
+              link: 'eth0',
+            },
+          ]);
+          const heard = await listener(world.at('nat-2'), ANY.ipv4);
+          const open = await listener(world.at('open-2'), ANY.ipv4);
+          const sending = await sender(outside, [
+            ['127.0.0.1', PORT],
+            [addressOf('ipv4', 'open', 2), PORT],
+          ]);
+          await expect.poll(() => open.times.length, { timeout: PATIENCE_MS }).toBeGreaterThan(10);
+          const gap = await flush(world, repaired, engine, command);
+          await sending.end();
+          expect(within(heard.times, gap) > 0).toBe(!latch);
+          for (const each of [heard, open]) each.close();
+        },
+      );
     },
     60_000,
   );
