@@ -1,6 +1,15 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { FloorProgram } from './floor.ts';
-import { type Attached, attach, detach, type Ground, sandboxes, timed } from './ground.ts';
+import {
+  type Attached,
+  attach,
+  attachInTurn,
+  detach,
+  type Ground,
+  quiet,
+  sandboxes,
+  timed,
+} from './ground.ts';
 import { median, type Row, row } from './row.ts';
 
 const WARM_UPS = 4;
@@ -80,9 +89,6 @@ async function oneByOne({ controller, network, floors }: Ground, rounds: number)
   return samples;
 }
 
-/** The kernel clears namespaces away after they are deleted, under the lock that an attach needs: let it end. */
-const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 300));
-
 async function together({ controller, network, floors }: Ground) {
   const ours: number[] = [];
   const delays: number[] = [];
@@ -106,18 +112,8 @@ async function together({ controller, network, floors }: Ground) {
 }
 
 /** The first and the last ten of many endpoints on one network. */
-async function onFullNetwork({ controller, network }: Ground) {
-  const made = await sandboxes(controller, MANY);
-  await quiet();
-  const attached: Attached[] = [];
-  const times: number[] = [];
-  for (const sandbox of made) {
-    const [us, one] = await timed(() => attach(network, sandbox));
-    times.push(us);
-    attached.push(one);
-  }
-  await Promise.all(attached.map(detach));
-  await Promise.all(made.map((sandbox) => sandbox.delete()));
+async function onFullNetwork(ground: Ground) {
+  const times = await attachInTurn(ground, MANY);
   return { first: times.slice(0, PER_ROUND), last: times.slice(-PER_ROUND) };
 }
 

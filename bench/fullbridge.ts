@@ -3,27 +3,17 @@
  * each port of a bridge for every new one (`br_port_state_selection`, `br_manage_promisc`), and at each namespace that
  * it knows for the link's other end (`peernet2id`), so that its own part grows with them, whoever asks.
  */
-import { type Attached, attach, detach, type Ground, sandboxes, timed } from './ground.ts';
+import { attachInTurn, type Ground } from './ground.ts';
 import { median, type Row, row } from './row.ts';
 
 const ENDPOINTS = 1_000;
 const ENDS = 20;
 
-export async function fullBridgeBench({ controller, network, floors }: Ground): Promise<readonly Row[]> {
-  const program = floors.start('attach');
+export async function fullBridgeBench(ground: Ground): Promise<readonly Row[]> {
+  const program = ground.floors.start('attach');
   const floor = ends((await program.ask(ENDPOINTS)).attach ?? []);
   await program.close();
-  const made = await sandboxes(controller, ENDPOINTS);
-  const attached: Attached[] = [];
-  const times: number[] = [];
-  for (const sandbox of made) {
-    const [us, one] = await timed(() => attach(network, sandbox));
-    times.push(us);
-    attached.push(one);
-  }
-  await Promise.all(attached.map(detach));
-  await Promise.all(made.map((sandbox) => sandbox.delete()));
-  const ours = ends(times);
+  const ours = ends(await attachInTurn(ground, ENDPOINTS));
   return [
     row('attach, the first on a bridge', 'us', { ours: ours.first, floor: floor.first }),
     row(`attach, the ${ENDPOINTS}th on a bridge`, 'us', { ours: ours.last, floor: floor.last }),
