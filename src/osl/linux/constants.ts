@@ -57,4 +57,9 @@ export const NS_GET_NSTYPE = 0xb703;
 export const NSFS_MAGIC = 0x6e736673;
 
 /** linux/fcntl.h */
+export const F_SETFD = 2;
+export const FD_CLOEXEC = 1;
 export const F_DUPFD_CLOEXEC = 1030;
+/** The same number on every architecture (Linux 5.9). */
+export const SYS_close_range = 436;
+export const CLOSE_RANGE_CLOEXEC = 1 << 2;

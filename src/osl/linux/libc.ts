@@ -42,6 +42,7 @@ export interface Libc {
     (source: string, target: string, type: string, flags: number, data: Buffer | null) => number
   >;
   umount2: KoffiFunc<(target: string, flags: number) => number>;
+  syscall: KoffiFunc<(number: number, first: number, last: number, flags: number) => number>;
 }
 
 let loaded: Libc | undefined;
@@ -79,6 +80,7 @@ function load(): Libc {
     unshare: library.func('int unshare(int)'),
     mount: library.func('int mount(const char *, const char *, const char *, unsigned long, const void *)'),
     umount2: library.func('int umount2(const char *, int)'),
+    syscall: library.func('long syscall(long, unsigned int, unsigned int, unsigned int)'),
   };
 }
 

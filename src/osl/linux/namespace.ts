@@ -34,6 +34,7 @@ import { type CarriedVlan, readBridge, readBridgeVlans } from './bridges.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type Connection, flushConnections, forgetConnections, readConnections } from './conntrack.ts';
 import { DeleteQueue, type Warner } from './deletes.ts';
+import { keepDescriptors } from './descriptors.ts';
 import { findFirewalld, ZonedFirewall } from './firewalld/index.ts';
 import type { Handle } from './handle.ts';
 import { openIptables } from './iptables/index.ts';
@@ -231,6 +232,7 @@ export class LinuxNamespace implements Namespace {
   }
 
   spawn(file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+    keepDescriptors();
     return inNamespace(this.#handle.fd, () => spawn(file, [...args], options));
   }
 

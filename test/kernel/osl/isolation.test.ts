@@ -1,13 +1,16 @@
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
+import { levelStore } from '../../../src/datastore/index.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { canUseKernel, whyNot, withTestHost } from '../../support/kernel.ts';
 
-async function output(namespace: Namespace, script: string): Promise<string> {
-  const child = namespace.spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function output(namespace: Namespace, script: string, more: readonly number[] = []): Promise<string> {
+  const child = namespace.spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit', ...more] });
   if (!child.stdout) throw new Error('no standard output');
   const [printed] = await Promise.all([text(child.stdout), once(child, 'close')]);
   return printed;
@@ -118,6 +121,43 @@ describe.skipIf(!canUseKernel)(`a child process ${whyNot}`, () => {
     });
   });
 });
+
+describe.skipIf(!canUseKernel)(`a child process of a process with files of libraries ${whyNot}`, () => {
+  it('inherits neither a store’s files nor what this process was started with, but what it is given', async () => {
+    await withTestHost(async ({ create }) => {
+      const other = await create('other');
+      const directory = mkdtempSync(join(tmpdir(), 'libnetwork-descriptors-'));
+      const store = await levelStore({ path: `${directory}/level` });
+      const given = openSync('/dev/null', 'r');
+      try {
+        expect(openToChildren()).not.toEqual([]);
+        expect(await output(other, 'ls /proc/$$/fd; true', [given])).toBe('0\n1\n2\n3\n');
+        expect(openToChildren()).toEqual([]);
+      } finally {
+        closeSync(given);
+        await store.close();
+        rmSync(directory, { recursive: true });
+      }
+    });
+  });
+});
+
+/** Descriptors that a program would inherit, but for the standard ones. */
+function openToChildren(): number[] {
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => fd > 2 && isInherited(fd));
+}
+
+function isInherited(fd: number): boolean {
+  try {
+    const flags = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+    return flags !== undefined && (Number.parseInt(flags, 8) & 0o2000000) === 0;
+  } catch {
+    // The one that the directory was read by.
+    return false;
+  }
+}
 
 describe.skipIf(!canUseKernel)(`descriptors ${whyNot}`, () => {
   it('are all freed when namespaces are closed', async () => {
