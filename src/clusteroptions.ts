@@ -1,6 +1,6 @@
 /** What this host is among those that share a store. */
 import * as v from 'valibot';
-import { address, name } from './fields.ts';
+import { address, fields, name } from './fields.ts';
 
 export interface ClusterOptions {
   /** What tells this host from the others, always the same. @default a random one, kept in `store` */
@@ -24,7 +24,7 @@ export interface ClusterOptions {
 /** Timers of Node take no more. */
 const MAX_TIMER_MS = 2_147_483_647;
 
-export const cluster = v.strictObject({
+export const cluster = fields({
   hostId: v.optional(name),
   address: v.optional(address),
   leaseMs: v.optional(

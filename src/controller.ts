@@ -1,12 +1,14 @@
+import { abortable } from './abortable.ts';
 import { type ClusterHost, clusterHosts } from './clusterhosts.ts';
 import { Core, type CoreParts } from './core.ts';
 import type { NamedAddress } from './driverapi/driver.ts';
 import { driverNetwork } from './driverviews.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { DeleteEndpointOptions } from './endpointdeletion.ts';
-import { LibnetworkError } from './errors.ts';
+import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
 import type { EventName, Listener } from './events.ts';
 import { deleteUnknown } from './forceddeletion.ts';
+import { deepFreeze } from './frozen.ts';
 import { followHostServers } from './hostservers.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import { type Inspection, inspect } from './inspect.ts';
@@ -56,16 +58,23 @@ export class NetworkController implements AsyncDisposable {
   }
 
   /** Reads the records, settles what the last controller left half done, takes up what lives, and reconciles. */
-  protected async start({ activeSandboxes, predefined, runtimeHook }: StartOptions): Promise<void> {
+  protected async start(
+    { activeSandboxes, predefined, runtimeHook }: StartOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    throwIfAborted(signal);
     await loadRecords(this.#core);
-    await this.#core.globals?.start();
-    await reconcileAddresses(this.#core, {});
+    await this.#core.globals?.start(signal);
+    await reconcileAddresses(this.#core, { signal });
+    throwIfAborted(signal);
     const { sandboxesByContainer } = this.#core;
     await settle(this.#core, activeSandboxes === 'all' ? [...sandboxesByContainer.keys()] : activeSandboxes);
     this.#core.services.start();
-    await reconcile(this.#core, {}, { addresses: true });
+    await reconcile(this.#core, { signal }, { addresses: true });
+    throwIfAborted(signal);
     this.#core.globals?.run();
     if (predefined) await ensurePredefined(this.#core);
+    throwIfAborted(signal);
     this.#stopFollowing = followHostServers(this.#core);
     if (runtimeHook)
       this.#stopListening = await listenForHooks(this.#core, (id, key) => this.#setKey(id, key));
@@ -152,9 +161,13 @@ export class NetworkController implements AsyncDisposable {
    * operations under way, and later ones wait for it; but nobody waits for a plugin, or for a driver from outside, on
    * account of another. A driver from outside that is about an operation is left for the next time.
    */
-  reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
-    if (this.#core.closed) return this.#core.operate('reconcile', () => reconcile(this.#core, options));
-    return this.#core.telemetry.measure('reconcile', () => reconcile(this.#core, options));
+  async reconcile(options: ReconcileOptions = {}): Promise<ReconcileReport> {
+    const { signal } = parseOptions('waits', options);
+    const { dryRun } = parseOptions('reconcile', options);
+    const act = () => reconcile(this.#core, { dryRun, signal });
+    return this.#core.closed
+      ? this.#core.operate('reconcile', act)
+      : this.#core.telemetry.measure('reconcile', act);
   }
 
   /** Has a network's policy let an allowed name's addresses pass, before a client learns of them. */
@@ -181,7 +194,7 @@ export class NetworkController implements AsyncDisposable {
     readonly runDir: string;
   } {
     const { drivers, ipams, firewall, runDir } = this.#core;
-    return Object.freeze({
+    return deepFreeze({
       drivers: [...drivers.keys()],
       ipams: [...ipams.keys()],
       firewall: firewall.engine,
@@ -227,8 +240,9 @@ export class NetworkController implements AsyncDisposable {
    * @throws UNAVAILABLE when the global store can't be asked
    */
   async hosts(waits: Waits = {}): Promise<readonly ClusterHost[]> {
+    const { signal } = parseOptions('waits', waits);
     const { globals, networks } = this.#core;
-    return globals ? clusterHosts(globals.scope, networks.keys(), waits.signal) : [];
+    return globals ? clusterHosts(globals.scope, networks.keys(), signal) : [];
   }
 
   /** How often each operation ran, how it ended and how long it took, by its name. */
@@ -236,7 +250,9 @@ export class NetworkController implements AsyncDisposable {
     return this.#core.telemetry.counters;
   }
 
+  /** @throws INVALID_ARGUMENT for a listener that is no function */
   on<E extends EventName>(event: E, listener: Listener<E>): this {
+    if (typeof listener !== 'function') throw invalid('listener', listener, 'must be a function');
     this.#core.events.on(event, listener);
     return this;
   }
@@ -248,11 +264,13 @@ export class NetworkController implements AsyncDisposable {
 
   /**
    * Ends this controller after the operations under way. Containers keep their namespaces, links, addresses and
-   * published ports; the next controller takes them up by `activeSandboxes`. Closing twice is fine.
+   * published ports; the next controller takes them up by `activeSandboxes`. Closing twice is fine. A signal ends the
+   * wait, and not the closing.
    */
-  close(): Promise<void> {
+  async close(waits: Waits = {}): Promise<void> {
+    const { signal } = parseOptions('waits', waits);
     this.#closing ??= this.#shutDown();
-    return this.#closing;
+    await abortable(this.#closing, signal);
   }
 
   async #shutDown(): Promise<void> {

@@ -1,9 +1,10 @@
 import * as v from 'valibot';
 import { type ClusterOptions, cluster } from './clusteroptions.ts';
+import { controllerParts } from './controllerparts.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { controllerDns, type DnsOptions } from './dnsoptions.ts';
 import type { DriverFactory, Logger } from './driverapi/driver.ts';
-import { flag, line, name, path, subnet } from './fields.ts';
+import { fields, flag, line, name, path, subnet } from './fields.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import { type PluginOptions, pluginSettings } from './plugin/options.ts';
@@ -58,7 +59,8 @@ export interface ControllerOptions {
   readonly logger?: Logger | undefined;
 }
 
-export const controller = v.object({
+export const controller = fields({
+  ...controllerParts,
   dataDir: v.optional(path),
   runDir: v.optional(path),
   defaultAddressPools: v.optional(
@@ -74,7 +76,7 @@ export const controller = v.object({
     'nftables',
   ),
   bridge: v.optional(
-    v.strictObject({
+    fields({
       allowDirectRouting: v.optional(v.boolean('must be true or false')),
       acceptFwmark: v.optional(line),
     }),

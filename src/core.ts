@@ -1,4 +1,5 @@
 /** The state that the controller and its objects share, and the one place that writes records. */
+
 import { untilUndone } from './abortable.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import type { Driver, Logger } from './driverapi/driver.ts';
@@ -12,6 +13,7 @@ import type { Ipam } from './ipam/ipam.ts';
 import { Gate, Locks } from './locks.ts';
 import type { NetworkEntry } from './network.ts';
 import type { Waits } from './options.ts';
+import { parseOptions } from './options.ts';
 import type { Firewall } from './osl/firewall/firewall.ts';
 import type { Osl } from './osl/osl.ts';
 import { keyOf, type StoredRecord } from './records.ts';
@@ -118,9 +120,9 @@ export class Core {
   }
 
   /** Runs one operation of the public surface. @throws UNAVAILABLE after close */
-  operate<T>(name: string, act: () => Promise<T>, waits?: Waits): Promise<T> {
-    if (this.#closed) return Promise.reject(new LibnetworkError('UNAVAILABLE', 'the controller is closed'));
-    const { signal } = waits ?? {};
+  async operate<T>(name: string, act: () => Promise<T>, waits: Waits = {}): Promise<T> {
+    if (this.#closed) throw new LibnetworkError('UNAVAILABLE', 'the controller is closed');
+    const { signal } = parseOptions('waits', waits);
     return this.telemetry.measure(name, () => untilUndone(this.gate.shared(act, signal), signal));
   }
 

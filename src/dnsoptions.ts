@@ -1,6 +1,6 @@
 /** Options about names: of a network, and of the controller. */
 import * as v from 'valibot';
-import { address, hostname, line } from './fields.ts';
+import { address, fields, hostname, line, record } from './fields.ts';
 import { LIMIT_RANGES, type LimitOptions, type ResolverLimits } from './resolver/options.ts';
 
 /** Names of a network beside those of its endpoints, and what its sandboxes may ask elsewhere. */
@@ -28,20 +28,20 @@ export interface DnsOptions extends LimitOptions {
   readonly worker?: boolean | undefined;
 }
 
-const addresses = v.record(hostname, v.pipe(v.array(address), v.minLength(1, 'must not be empty')));
+const addresses = record(hostname, v.pipe(v.array(address), v.minLength(1, 'must not be empty')));
 const pattern = v.pipe(
   line,
   v.check((text) => v.is(hostname, text.replace(/^\*\./, '')), 'must be a host name, or "*." and a domain'),
 );
 
-export const networkDns = v.strictObject({
+export const networkDns = fields({
   records: v.optional(addresses),
   wildcard: v.optional(addresses),
   forward: v.optional(v.picklist(['none', 'servers'], 'must be "none" or "servers"')),
   allow: v.optional(v.array(pattern)),
 });
 
-export const controllerDns = v.strictObject({
+export const controllerDns = fields({
   worker: v.optional(v.boolean('must be true or false'), false),
   inFlight: limit('inFlight'),
   tcpConnections: limit('tcpConnections'),

@@ -4,6 +4,7 @@ import { type DeleteEndpointOptions, deleteEndpoint } from './endpointdeletion.t
 import type { JoinOptions } from './endpointoptions.ts';
 import { type EndpointChanges, updateEndpoint } from './endpointupdate.ts';
 import { invalid, LibnetworkError } from './errors.ts';
+import { frozenCopy } from './frozen.ts';
 import type { EndpointId, NetworkId, SandboxId } from './ids.ts';
 import { joinSandbox } from './join.ts';
 import { leaveSandbox } from './leave.ts';
@@ -66,7 +67,7 @@ export class Endpoint {
   }
   /** Ports that the container listens at, as they were given. */
   get exposedPorts(): readonly ExposedPort[] {
-    return Object.freeze([...(this.#entry.record.exposedPorts ?? [])]);
+    return frozenCopy(this.#entry.record.exposedPorts ?? []);
   }
   /** Link-local addresses beside those of the network, as `169.254.7.7/16`. */
   get linkLocal(): readonly string[] {
@@ -74,7 +75,7 @@ export class Endpoint {
   }
   /** What is published now, with the host's ports. Empty while not joined. */
   get ports(): readonly PortBinding[] {
-    return Object.freeze([...(this.#entry.record.join?.bindings ?? [])]);
+    return frozenCopy(this.#entry.record.join?.bindings ?? []);
   }
 
   /**

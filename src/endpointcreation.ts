@@ -45,6 +45,10 @@ export async function createEndpoint(
     createdAt: new Date().toISOString(),
     ...rest,
   };
+  driver.checkEndpoint?.({
+    network: driverNetwork(network.record),
+    endpoint: driverEndpoint(record),
+  });
   // In the table from here on: the name is taken, and the network can't be deleted meanwhile.
   const entry = addEndpoint(core, network, record);
   entry.making = true;

@@ -5,7 +5,7 @@ import { LibnetworkError } from './errors.ts';
 import { trySettleGateway } from './gatewaynetwork.ts';
 import { FAMILIES } from './ip.ts';
 import { detach } from './leave.ts';
-import type { Waits } from './options.ts';
+import { parseOptions, type Waits } from './options.ts';
 import { plain } from './pools.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { allOfThem } from './undo.ts';
@@ -20,7 +20,8 @@ export async function deleteEndpoint(
   entry: EndpointEntry,
   options: DeleteEndpointOptions,
 ): Promise<void> {
-  const { force = false, signal } = options;
+  const { signal } = options;
+  const { force } = parseOptions('deleteEndpoint', options);
   // A deletion that failed half-way may be tried again without force: it was allowed the first time.
   if (entry.record.join && (force || entry.record.state === 'deleting'))
     return leaveAndDelete(core, entry, force, signal);

@@ -12,6 +12,7 @@ import {
   name,
   portRequest,
   priority,
+  record,
 } from './fields.ts';
 import { familyOf } from './ip.ts';
 import { limits } from './limits.ts';
@@ -91,9 +92,9 @@ export const endpoint = v.strictObject({
   gatewayPriority: v.optional(priority, 0),
   interfaceName: v.optional(interfaceName),
   sysctls: v.optional(
-    v.record(
+    record(
       v.pipe(
-        v.string(),
+        line,
         v.regex(
           /^net\.[a-z0-9]+\.[a-z]+\.IFNAME\.[a-z0-9_]+$/,
           'must have the form net.ipv4.conf.IFNAME.name',

@@ -97,6 +97,7 @@ async function updateLocked(
   const network = driverNetwork(entry.network.record);
   const driver = core.driver(entry.network.record.driver);
   const place = (of: EndpointRecord) => ({ network, endpoint: driverEndpoint(of) });
+  driver.checkEndpoint?.(place(changed));
   driver.decideEndpoint?.(place(changed));
   checkLimits(driver, changed.limits);
   const { join } = record;

@@ -62,12 +62,34 @@ export class LibnetworkError extends Error implements ErrorFacts {
 
 /** Refuses a value from outside: names the field and shows the value. */
 export function invalid(field: string, value: unknown, why: string): LibnetworkError {
-  return new LibnetworkError('INVALID_ARGUMENT', `${field}: ${why}, got ${show(value)}`, { field, value });
+  return new LibnetworkError('INVALID_ARGUMENT', `${short(field)}: ${why}, got ${show(value)}`, {
+    field,
+    value,
+  });
+}
+
+/** The same failure, of the option that the caller gave the value by; what is none of ours stays as it is. */
+export function named(error: unknown, field: string, value: unknown): unknown {
+  if (!LibnetworkError.is(error)) return error;
+  const { operation, errno, kernelMessage } = error;
+  const facts = Object.fromEntries(
+    Object.entries({ operation, errno, kernelMessage }).filter(([, fact]) => fact !== undefined),
+  );
+  return new LibnetworkError(error.code, `${field}: ${error.message}`, {
+    ...facts,
+    field,
+    value,
+    cause: error,
+  });
 }
 
 /** A value as text that is safe in one line of a message. */
 export function show(value: unknown): string {
   const text = typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value));
+  return short(text);
+}
+
+function short(text: string): string {
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 

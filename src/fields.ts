@@ -2,6 +2,33 @@
 import * as v from 'valibot';
 import { contains, familyOf, parseAddress, parseCidr, parsePrefix } from './ip.ts';
 
+/**
+ * An object with fields. A list would have positions for names, and a Map or a Date no fields at all: what they hold
+ * would be taken for something else, or lost without a word.
+ */
+const object = v.custom<object>(isFields, 'must be an object with fields');
+
+export function isFields(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object Object]';
+}
+
+/** Fields of any names, each with a value of one kind. */
+export function record<K extends v.GenericSchema<string, string>, T extends v.GenericSchema>(
+  key: K,
+  value: T,
+) {
+  return v.pipe(object, v.record(key, value));
+}
+/** Fields of these names alone. */
+export function fields<E extends v.ObjectEntries>(entries: E) {
+  return v.pipe(object, v.strictObject(entries));
+}
+
+// A surrogate without its other half is no character: a store or the kernel would keep another one in its place.
+const CONTROL_CHARACTER = /\p{Cc}/u;
+const HALF_CHARACTER = /\p{Cs}/u;
+const UNUSABLE = ['127.0.0.0/8', '224.0.0.0/4', '::1/128', 'ff00::/8'].map(parsePrefix);
+
 const MAX_NAME = 128;
 export const name = v.pipe(
   v.string('must be text'),
@@ -16,11 +43,13 @@ export const line = v.pipe(
   v.string('must be text'),
   v.maxLength(4096, 'must have at most 4096 characters'),
   // Control characters would let a value end its line in a file, or its string in the kernel.
-  v.check((text) => !hasControlCharacter(text), 'must not hold control characters'),
+  v.check((text) => !CONTROL_CHARACTER.test(text), 'must not hold control characters'),
+  v.check((text) => !HALF_CHARACTER.test(text), 'must be well-formed Unicode'),
 );
 export const path = v.pipe(
   line,
   v.check(isNormalPath, 'must be an absolute path without ".", ".." or empty parts'),
+  v.check(fitsFileSystem, 'must have at most 255 bytes between slashes, and 4095 in all'),
 );
 export const hostname = v.pipe(
   v.string('must be text'),
@@ -41,9 +70,10 @@ export const subnet = v.pipe(
   line,
   v.check((text) => parseCidr(text) !== undefined, 'must be a subnet such as 10.9.0.0/24'),
   v.check((text) => parsePrefix(text) !== undefined, 'must have no host bits set'),
+  v.check((text) => !isUnusable(text), 'must not be of loopback or multicast addresses'),
 );
-export const labels = v.record(v.pipe(line, v.minLength(1, 'must not be empty')), line);
-export const driverOptions = v.record(
+export const labels = record(v.pipe(line, v.minLength(1, 'must not be empty')), line);
+export const driverOptions = record(
   v.pipe(line, v.minLength(1, 'must not be empty')),
   v.union([line, v.boolean(), v.pipe(v.number(), v.finite())], 'must be text, a number or a boolean'),
 );
@@ -52,6 +82,13 @@ export const interfaceName = v.pipe(
   v.check((text) => Buffer.byteLength(text) <= 15 && text.length > 0, 'must have 1 to 15 bytes'),
   v.regex(/^[^\s/:\0%]+$/, 'must not hold white space, "/", ":" or "%"'),
   v.check((text) => text !== '.' && text !== '..', 'must not be "." or ".."'),
+  v.check((text) => !CONTROL_CHARACTER.test(text), 'must not hold control characters'),
+  v.check((text) => !HALF_CHARACTER.test(text), 'must be well-formed Unicode'),
+);
+/** The start of interface names. A number follows. */
+export const interfacePrefix = v.pipe(
+  interfaceName,
+  v.check((text) => Buffer.byteLength(text) <= 12, 'must have at most 12 bytes: a number follows'),
 );
 export const macAddress = v.pipe(
   v.string('must be text'),
@@ -68,6 +105,12 @@ export const port = v.pipe(
   v.maxValue(65535, 'must be 1 to 65535'),
 );
 export const priority = v.pipe(v.number('must be a number'), v.safeInteger('must be a whole number'));
+
+/** What every call that waits takes, beside its other options. */
+export const waits = v.pipe(
+  object,
+  v.object({ signal: v.optional(v.custom<AbortSignal>(isSignal, 'must be an AbortSignal')) }),
+);
 
 export const exposedPort = v.strictObject({
   protocol: v.optional(protocol, 'tcp'),
@@ -96,11 +139,11 @@ export const portRequest = v.pipe(
 );
 
 export const pool = v.pipe(
-  v.strictObject({
+  fields({
     subnet: v.optional(subnet),
     ipRange: v.optional(subnet),
     gateway: v.optional(address),
-    auxAddresses: v.optional(v.record(name, address), {}),
+    auxAddresses: v.optional(record(name, address), {}),
   }),
   v.check((p) => p.subnet !== undefined || p.ipRange === undefined, 'ipRange needs a subnet'),
   v.check((p) => inside(p.ipRange, p.subnet), 'ipRange must lie inside the subnet'),
@@ -111,10 +154,26 @@ export const pool = v.pipe(
   ),
 );
 
-function hasControlCharacter(text: string): boolean {
-  for (let i = 0; i < text.length; i++)
-    if (text.charCodeAt(i) < 32 || text.charCodeAt(i) === 127) return true;
-  return false;
+/** Subnets that no container can have an address of. */
+function isUnusable(text: string): boolean {
+  const wanted = parsePrefix(text);
+  return UNUSABLE.some((range) => wanted !== undefined && range !== undefined && contains(range, wanted));
+}
+
+/** What Linux's own file systems hold at most (NAME_MAX, PATH_MAX). */
+function fitsFileSystem(text: string): boolean {
+  return Buffer.byteLength(text) <= 4095 && text.split('/').every((part) => Buffer.byteLength(part) <= 255);
+}
+
+/** By what it does: a page's or a test's own kind of signal is as good as Node's. */
+function isSignal(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    'addEventListener' in value &&
+    typeof value.addEventListener === 'function'
+  );
 }
 
 function isLinkLocal(text: string): boolean {

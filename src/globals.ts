@@ -85,16 +85,18 @@ export class Globals {
     return this.#scope.host;
   }
 
-  /** Takes the lease, and learns what the others have. What the local records name is taken up again. */
-  async start(): Promise<void> {
+  /** Takes the lease, and learns what the others have. What the local records name is taken up again. @throws ABORTED */
+  async start(signal: AbortSignal | undefined): Promise<void> {
     this.#isReached = await this.#scope.begin();
+    throwIfAborted(signal);
     for (const entry of this.#core.networks.values()) {
       if (!this.shares(entry.record)) continue;
       for (const { record } of entry.endpoints.values())
         if (record.state !== 'creating') this.#scope.published.assume(this.#shared(record));
       this.#scope.resumePart(entry.record.id);
     }
-    if (this.#isReached) await this.#scope.listed(START_MS);
+    if (this.#isReached) await this.#scope.listed(START_MS, signal);
+    throwIfAborted(signal);
     this.#others.started = true;
   }
 

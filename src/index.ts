@@ -1,6 +1,8 @@
 /** The public surface, and the one file that knows both the core and its default parts. */
+
 import { tmpdir } from 'node:os';
 import { extname } from 'node:path';
+import { untilUndone } from './abortable.ts';
 import {
   type ControllerParts,
   NetworkController as CoreController,
@@ -11,18 +13,19 @@ import type { PluginParts } from './core.ts';
 import type { Datastore } from './datastore/datastore.ts';
 import { levelStore } from './datastore/level.ts';
 import { memoryStore } from './datastore/memory.ts';
+import { removeEmpty } from './directories.ts';
 import type { DriverHost, Logger, NumberRange } from './driverapi/driver.ts';
 import { DriverRegistry } from './driverapi/registry.ts';
 import { bridgeDriverWith } from './drivers/bridge/bridge.ts';
 import { builtinDrivers } from './drivers/index.ts';
 import { remoteDriver } from './drivers/remote/remote.ts';
-import { invalid } from './errors.ts';
+import { invalid, throwIfAborted } from './errors.ts';
 import { SharedKeyring } from './globalscope/keyring.ts';
 import { StartingStore } from './globalscope/startingstore.ts';
 import { hostIdentity } from './ipam/default.ts';
 import { createIdm, createIpam, nullIpam } from './ipam/index.ts';
 import { remoteIpam } from './ipam/remote/remote.ts';
-import { parseOptions } from './options.ts';
+import { parseOptions, type Waits } from './options.ts';
 import type { FirewallEngine } from './osl/firewall/firewall.ts';
 import { linuxOsl } from './osl/linux/index.ts';
 import type { Namespace, Osl } from './osl/osl.ts';
@@ -38,9 +41,19 @@ export class NetworkController extends CoreController {
    * Opens a controller: reads its records, settles what an earlier one left half done, and takes up the sandboxes
    * of `activeSandboxes`; those of other containers are cleaned up.
    * @throws CONFLICT when another controller has the data directory, naming it; INVALID_ARGUMENT naming the option;
-   * INTERNAL for records that can't be read; FORBIDDEN without the privileges, saying which
+   * INTERNAL for records that can't be read; FORBIDDEN without the privileges, saying which; ABORTED: what was settled
+   * by then stays settled, and everything is closed again
    */
-  static async open(options: ControllerOptions = {}): Promise<NetworkController> {
+  static async open(options: ControllerOptions = {}, waits: Waits = {}): Promise<NetworkController> {
+    const { signal } = parseOptions('waits', waits);
+    return untilUndone(NetworkController.#open(options, signal), signal);
+  }
+
+  static async #open(
+    options: ControllerOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<NetworkController> {
+    throwIfAborted(signal);
     const opened: (() => Promise<void>)[] = [];
     const assembled = assemble(options, opened);
     const { parts, start, plugins, allowances, shared } = await assembled.catch(async (error: unknown) => {
@@ -50,7 +63,7 @@ export class NetworkController extends CoreController {
     const controller = new NetworkController(parts);
     allowances.tell = (id, name, addresses) => controller.allowAddresses(id, name, addresses);
     try {
-      const begin = () => plugins.whileStarting(() => controller.start(start));
+      const begin = () => plugins.whileStarting(() => controller.start(start, signal));
       await (shared ? shared.whileStarting(begin) : begin());
     } catch (error) {
       // Namespaces and ports that it has taken up already are let go of.
@@ -80,9 +93,6 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
     globalStore: givenGlobal,
     drivers: more = [],
     logger = silent,
-    ...plain
-  } = options;
-  const {
     dataDir,
     runDir,
     instance,
@@ -96,13 +106,16 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
     hostResolvConf,
     plugins: pluginSettings,
     dns: { worker, ...limits },
-  } = parseOptions('controller', plain);
+  } = parseOptions('controller', options);
   const own = <T extends { close(): Promise<void> }>(part: T): T => {
     opened.push(() => part.close());
     return part;
   };
-  const store = givenStore ?? own(await openStore(dataDir));
   const osl = givenOsl ?? own(linuxOsl({ logger }));
+  const runDirectory = runDir ?? defaultRunDir(osl);
+  // The fake kernel's is this process's alone, and in nobody's way once it is empty.
+  if (runDir === undefined && osl.kind === 'fake') opened.push(async () => removeEmpty(runDirectory));
+  const store = givenStore ?? own(await openStore(dataDir));
   const firewall = own(await osl.host.firewall({ engine, table: `libnetwork-${instance}` }));
   const names = new NameTable();
   const allowances: Allowances = { tell: undefined };
@@ -110,7 +123,7 @@ async function assemble(options: ControllerOptions, opened: (() => Promise<void>
   const nameServers = own(makeNameServers(worker, osl, { names, limits, logger, onAllowed }));
   const plugins = new Plugins(pluginSettings, logger);
   own({ close: async () => plugins.close() });
-  const directory = `${runDir ?? defaultRunDir(osl)}/${instance}`;
+  const directory = `${runDirectory}/${instance}`;
   const globalStore = givenGlobal && new StartingStore(givenGlobal, cluster.startTimeoutMs);
   const hostId = globalStore && (await hostIdentity(cluster.hostId, store)());
   const address = cluster.address ?? (globalStore && (await ownAddress(osl.host)));

@@ -1,5 +1,7 @@
 /** Joining: where a network, an endpoint and a sandbox meet. */
+
 import { announce } from './announce.ts';
+import { interfacePrefixOf } from './commonoptions.ts';
 import type { Core } from './core.ts';
 import {
   bindingsOf,
@@ -14,7 +16,7 @@ import type { JoinedLink, JoinResult } from './driverapi/driver.ts';
 import { driverEndpoint, driverNetwork, joinedAt, placeOf } from './driverviews.ts';
 import type { EndpointEntry } from './endpoint.ts';
 import type { JoinOptions } from './endpointoptions.ts';
-import { LibnetworkError, throwIfAborted } from './errors.ts';
+import { invalid, LibnetworkError, named, throwIfAborted } from './errors.ts';
 import { type Gateways, publishedFamilies } from './gateway.ts';
 import { isGatewayUnsettled, settleGateway } from './gatewaynetwork.ts';
 import type { SandboxId } from './ids.ts';
@@ -27,10 +29,7 @@ import type { EndpointRecord, JoinRecord } from './records.ts';
 import type { SandboxEntry } from './sandbox.ts';
 import { updateHosts } from './sandboxfiles.ts';
 import { forgetNames, showNames } from './sandboxnames.ts';
-import { allOrNothing, type Undo } from './undo.ts';
-
-/** The network option that names the interfaces in a container (upstream's netlabel). */
-const INTERFACE_PREFIX = 'com.docker.network.container_iface_prefix';
+import { allOrNothing, together, type Undo } from './undo.ts';
 
 export async function joinSandbox(
   core: Core,
@@ -183,7 +182,7 @@ export async function attach(
   await core.save(entry, { ...entry.record, state: 'joined', join: { ...joined, bindings } });
   undo.push('restore the names', async () => forgetNames(core, entry, sandbox));
   showNames(core, entry, sandbox);
-  await Promise.all([updateHosts(sandbox), core.services.settled()]);
+  await together('show the endpoint', [updateHosts(sandbox), core.services.settled()]);
 }
 
 /** What a link that is moved into the sandbox is called there, and where it came from. */
@@ -251,7 +250,7 @@ async function interfaceNameFor(
       value: asked,
     });
   }
-  const prefix = entry.network.record.options[INTERFACE_PREFIX] ?? driverPrefix ?? 'eth';
+  const prefix = interfacePrefixOf(entry.network.record.options) ?? driverPrefix ?? 'eth';
   for (let number = 0; ; number++) if (!taken.has(`${prefix}${number}`)) return `${prefix}${number}`;
 }
 
@@ -291,7 +290,20 @@ async function configure(
   }
   await namespace.apply(changes);
   for (const [key, value] of Object.entries(record.sysctls)) {
-    await namespace.setSysctl(key.replaceAll('.', '/').replace('IFNAME', name), value);
+    await setSysctl(namespace, key, name, value);
+  }
+}
+
+/** What the kernel does not know, or not take, was the caller's to choose. */
+async function setSysctl(namespace: Namespace, key: string, link: string, value: string): Promise<void> {
+  try {
+    await namespace.setSysctl(key.replaceAll('.', '/').replace('IFNAME', link), value);
+  } catch (error) {
+    if (LibnetworkError.is(error, 'NOT_FOUND'))
+      throw invalid('sysctls', key, 'is no setting of this kernel for the interface');
+    if (LibnetworkError.is(error, 'INVALID_ARGUMENT'))
+      throw invalid(`sysctls.${key}`, value, 'is no value that the kernel takes');
+    throw named(error, `sysctls.${key}`, value);
   }
 }
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { Driver, EndpointLimits } from './driverapi/driver.ts';
 import { LibnetworkError } from './errors.ts';
+import { fields } from './fields.ts';
 
 const bits = v.pipe(
   v.number('must be a number of bits'),
@@ -9,7 +10,7 @@ const bits = v.pipe(
   v.minValue(8, 'must be 8 bits or more'),
 );
 
-export const limits = v.strictObject({
+export const limits = fields({
   ingress: v.optional(bits),
   egress: v.optional(bits),
   burst: v.optional(bits),

@@ -1,17 +1,18 @@
+import { abortable } from './abortable.ts';
 import type { Core } from './core.ts';
 import type { NetworkDnsOptions } from './dnsoptions.ts';
 import type { PolicyRule } from './driverapi/driver.ts';
 import type { Endpoint, EndpointEntry } from './endpoint.ts';
 import { createEndpoint } from './endpointcreation.ts';
 import type { EndpointOptions } from './endpointoptions.ts';
-import { deepFreeze } from './frozen.ts';
+import { frozenCopy } from './frozen.ts';
 import type { EndpointId, NetworkId } from './ids.ts';
 import type { PoolUsage } from './ipam/ipam.ts';
 import { deleteNetwork } from './networkdeletion.ts';
 import { type NetworkIpam, publicIpam } from './networkipam.ts';
 import { publicDns } from './networknames.ts';
 import { type NetworkChanges, previewNetwork, updateNetwork } from './networkupdate.ts';
-import type { Waits } from './options.ts';
+import { parseOptions, type Waits } from './options.ts';
 import { usageOf } from './pools.ts';
 import type { NetworkRecord } from './records.ts';
 
@@ -91,7 +92,7 @@ export class Network {
   }
   /** Who of its endpoints may talk to whom; empty: all may. */
   get policy(): readonly PolicyRule[] {
-    return deepFreeze(structuredClone(this.#entry.record.policy ?? []));
+    return frozenCopy(this.#entry.record.policy ?? []);
   }
   get createdAt(): Date {
     return Object.freeze(new Date(this.#entry.record.createdAt));
@@ -106,9 +107,10 @@ export class Network {
   }
 
   /** How full its pools are; none where its IPAM driver can't tell. @throws NOT_FOUND when it is gone */
-  async usage(): Promise<readonly (PoolUsage & { readonly subnet: string })[]> {
+  async usage(waits: Waits = {}): Promise<readonly (PoolUsage & { readonly subnet: string })[]> {
+    const { signal } = parseOptions('waits', waits);
     const { ipam, pools } = this.#entry.record;
-    return usageOf(this.#core.ipam(ipam.driver), pools);
+    return abortable(usageOf(this.#core.ipam(ipam.driver), pools), signal);
   }
 
   /**
@@ -125,7 +127,8 @@ export class Network {
    * The same, when all those of other hosts are known: at once for a network of this host alone.
    * @throws UNAVAILABLE where they are not known, and the global store does not answer within 5 s; ABORTED
    */
-  async allEndpoints({ signal }: Waits = {}): Promise<readonly Endpoint[]> {
+  async allEndpoints(waits: Waits = {}): Promise<readonly Endpoint[]> {
+    const { signal } = parseOptions('waits', waits);
     await this.#core.globals?.learn(this.#entry, signal);
     return this.endpoints();
   }

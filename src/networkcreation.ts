@@ -1,4 +1,4 @@
-import { advertisingOf } from './announce.ts';
+import { checkCommonOptions } from './commonoptions.ts';
 import type { Core } from './core.ts';
 import type { Scope } from './driverapi/driver.ts';
 import { driverNetwork } from './driverviews.ts';
@@ -30,7 +30,7 @@ export async function createNetwork(
   checkName(core, parsed.name);
   const { usesIpam, dataScope, addressless } = driver.capability;
   checkScope(parsed, dataScope);
-  advertisingOf(parsed.options);
+  checkCommonOptions(parsed.options);
   checkPolicy(driver, parsed.policy, parsed.dns?.allow);
   if (!parsed.ipv4 && !parsed.ipv6 && !addressless)
     throw invalid('ipv4', false, 'IPv4 or IPv6 must be enabled');

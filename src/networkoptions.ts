@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { type NetworkDnsOptions, networkDns } from './dnsoptions.ts';
 import type { PolicyRule, Scope } from './driverapi/driver.ts';
-import { driverOptions, flag, labels, name, pool } from './fields.ts';
+import { driverOptions, fields, flag, labels, name, pool } from './fields.ts';
 import { policy } from './policy.ts';
 
 /** One address pool of a network: its family is that of the subnet, or of the gateway. */
@@ -74,7 +74,7 @@ export const network = v.strictObject({
   configFrom: v.optional(name),
   labels: v.optional(labels, {}),
   ipam: v.optional(
-    v.strictObject({
+    fields({
       driver: v.optional(name, 'default'),
       options: v.optional(labels, {}),
       pools: v.optional(v.array(pool), []),

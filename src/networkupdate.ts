@@ -1,9 +1,12 @@
 /** Changes to a network in place: its labels, names and policy, and the options that its driver can change. */
+
+import { checkCommonOptions } from './commonoptions.ts';
 import type { Core } from './core.ts';
 import type { NetworkDnsOptions } from './dnsoptions.ts';
 import type { PolicyRule } from './driverapi/driver.ts';
 import { driverNetwork } from './driverviews.ts';
 import { invalid, LibnetworkError, throwIfAborted } from './errors.ts';
+import { isFields } from './fields.ts';
 import type { NetworkEntry } from './network.ts';
 import { showNetworkNames } from './networknames.ts';
 import { parseOptions, type Waits } from './options.ts';
@@ -98,9 +101,12 @@ function parseChanges(
     if (['labels', 'options', 'policy', 'dns'].includes(field)) continue;
     throw invalid(field, value, 'is nothing that can be changed in place: make a new network');
   }
+  if (changes.options !== undefined && !isFields(changes.options))
+    throw invalid('options', changes.options, 'must be an object with fields');
   const merged = Object.entries({ ...record.options, ...changes.options });
   const options = Object.fromEntries(merged.filter(([, value]) => value !== undefined));
   const { labels = record.labels, policy = record.policy, dns = record.dns } = changes;
   const parsed = parseOptions('network', { name: record.name, labels, options, policy, dns });
+  checkCommonOptions(parsed.options);
   return { labels: parsed.labels, options: parsed.options, policy: parsed.policy, dns: parsed.dns };
 }

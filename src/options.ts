@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { controller } from './controlleroptions.ts';
 import { endpoint, join } from './endpointoptions.ts';
 import { invalid } from './errors.ts';
-import { name, path } from './fields.ts';
+import { flag, name, path, waits } from './fields.ts';
 import { network } from './networkoptions.ts';
 import { refresh, sandbox } from './sandboxoptions.ts';
 import { serviceChanges } from './serviceoptions.ts';
@@ -33,6 +33,9 @@ const schemas = {
       v.pipe(v.number('must be a number'), v.minValue(0, 'must be 0 milliseconds or more')),
     ),
   }),
+  deleteEndpoint: v.object({ force: flag }),
+  reconcile: v.object({ dryRun: flag }),
+  waits,
   controller,
 } as const;
 

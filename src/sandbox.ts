@@ -1,10 +1,12 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { abortable } from './abortable.ts';
 import type { Core } from './core.ts';
 import type { Endpoint, EndpointEntry } from './endpoint.ts';
 import { LibnetworkError } from './errors.ts';
+import { deepFreeze, frozenCopy } from './frozen.ts';
 import type { HostEntry } from './hostfiles/etchosts.ts';
 import type { EndpointId, SandboxId } from './ids.ts';
-import type { Waits } from './options.ts';
+import { parseOptions, type Waits } from './options.ts';
 import type { LinkStatistics, Namespace, Route } from './osl/osl.ts';
 import type { SandboxRecord } from './records.ts';
 import type { DnsCounters, NameServer } from './resolver/servers.ts';
@@ -44,7 +46,7 @@ export class Sandbox {
   /** What `refresh` sets, as it is now. */
   get settings(): RefreshOptions & { readonly dns: SandboxRecord['dns'] } {
     const { hostname, domainname, extraHosts, dns } = this.#entry.record;
-    return Object.freeze({ hostname, domainname, extraHosts, dns });
+    return frozenCopy({ hostname, domainname, extraHosts, dns });
   }
   /** Its own name in its `/etc/hosts`. */
   get hostname(): string | undefined {
@@ -74,19 +76,22 @@ export class Sandbox {
   }
 
   /** Counters of each joined interface, by its name in the sandbox; none while it has no namespace. */
-  async statistics(): Promise<Readonly<Record<string, LinkStatistics>>> {
+  async statistics(waits: Waits = {}): Promise<Readonly<Record<string, LinkStatistics>>> {
+    const { signal } = parseOptions('waits', waits);
     if (!this.#entry.namespace) return Object.freeze({});
     const names = new Set(
       [...this.#entry.endpoints.values()].map((entry) => entry.record.join?.interfaceName),
     );
-    const links = await this.#namespace().links();
+    const links = await abortable(this.#namespace().links(), signal);
     const joined = links.filter((link) => names.has(link.name));
-    return Object.freeze(Object.fromEntries(joined.map((link) => [link.name, link.statistics])));
+    return deepFreeze(Object.fromEntries(joined.map((link) => [link.name, link.statistics])));
   }
 
   /** The routes of its namespace, as the kernel has them; none while it has no namespace. */
-  async routes(): Promise<readonly Route[]> {
-    return Object.freeze(this.#entry.namespace ? await this.#namespace().routes() : []);
+  async routes(waits: Waits = {}): Promise<readonly Route[]> {
+    const { signal } = parseOptions('waits', waits);
+    const { namespace } = this.#entry;
+    return deepFreeze(namespace ? [...(await abortable(namespace.routes(), signal))] : []);
   }
 
   /**
@@ -122,8 +127,10 @@ export class Sandbox {
   }
 
   /** What its name server has done since it started; `undefined` on the host's own namespace, which has none. */
-  async dnsCounters(): Promise<DnsCounters | undefined> {
-    return this.#entry.resolver?.counters();
+  async dnsCounters(waits: Waits = {}): Promise<DnsCounters | undefined> {
+    const { signal } = parseOptions('waits', waits);
+    const { resolver } = this.#entry;
+    return resolver && abortable(resolver.counters(), signal);
   }
 
   /**

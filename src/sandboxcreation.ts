@@ -1,5 +1,5 @@
 import type { Core } from './core.ts';
-import { LibnetworkError, throwIfAborted } from './errors.ts';
+import { LibnetworkError, named, throwIfAborted } from './errors.ts';
 import { newId, type SandboxId } from './ids.ts';
 import { setIpv6 } from './ipv6.ts';
 import { parseOptions } from './options.ts';
@@ -75,7 +75,11 @@ async function openNamespace(core: Core, record: SandboxRecord): Promise<Namespa
     case 'host':
       return core.osl.host;
     case 'given':
-      return openGiven(core, record.namespace.path);
+      try {
+        return await openGiven(core, record.namespace.path);
+      } catch (error) {
+        throw named(error, 'namespacePath', record.namespace.path);
+      }
     case 'own':
       return core.osl.createNamespace(record.namespace.path);
     case 'external':

@@ -25,6 +25,7 @@ import { plain } from './pools.ts';
 import type { SandboxRecord } from './records.ts';
 import { RESOLVER_ADDRESS } from './resolver/resolver.ts';
 import type { SandboxEntry } from './sandbox.ts';
+import { together } from './undo.ts';
 
 /** Where a sandbox's files are: where the caller says, else in a directory of its own under `runDir`. */
 export function sandboxFiles(
@@ -62,9 +63,12 @@ export async function writeNewFiles(entry: SandboxEntry, resolvConf: string): Pr
   const { files } = entry.record;
   entry.hostLines = ownLines(entry);
   const hosts = addEntries(fixedHosts(entry.record), entry.hostLines);
-  await Promise.all([
-    writeInPlace(files.hosts, hosts).catch(kernelFileError('write', files.hosts)),
-    writeResolvConf(files.resolvConf, resolvConf).catch(kernelFileError('write', files.resolvConf)),
+  // Both ended before a failure is told: what undoes it must not meet a file that is just being made.
+  await together('write the files', [
+    writeInPlace(files.hosts, hosts).catch(kernelFileError('write', files.hosts, 'hostsPath')),
+    writeResolvConf(files.resolvConf, resolvConf).catch(
+      kernelFileError('write', files.resolvConf, 'resolvConfPath'),
+    ),
   ]);
 }
 
@@ -93,7 +97,9 @@ export async function rewriteFiles(
 
 /** Writes `resolv.conf` alone. */
 export async function writeServers({ record: { files } }: SandboxEntry, resolvConf: string): Promise<void> {
-  await writeResolvConf(files.resolvConf, resolvConf).catch(kernelFileError('write', files.resolvConf));
+  await writeResolvConf(files.resolvConf, resolvConf).catch(
+    kernelFileError('write', files.resolvConf, 'resolvConfPath'),
+  );
 }
 
 /** Lets the sandbox's name server ask other servers from now on. */
@@ -108,7 +114,7 @@ export async function updateHosts(entry: SandboxEntry): Promise<void> {
   if (JSON.stringify(before) === JSON.stringify(after)) return;
   const { hosts } = entry.record.files;
   await editInPlace(hosts, (content) => addEntries(removeEntries(content, before), after)).catch(
-    kernelFileError('write', hosts),
+    kernelFileError('write', hosts, 'hostsPath'),
   );
   entry.hostLines = after;
 }

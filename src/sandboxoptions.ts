@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { address, flag, hostname, line, name, path } from './fields.ts';
+import { address, fields, flag, hostname, line, name, path, record } from './fields.ts';
 
 /** What `controller.createSandbox` takes. */
 export interface SandboxOptions {
@@ -39,13 +39,13 @@ export type RefreshOptions = Pick<SandboxOptions, 'hostname' | 'domainname' | 'e
 const resolution = {
   hostname: v.optional(hostname),
   domainname: v.optional(hostname),
-  extraHosts: v.optional(v.record(hostname, address), {}),
+  extraHosts: v.optional(record(hostname, address), {}),
   dns: v.optional(
-    v.strictObject({
+    fields({
       servers: v.optional(v.array(address)),
       search: v.optional(v.array(v.union([hostname, v.literal('.')], 'must be a domain name'))),
       options: v.optional(v.array(v.pipe(line, v.regex(/^\S+$/, 'must be one word')))),
-      aliases: v.optional(v.record(hostname, hostname)),
+      aliases: v.optional(record(hostname, hostname)),
     }),
     {},
   ),
@@ -67,6 +67,13 @@ export const sandbox = v.pipe(
     ),
     ['externalKey'],
   ),
+  v.forward(
+    v.check(
+      (it) => it.hostsPath === undefined || it.hostsPath !== it.resolvConfPath,
+      'must not be hostsPath: each is a file of its own',
+    ),
+    ['resolvConfPath'],
+  ),
 );
 
-export const refresh = v.strictObject(resolution);
+export const refresh = fields(resolution);

@@ -1,6 +1,7 @@
 /** What may be said of the service that an endpoint belongs to. */
+
 import * as v from 'valibot';
-import { hostname } from './fields.ts';
+import { fields, hostname } from './fields.ts';
 import { deepFreeze } from './frozen.ts';
 import type { EndpointRecord, ServiceMembership, ServiceMode } from './records.ts';
 
@@ -52,4 +53,4 @@ export const service = v.strictObject({
   mode: v.optional(v.picklist(['vip', 'dnsrr'], 'must be "vip" or "dnsrr"'), 'vip'),
   enabled: v.optional(enabled, true),
 });
-export const serviceChanges = v.strictObject({ enabled: v.optional(enabled) });
+export const serviceChanges = fields({ enabled: v.optional(enabled) });

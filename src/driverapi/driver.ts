@@ -317,6 +317,11 @@ export interface Driver {
   updateNetwork?(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   deleteNetwork(network: DriverNetwork, options?: DriverWaits): Promise<void>;
   /**
+   * Checks what a new endpoint asks for, before addresses are taken for it: it has none yet. Makes nothing.
+   * @throws INVALID_ARGUMENT, NOT_FOUND (network)
+   */
+  checkEndpoint?(place: EndpointPlace): void;
+  /**
    * Checks a new endpoint and decides what was left open (a MAC address), before anything is recorded. Makes nothing.
    * @throws INVALID_ARGUMENT, NOT_FOUND (network)
    */

@@ -168,9 +168,9 @@ export class GlobalScope {
   }
 
   /** When all that is followed has been listed, or the time is over. */
-  async listed(withinMs: number): Promise<void> {
+  async listed(withinMs: number, signal?: AbortSignal): Promise<void> {
     const parts = [...this.#parts.values()].map((part) => part.listed());
-    await within(withinMs, Promise.all([this.networks.listed(), ...parts]));
+    await within(withinMs, Promise.all([this.networks.listed(), ...parts]), signal);
   }
 
   /** The endpoints that a network has on hosts that are there; those of hosts that are gone are taken back. */

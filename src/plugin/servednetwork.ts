@@ -156,6 +156,7 @@ class ServedNetworkDriver implements Served {
         const known = this.#records.endpoints.get(given.id);
         // Asked again for the same endpoint, it has the same address.
         const asked = { ...given, macAddress: given.macAddress ?? known?.endpoint.macAddress };
+        this.#driver.checkEndpoint?.({ network, endpoint: asked });
         const decided = { ...asked, ...named(this.#driver.decideEndpoint?.({ network, endpoint: asked })) };
         const endpoint = await this.#makeEndpoint(decided, signal);
         return { Interface: newlyDecided(given, endpoint) };

@@ -178,6 +178,7 @@ export async function leaveAs(
 
 /** What the core does with a new endpoint. */
 export async function makeEndpoint(driver: Driver, place: EndpointPlace): Promise<EndpointDecision> {
+  driver.checkEndpoint?.(place);
   const decided = driver.decideEndpoint?.(place) ?? {};
   return { ...decided, ...(await driver.createEndpoint?.(place)) };
 }

@@ -28,7 +28,7 @@ import { type BridgeDefaults, parseMark } from './defaults.ts';
 import { checkAdoptable, type Devices, deleteBridge, ensureBridge, isOurs } from './device.ts';
 import { flowsOfEndpoint, flush } from './flows.ts';
 import { ensureForwarding } from './forwarding.ts';
-import { networkIntent } from './intents.ts';
+import { addressOf, networkIntent } from './intents.ts';
 import { removeLimits, setLimits } from './limits.ts';
 import { type Joined, linkChanges, linkIntents, linksOf, relinked } from './links.ts';
 import { withMtu } from './mtu.ts';
@@ -195,9 +195,15 @@ class BridgeDriver implements Driver {
     this.#policies.forget(network.id);
   }
 
+  checkEndpoint({ network, endpoint }: EndpointPlace): void {
+    const config = this.#config(network);
+    checkPorts(endpoint, (family) => config[family] !== undefined);
+    linksOf(endpoint);
+  }
+
   decideEndpoint({ network, endpoint }: EndpointPlace): EndpointDecision {
     this.#config(network);
-    checkPorts(endpoint);
+    checkPorts(endpoint, (family) => addressOf(endpoint, family) !== undefined);
     linksOf(endpoint);
     return endpoint.macAddress === undefined ? { macAddress: newMacAddress() } : {};
   }

@@ -11,6 +11,9 @@ import type { FirewallChange, LinkedPort, LinkIntent } from '../../osl/firewall/
 import type { BridgeConfig } from './config.ts';
 import { addressOf } from './intents.ts';
 
+/** What an endpoint can be called. */
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
+
 /** The endpoints of a network that are joined. */
 export type Joined = ReadonlyMap<EndpointId, DriverEndpoint>;
 
@@ -19,7 +22,7 @@ export function linksOf({ options }: DriverEndpoint): readonly string[] {
   const key = labels.endpoint.links;
   const text = textOption(options, key) ?? '';
   const names = text === '' ? [] : text.split(',');
-  if (names.some((name) => name.trim() !== name || name === ''))
+  if (names.some((name) => !NAME.test(name)))
     throw invalid(key, text, 'must be names of endpoints with commas between them');
   return [...new Set(names)];
 }

@@ -95,14 +95,13 @@ export function answers(binding: PortBinding, { request, address, routed }: Want
 }
 
 /** @throws INVALID_ARGUMENT for a port that could never be published, whatever the gateways */
-export function checkPorts(endpoint: DriverEndpoint): void {
+export function checkPorts(endpoint: DriverEndpoint, has: (family: Family) => boolean): void {
   for (const [i, { hostAddress: text, protocol }] of endpoint.ports.entries()) {
     if (text === undefined || text === '') continue;
     const family = familyOf(unmapped(text));
     if (family === undefined) throw invalid(`ports[${i}].hostAddress`, text, 'must be an address');
-    const reached =
-      addressOf(endpoint, family) ?? (protocol === 'sctp' ? undefined : addressOf(endpoint, 'ipv4'));
-    if (reached === undefined)
+    // What comes by IPv6 is handed on to a container that has none, but for SCTP.
+    if (!has(family) && (protocol === 'sctp' || !has('ipv4')))
       throw invalid(
         `ports[${i}].hostAddress`,
         text,

@@ -42,13 +42,17 @@ export function openNamespaceFile(path: string): number {
   return named(`open the namespace ${path}`, () => {
     if (!isNamespace(path)) {
       statSync(path);
-      throw invalid('path', path, 'is no network namespace');
+      throw notOurKind(path, 'is no network namespace');
     }
     const fd = openSync(path, 'r');
     if (libc().ioctl(fd, NS_GET_NSTYPE) === CLONE_NEWNET) return fd;
     closeSync(fd);
-    throw invalid('path', path, 'is a namespace, but not of the network');
+    throw notOurKind(path, 'is a namespace, but not of the network');
   });
+}
+
+function notOurKind(path: string, what: string): LibnetworkError {
+  return new LibnetworkError('INVALID_ARGUMENT', `${path} ${what}`, { field: 'path', value: path });
 }
 
 /** Unmounts and removes `path`, whichever is there: true when something was. */

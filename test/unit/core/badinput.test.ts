@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Endpoint, Network, Sandbox } from '../../../src/index.ts';
+import { type Endpoint, type Network, NetworkController, type Sandbox } from '../../../src/index.ts';
 import { World } from '../crash/world.ts';
 import { everything, refusal, type Setting } from './setting.ts';
 
@@ -19,10 +19,19 @@ const junk: readonly unknown[] = [
   '%',
   'é',
   'x'.repeat(5000),
+  'a\ud800',
 ];
+/** They hold something, but under no names. */
+const notAnObject = [null, 7, 'a', ['a=b'], new Map([['a', 'b']])];
 const notAnAddress = [...junk, '10.9.0.256', '10.9.0.5/24', 'fe80::1%eth0', '::g', '10.9.0.5\n'];
-const notASubnet = [...junk, '10.9.0.0', '10.9.0.1/24', '10.9.0.0/33', '::/129'];
-const notAPath = [null, 7, {}, '', 'a', './a', '/a/../b', '/a//b', '/a/', '/a\0b', '/a\nb'];
+const notASubnet = [
+  ...[...junk, '10.9.0.0', '10.9.0.1/24', '10.9.0.0/33', '::/129'],
+  ...['127.9.0.0/16', '224.9.0.0/24', '::1/128', 'ff05::/64'],
+];
+const notAPath = [
+  ...[null, 7, {}, '', 'a', './a', '/a/../b', '/a//b', '/a/', '/a\0b', '/a\nb', '/a\ud800'],
+  ...[`/tmp/${'x'.repeat(256)}`, '/x'.repeat(2100)],
+];
 
 interface Wrong {
   readonly what: string;
@@ -39,9 +48,17 @@ const WRONG_NETWORKS: readonly Wrong[] = [
   ...each('the name', [undefined, ...junk], (name) => ({ name })),
   ...each('the driver', junk, (driver) => ({ name: 'n', driver })),
   ...each('the flag', [null, 1, 'true', {}], (internal) => ({ name: 'n', internal })),
-  ...each('the labels', [null, 7, 'a', { a: 1 }, { a: null }, { '': 'b' }, { 'a\n': 'b' }], (labels) => ({
+  ...each('the labels', [...notAnObject, { a: 1 }, { a: null }, { '': 'b' }, { 'a\n': 'b' }], (labels) => ({
     name: 'n',
     labels,
+  })),
+  ...each('the options', notAnObject, (options) => ({ name: 'n', options })),
+  ...each('the ipam', notAnObject, (ipam) => ({ name: 'n', ipam })),
+  ...each('the pool', notAnObject, pools),
+  ...each('the names', notAnObject, (dns) => ({ name: 'n', dns })),
+  ...each('the prefix', [7, ' ', 'a/b', '..', 'thirteenbytes', 'a\u001bb'], (prefix) => ({
+    name: 'n',
+    options: { 'com.docker.network.container_iface_prefix': prefix },
   })),
   ...each('the option value', [null, {}, Number.NaN, 'a\0b'], (value) => ({
     name: 'n',
@@ -69,15 +86,27 @@ const WRONG_ENDPOINTS: readonly Wrong[] = [
   ...each('the alias', junk, (alias) => ({ name: 'e', aliases: [alias] })),
   ...each(
     'the interface',
-    [...junk.filter((it) => it !== 'é'), 'eth0123456789012', '.'],
+    [...junk.filter((it) => it !== 'é'), 'eth0123456789012', '.', 'a\u001bb'],
     (interfaceName) => ({
       name: 'e',
       interfaceName,
     }),
   ),
-  ...each('the sysctl', ['net.ipv4.ip_forward', 'kernel.core_pattern', 'net/ipv4/x', ''], (key) => ({
+  ...each('the sysctls', notAnObject, (sysctls) => ({ name: 'e', sysctls })),
+  ...each(
+    'the sysctl',
+    [
+      ...['net.ipv4.ip_forward', 'kernel.core_pattern', 'net/ipv4/x', ''],
+      `net.ipv4.conf.IFNAME.${'x'.repeat(5000)}`,
+    ],
+    (key) => ({
+      name: 'e',
+      sysctls: { [String(key)]: '1' },
+    }),
+  ),
+  ...each('the links', [7, ' ', 'a,', ' a', 'a/b', '..', 'a,é'], (links) => ({
     name: 'e',
-    sysctls: { [String(key)]: '1' },
+    options: { 'com.docker.network.endpoint.links': links },
   })),
   ...each('the port', [0, 65_536, 1.5, '80', null], (container) => ({ name: 'e', ports: [{ container }] })),
   ...each('the priority', [1.5, '1', null], (gatewayPriority) => ({ name: 'e', gatewayPriority })),
@@ -92,6 +121,12 @@ const WRONG_SANDBOXES: readonly Wrong[] = [
   ...each('the hosts path', notAPath, (hostsPath) => ({ containerId: 'c', hostsPath })),
   ...each('the resolv.conf path', notAPath, (resolvConfPath) => ({ containerId: 'c', resolvConfPath })),
   ...each('the namespace', notAPath, (namespacePath) => ({ containerId: 'c', namespacePath })),
+  ...each('the same path twice', ['/tmp/a'], (path) => ({
+    containerId: 'c',
+    hostsPath: path,
+    resolvConfPath: path,
+  })),
+  ...each('the extra hosts', notAnObject, (extraHosts) => ({ containerId: 'c', extraHosts })),
   ...each('the extra host', notAnAddress, (db) => ({ containerId: 'c', extraHosts: { db } })),
   ...each('the server', notAnAddress, (server) => ({ containerId: 'c', dns: { servers: [server] } })),
   ...each('the search domain', ['', 'a b', 'a\nnameserver 6.6.6.6'], (domain) => ({
@@ -155,6 +190,69 @@ describe('bad input leaves store and kernel byte for byte as they were', () => {
       await expectUntouched(endpoint.leave(wrong.options as never));
     },
   );
+  it.each(
+    each('the changes', [...notAnObject, { ports: 'a' }, { labels: ['a=b'] }, { name: 'n' }], (it) => it),
+  )('update of an endpoint: $what', ({ options }) => expectUntouched(endpoint.update(options as never)));
+  it.each(
+    each(
+      'the changes',
+      [
+        ...[...notAnObject, { options: 'a' }, { options: ['a'] }, { labels: ['a=b'] }, { name: 'n' }],
+        { options: { 'com.docker.network.container_iface_prefix': 'a/b' } },
+        { options: { 'com.docker.network.advertise_addr_nmsgs': '99' } },
+      ],
+      (it) => it,
+    ),
+  )('update of a network: $what', async ({ options }) => {
+    await expectUntouched(network.update(options as never));
+    await expectUntouched(network.preview(options as never));
+  });
+  it.each(each('the settings', notAnObject, (it) => it))('refresh: $what', ({ options }) =>
+    expectUntouched(sandbox.refresh(options as never)),
+  );
+  it.each(each('the flag', [null, 7, 'false', '', {}], (it) => it))('a flag: $what', async (wrong) => {
+    const flag = wrong.options as never;
+    await expectUntouched(endpoint.delete({ force: flag }));
+    await expectUntouched(setting.controller.deleteEndpoint('0'.repeat(64), { force: flag }));
+    await expectUntouched(setting.controller.reconcile({ dryRun: flag }));
+  });
+  it.each(each('the signal', [null, 7, '', {}, new AbortController()], (signal) => ({ signal })))(
+    'every call that waits: $what',
+    async ({ options }) => {
+      const waits = options as never;
+      const { controller } = setting;
+      await expectUntouched(controller.createNetwork({ name: 'n' }, waits));
+      await expectUntouched(controller.createSandbox({ containerId: 'c' }, waits));
+      await expectUntouched(controller.deleteEndpoint(endpoint.id, waits));
+      await expectUntouched(controller.reconcile(waits));
+      await expectUntouched(controller.hosts(waits));
+      await expectUntouched(controller.close(waits));
+      await expectUntouched(network.createEndpoint({ name: 'e' }, waits));
+      await expectUntouched(network.usage(waits));
+      await expectUntouched(network.allEndpoints(waits));
+      await expectUntouched(network.update(waits));
+      await expectUntouched(network.preview(waits));
+      await expectUntouched(network.delete(waits));
+      await expectUntouched(endpoint.join(sandbox, waits));
+      await expectUntouched(endpoint.leave(sandbox, waits));
+      await expectUntouched(endpoint.update(waits));
+      await expectUntouched(endpoint.delete(waits));
+      await expectUntouched(sandbox.refresh({}, waits));
+      await expectUntouched(sandbox.rename('n', waits));
+      await expectUntouched(sandbox.setKey('/a', waits));
+      await expectUntouched(sandbox.statistics(waits));
+      await expectUntouched(sandbox.routes(waits));
+      await expectUntouched(sandbox.dnsCounters(waits));
+      await expectUntouched(sandbox.delete(waits));
+      await expectUntouched(NetworkController.open({}, waits));
+    },
+  );
+  it.each(each('the id', junk, (it) => it))('forced deletion: $what', ({ options }) =>
+    expectUntouched(setting.controller.deleteEndpoint(options as never, { force: true })),
+  );
+  it('on: a listener that is no function', async () => {
+    await expectUntouched((async () => setting.controller.on('network:create', 'a' as never))());
+  });
   it('join: a sandbox of another controller', async () => {
     const world = new World();
     const { controller } = await world.open();

@@ -244,6 +244,27 @@ describe('joining a sandbox', () => {
     expect(await inside.sysctl('net/ipv4/conf/eth0/forwarding')).toBe('1');
   });
 
+  it.each([
+    {
+      key: 'net.ipv4.conf.IFNAME.no_such',
+      value: '1',
+      field: 'sysctls',
+      refused: 'net.ipv4.conf.IFNAME.no_such',
+    },
+  ])('refuses $key, which the kernel does not know, naming it', async ({ key, value, field, refused }) => {
+    const setting = await withFront();
+    const sandbox = await box(setting);
+    const web = await setting.front.createEndpoint({ name: 'web', sysctls: { [key]: value } });
+    const before = await traces(setting);
+    expect(await refusal(web.join(sandbox))).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      field,
+      value: refused,
+    });
+    expect(await traces(setting)).toEqual(before);
+    await expectNothingToRepair(setting);
+  });
+
   it('leaves a null network’s sandbox without a link', async () => {
     const setting = await setUp();
     const sandbox = await box(setting);

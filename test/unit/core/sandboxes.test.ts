@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { everything, expectNothingToRepair, refusal, restart, setUp, traces } from './setting.ts';
 
@@ -42,6 +42,27 @@ describe('a sandbox', () => {
     );
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     await expectNothingToRepair(setting);
+  });
+
+  it.each([
+    { option: 'hostsPath', wrong: 'directory' },
+    { option: 'resolvConfPath', wrong: 'directory' },
+    { option: 'hostsPath', wrong: 'file/below' },
+    { option: 'namespacePath', wrong: 'file' },
+  ])('is not made with a $wrong for its $option, and leaves nothing', async ({ option, wrong }) => {
+    const setting = await setUp();
+    const { runDir } = setting.world;
+    mkdirSync(`${runDir}/given/directory`, { recursive: true });
+    writeFileSync(`${runDir}/given/file`, 'theirs');
+    const before = { ...((await everything(setting)) as object), files: filesUnder(runDir) };
+    for (let round = 0; round < 20; round++) {
+      const path = `${runDir}/given/${wrong}`;
+      const error = await refusal(setting.controller.createSandbox({ containerId: 'c1', [option]: path }));
+      expect(error).toMatchObject({ field: option, value: path });
+      expect(['INVALID_ARGUMENT', 'NOT_FOUND']).toContain(error.code);
+      expect(error.notUndone).toBeUndefined();
+    }
+    expect({ ...((await everything(setting)) as object), files: filesUnder(runDir) }).toEqual(before);
   });
 
   it('in a namespace that somebody else made leaves it there', async () => {
@@ -225,3 +246,9 @@ describe('a closed controller', () => {
     expect(await everything(setting)).toEqual(before);
   });
 });
+
+/** What is on the disk, but for the directory of all sandboxes' files. */
+function filesUnder(directory: string): readonly string[] {
+  const paths = readdirSync(directory, { recursive: true }).map(String).sort();
+  return paths.filter((path) => path !== 'default' && path !== 'default/files');
+}

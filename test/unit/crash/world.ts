@@ -5,7 +5,7 @@ import type { Entry } from '../../../src/datastore/datastore.ts';
 import { memoryBacking, memoryStore } from '../../../src/datastore/index.ts';
 import type { Logger } from '../../../src/driverapi/driver.ts';
 import { vethName } from '../../../src/ids.ts';
-import { type ControllerOptions, NetworkController, type Sandbox } from '../../../src/index.ts';
+import { type ControllerOptions, NetworkController, type Sandbox, type Waits } from '../../../src/index.ts';
 import { FakeKernel, type FakeOsl, fakeOsl } from '../../../src/osl/fake/index.ts';
 import { countingFaults, type Faults } from '../../../src/testing/faults.ts';
 import { faultyStore } from '../../../src/testing/faultystore.ts';
@@ -30,6 +30,7 @@ export class World {
     faults: Faults = countingFaults(),
     activeSandboxes: readonly string[] = [],
     more: ControllerOptions = {},
+    waits: Waits = {},
   ): Promise<{ controller: NetworkController; osl: FakeOsl }> {
     // A dead process watches no files.
     faults.onCrash(() => unwatchFile(this.resolvConf));
@@ -45,15 +46,8 @@ export class World {
       // What is not worth a complaint is not kept.
     };
     const logger: Logger = { debug: quiet, info: quiet, warn: complain, error: complain };
-    const controller = await NetworkController.open({
-      osl,
-      store,
-      runDir: this.runDir,
-      activeSandboxes,
-      hostResolvConf: this.resolvConf,
-      logger,
-      ...more,
-    });
+    const parts = { osl, store, runDir: this.runDir, hostResolvConf: this.resolvConf, logger };
+    const controller = await NetworkController.open({ ...parts, activeSandboxes, ...more }, waits);
     return { controller, osl };
   }
 
