@@ -85,8 +85,20 @@ export function named(error: unknown, field: string, value: unknown): unknown {
 
 /** A value as text that is safe in one line of a message. */
 export function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value));
-  return short(text);
+  return short(
+    typeof value === 'bigint'
+      ? `${value}n`
+      : (json(value) ?? (typeof value === 'object' ? 'an object' : String(value))),
+  );
+}
+
+/** Nothing for what has no JSON: a value that holds itself, or a bigint. */
+function json(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }
 
 function short(text: string): string {

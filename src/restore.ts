@@ -11,10 +11,10 @@ import {
   type EndpointRecord,
   type NetworkRecord,
   ROOT,
-  readRecord,
   type SandboxRecord,
   type StoredRecord,
 } from './records.ts';
+import { readWholeRecord } from './recordschema.ts';
 import { addSandbox, type SandboxEntry } from './sandbox.ts';
 import { finishSandboxDeletion } from './sandboxdeletion.ts';
 import { allOfThem } from './undo.ts';
@@ -53,7 +53,7 @@ async function load<R extends StoredRecord>(
   kind: 'network' | 'endpoint' | 'sandbox',
 ): Promise<R[]> {
   const entries = await core.store.list(`${ROOT}${kind}/`);
-  const records = entries.map(({ key, value }) => readRecord(key, value) as R);
+  const records = entries.map(({ key, value }) => readWholeRecord(key, value) as R);
   return records.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0));
 }
 

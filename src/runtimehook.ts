@@ -2,12 +2,14 @@
  * The socket that a container runtime's hook talks to: `libnetwork-setkey` tells which namespace the runtime made
  * for which container. One JSON object is read at once, the answer is `success` or the error's text.
  */
-import { chmod, mkdir, rm } from 'node:fs/promises';
+
+import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
 import type { Core } from './core.ts';
+import { makeDirectory } from './directories.ts';
 import { invalid, LibnetworkError } from './errors.ts';
 import { kernelFileError } from './fileerrors.ts';
 import { messageOf } from './undo.ts';
@@ -62,7 +64,11 @@ export async function listenForHooks(
   const path = socketPath(core);
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES)
     throw invalid('runDir', core.runDir, `makes a socket path of more than ${SOCKET_PATH_BYTES} bytes`);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(kernelFileError('make', dirname(path)));
+  try {
+    makeDirectory(dirname(path), 0o700);
+  } catch (error) {
+    kernelFileError('make', dirname(path), 'runDir')(error);
+  }
   // What a killed process left.
   await rm(path, { force: true });
   const open = new Set<Socket>();

@@ -1,11 +1,13 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
+import { makeDirectory } from '../directories.ts';
 import { LibnetworkError } from '../errors.ts';
 import { errnoCodes } from '../osl/errno.ts';
 import { MAX_KEY_BYTES } from './datastore.ts';
 import { type FileLock, lockFile } from './filelock.ts';
 import { Journal, type JournalWrite } from './journal.ts';
+import { findDamage } from './levellog.ts';
 
 /** How long the database may take to open before the opener is told so. */
 const OPEN_TIMEOUT_MS = 5_000;
@@ -27,6 +29,12 @@ export interface OpenLevel {
  */
 export async function openLevel(path: string): Promise<OpenLevel> {
   const lock = await lockDirectory(path);
+  try {
+    refuseDamage(path);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
   const db = new Level<string, string>(path, { keyEncoding: 'utf8', valueEncoding: 'utf8' });
   const opening = db.open();
   try {
@@ -51,6 +59,12 @@ export async function openLevel(path: string): Promise<OpenLevel> {
     lock.release();
     throw openFailed(path, error);
   }
+}
+
+/** @throws INTERNAL for a log of which the database would leave out a part, for good */
+function refuseDamage(path: string): void {
+  const damage = findDamage(path);
+  if (damage !== undefined) throw openFailed(path, new Error(`corrupt record in ${damage}`));
 }
 
 /** Brings into the database what an earlier process had accepted and could not bring in any more. */
@@ -93,7 +107,7 @@ function sizeKeyBuffer(db: Level<string, string>): void {
 
 async function lockDirectory(path: string): Promise<FileLock> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path, 0o700);
     if (!(await stat(path)).isDirectory())
       throw Object.assign(new Error(`${path} is no directory`), { code: 'ENOTDIR' });
     return lockFile(join(path, 'HOLDER'), path);

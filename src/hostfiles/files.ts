@@ -2,10 +2,12 @@
  * The effects on `/etc/hosts` and `resolv.conf` of a sandbox. Files are bind-mounted into containers, so they are
  * written in place: their inode stays. Changes to one path wait for each other.
  */
+
 import { createHash } from 'node:crypto';
 import { unwatchFile, watchFile } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeDirectory } from '../directories.ts';
 import { type HostFile, parseResolvConf } from './resolvconf.ts';
 
 export const HOST_RESOLV_CONF = '/etc/resolv.conf';
@@ -94,7 +96,7 @@ export function watchHostResolvConf(
 
 /** The new text goes over the old one before the rest is cut off, so that no reader finds an empty file. */
 async function overwrite(path: string, content: string, mode: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  makeDirectory(dirname(path));
   const file = await open(path, 'r+').catch((error: unknown) => {
     if (isMissing(error)) return create(path, mode);
     throw error;
@@ -116,7 +118,7 @@ async function create(path: string, mode: number): Promise<FileHandle> {
 }
 
 async function replace(path: string, content: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  makeDirectory(dirname(path));
   const temporary = `${path}.new`;
   await writeFile(temporary, content, { mode: 0o644 });
   await rename(temporary, path);

@@ -1,14 +1,6 @@
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs';
+import { closeSync, openSync, readdirSync, rmSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeDirectory } from '../../directories.ts';
 import { invalid, LibnetworkError } from '../../errors.ts';
 import { errnoName, kernelError } from '../errno.ts';
 import { CLONE_NEWNET, MNT_DETACH, MS_BIND, NS_GET_NSTYPE, NSFS_MAGIC } from './constants.ts';
@@ -25,7 +17,7 @@ import { inNewNamespace } from './window.ts';
 export function makeNamespace(path: string): number {
   requirePath(path, 'path');
   return named(`make the namespace ${path}`, () => {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeDirectory(dirname(path));
     if (!isNamespace(path)) {
       const file = entry(path);
       if (file === 'foreign') throw invalid('path', path, 'is something else than an empty file');
@@ -126,7 +118,8 @@ export function named<T>(operation: string, work: () => T): T {
   } catch (error) {
     const code = codeOf(error);
     if (error instanceof LibnetworkError || code === undefined) throw error;
-    throw kernelError(operation, code);
+    const advice = code === 'EROFS' ? 'the file system is read-only: choose another directory' : undefined;
+    throw kernelError(operation, code, advice);
   }
 }
 

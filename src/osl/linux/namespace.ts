@@ -237,7 +237,9 @@ export class LinuxNamespace implements Namespace {
   }
 
   async firewall(options: FirewallOptions): Promise<Firewall> {
-    const rules = await this.#rules(options);
+    const rules = await this.#rules(options).catch((error: unknown) => {
+      throw explainRefusal(error);
+    });
     if (options.engine === 'none') return rules;
     try {
       const wanted = options.firewalld ?? (this.#isHost ? 'auto' : 'off');

@@ -1,5 +1,9 @@
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LibnetworkError, NetworkController } from '../../../src/index.ts';
+import { fakeOsl } from '../../../src/osl/fake/index.ts';
 import { World } from '../crash/world.ts';
 import { expectNothingToRepair, refusal, StrikeAt } from './setting.ts';
 
@@ -56,6 +60,34 @@ describe('a start', () => {
       world.remove();
     }
     expect(aborted).toBeGreaterThan(10);
+  });
+
+  it.each([
+    { osl: {} },
+    { osl: null },
+    { store: { get: () => undefined } },
+    { globalStore: 'etcd' },
+    { drivers: [{ name: 'mine' }] },
+    { drivers: {} },
+    { logger: 5 },
+    { dataDirectory: '/tmp/a' },
+    { instance: 'a/b' },
+    { runDir: 'relative' },
+  ])('refuses %j, naming the option', async (wrong) => {
+    const [option] = Object.keys(wrong);
+    const error = await refusal(NetworkController.open(wrong as never));
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(error.field).toMatch(new RegExp(`^${option}(\\.0)?$`));
+  });
+
+  it('on the fake kernel leaves no directory behind, once all is deleted', async () => {
+    const directory = join(tmpdir(), `libnetwork-${process.pid}`);
+    const controller = await NetworkController.open({ osl: fakeOsl() });
+    const sandbox = await controller.createSandbox({ containerId: 'c1' });
+    expect(sandbox.hostsPath.startsWith(`${directory}/`)).toBe(true);
+    await sandbox.delete();
+    await controller.close();
+    expect(existsSync(directory)).toBe(false);
   });
 
   it('takes no signal that is none', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EndpointId, NetworkId, SandboxId } from '../../../src/ids.ts';
 import { keyOf, ROOT, readRecord, type StoredRecord } from '../../../src/records.ts';
-import { refusal, restart, setUp } from './setting.ts';
+import { everything, refusal, restart, setUp } from './setting.ts';
 
 const record = (facts: object): StoredRecord => ({ schema: 1, ...facts }) as StoredRecord;
 
@@ -33,6 +33,41 @@ describe('a record', () => {
     expect(() => readRecord(key, value)).toThrow(expect.objectContaining({ code: 'INTERNAL', field: key }));
     expect(() => readRecord(key, value)).toThrow(key);
   });
+
+  it.each([
+    { kind: 'network', part: 'name', value: 5 },
+    { kind: 'network', part: 'state', value: 'lost' },
+    { kind: 'network', part: 'labels', value: null },
+    {
+      kind: 'network',
+      part: 'pools',
+      value: [{ family: 'ipv4', poolId: 'p', subnet: '10/8', auxAddresses: {} }],
+    },
+    { kind: 'network', part: 'id', value: 'b'.repeat(64) },
+    { kind: 'endpoint', part: 'ipv4', value: { poolId: 'p', address: '10.9.0.2' } },
+    { kind: 'endpoint', part: 'ports', value: [{ protocol: 'tcp', container: '80' }] },
+    { kind: 'endpoint', part: 'join', value: { sandboxId: 'x' } },
+    { kind: 'sandbox', part: 'namespace', value: { kind: 'own' } },
+    { kind: 'sandbox', part: 'files', value: undefined },
+  ])(
+    'with $value as the $part of a $kind keeps the controller from starting, and nothing is touched',
+    async ({ kind, part, value }) => {
+      const setting = await setUp();
+      const { controller, world } = setting;
+      const network = await controller.createNetwork({ name: 'front' });
+      const sandbox = await controller.createSandbox({ containerId: 'c1' });
+      await (await network.createEndpoint({ name: 'web' })).join(sandbox);
+      const entry = (await world.entries()).find(({ key }) => key.startsWith(`${ROOT}${kind}/`));
+      const key = String(entry?.key);
+      await world.put(key, { ...(entry?.value as object), [part]: value });
+      await controller.close();
+      const before = await everything(setting);
+      const error = await refusal(world.open());
+      expect(error).toMatchObject({ code: 'INTERNAL', field: key });
+      expect(error.message).toMatch(/is damaged: .*move it away to start anew$/);
+      expect(await everything(setting)).toEqual(before);
+    },
+  );
 
   it('that can’t be read keeps the controller from starting, and is left as it is', async () => {
     const setting = await setUp();

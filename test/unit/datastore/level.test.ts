@@ -213,6 +213,47 @@ describe('a damaged database', () => {
     await vi.waitFor(async () => (await levelStore({ path })).close(), { timeout: 10_000 });
   });
 
+  it('opens no log that it would leave a part of out, and leaves it as it is', async () => {
+    const store = await levelStore({ path });
+    // Of one block of the log and of several, as LevelDB cuts them.
+    const sizes = [10, 30_000, 5, 100_000, 32_760, 1];
+    for (const [i, size] of sizes.entries()) await store.put(`key/${i}`, 'x'.repeat(size));
+    await store.close();
+    const [log = ''] = await filesOf(/\.log$/);
+    const right = await readFile(log);
+    for (let at = 0; at < right.length; at += 4_999) {
+      const wrong = Buffer.from(right);
+      wrong.writeUInt8(wrong.readUInt8(at) ^ 0x10, at);
+      await writeFile(log, wrong);
+      const error = await refusal(levelStore({ path }));
+      expect(error).toMatchObject({ code: 'INTERNAL', operation: 'open' });
+      expect(error.message).toMatch(/corrupt record in \d+\.log at byte \d+\); restore it from a copy/);
+      expect((await readFile(log)).equals(wrong)).toBe(true);
+    }
+    await writeFile(log, right);
+    const again = await levelStore({ path });
+    expect((await again.list('key/')).map(({ value }) => String(value).length)).toEqual(sizes);
+    await again.close();
+  });
+
+  it.each([
+    ['cut short', (log: Buffer) => log.subarray(0, -3)],
+    ['followed by room that nobody wrote to', (log: Buffer) => Buffer.concat([log, Buffer.alloc(40_000)])],
+  ])('opens a log whose writer died at it: %s', async (_what, change) => {
+    const store = await levelStore({ path });
+    await store.put('kept', 1);
+    await vi.waitFor(async () =>
+      expect((await readFile((await filesOf(/\.log$/))[0] ?? '')).length).toBeGreaterThan(0),
+    );
+    await store.put('last', 2);
+    await store.close();
+    const [log = ''] = await filesOf(/\.log$/);
+    await writeFile(log, change(await readFile(log)));
+    const again = await levelStore({ path });
+    expect((await again.get('kept'))?.value).toBe(1);
+    await again.close();
+  });
+
   it('fails to read from a table of nonsense instead of giving out nonsense', async () => {
     await fill();
     for (const file of await filesOf(/\.ldb$/)) {

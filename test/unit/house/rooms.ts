@@ -16,7 +16,7 @@ export interface Room {
 }
 
 const words = /^(errors|ids|ip)$/;
-const tools = /^(labels|abortable|locks|events|sleep|undo|written)$/;
+const tools = /^(labels|abortable|directories|locks|events|sleep|undo|written)$/;
 const contracts =
   /^(driverapi\/(?:driver|keyring)|ipam\/ipam|osl\/(?:osl|link|event|xfrm)|osl\/firewall\/firewall|osl\/firewall\/model|datastore\/datastore|discovery\/discovery)$/;
 /** Of the kernel, but of none in particular. */
@@ -122,7 +122,7 @@ export const rooms: readonly Room[] = [
     sees: [words, tools, contracts, /^records$/, /^services\//],
     seesTypesOf: [/^resolver\/names$/],
   },
-  { name: 'host files', holds: /^hostfiles\//, sees: [words, /^hostfiles\//] },
+  { name: 'host files', holds: /^hostfiles\//, sees: [/^directories$/, words, /^hostfiles\//] },
   { name: 'driver api', holds: /^driverapi\//, sees: [words, /^labels$/, contracts, errno, /^driverapi\//] },
   // What runs in a browser; the rest of the package sees only what it is told.
   { name: 'page', holds: /^page\//, sees: [/^page\//] },
