@@ -61,6 +61,19 @@ export class Endpoint {
   get aliases(): readonly string[] {
     return Object.freeze([...this.#entry.record.aliases, ...(this.#entry.record.join?.aliases ?? [])]);
   }
+  /** Where its default routes lead, while joined. */
+  get gateways(): { readonly ipv4?: string | undefined; readonly ipv6?: string | undefined } {
+    const { gateway4: ipv4, gateway6: ipv6 } = this.#entry.record.join ?? {};
+    return Object.freeze({ ipv4, ipv6 });
+  }
+  /** The endpoint with the highest one gives its sandbox's default route. */
+  get gatewayPriority(): number {
+    return this.#entry.record.join?.priority ?? this.#entry.record.gatewayPriority;
+  }
+  /** The driver's, as they were given. */
+  get options(): Readonly<Record<string, string | number | boolean>> {
+    return Object.freeze({ ...this.#entry.record.options });
+  }
   /** What policies know it by. */
   get labels(): Readonly<Record<string, string>> {
     return Object.freeze({ ...this.#entry.record.labels });

@@ -3,12 +3,12 @@ import type { Driver } from './driverapi/driver.ts';
 import { driverEndpoint, driverNetwork, placeOf } from './driverviews.ts';
 import { addEndpoint, type Endpoint, type EndpointEntry, removeEndpoint } from './endpoint.ts';
 import { addressesOf, checkAddresses, requestAddresses, withMac } from './endpointaddresses.ts';
+import { parseEndpoint } from './endpointlabels.ts';
 import type { EndpointOptions } from './endpointoptions.ts';
 import { LibnetworkError, throwIfAborted } from './errors.ts';
 import { type EndpointId, newId } from './ids.ts';
 import { checkLimits } from './limits.ts';
 import type { NetworkEntry } from './network.ts';
-import { parseOptions } from './options.ts';
 import { type EndpointRecord, SCHEMA_VERSION } from './records.ts';
 import { allOrNothing, type Undo } from './undo.ts';
 
@@ -18,7 +18,7 @@ export async function createEndpoint(
   options: EndpointOptions,
   signal: AbortSignal | undefined,
 ): Promise<Endpoint> {
-  const parsed = parseOptions('endpoint', options);
+  const parsed = parseEndpoint(options);
   checkNetwork(core, network);
   checkAddresses(network.record, parsed);
   if (network.endpoints.has(parsed.name)) {

@@ -62,10 +62,8 @@ export class LibnetworkError extends Error implements ErrorFacts {
 
 /** Refuses a value from outside: names the field and shows the value. */
 export function invalid(field: string, value: unknown, why: string): LibnetworkError {
-  return new LibnetworkError('INVALID_ARGUMENT', `${short(field)}: ${why}, got ${show(value)}`, {
-    field,
-    value,
-  });
+  const got = value === undefined ? '' : `, got ${show(value)}`;
+  return new LibnetworkError('INVALID_ARGUMENT', `${short(field)}: ${why}${got}`, { field, value });
 }
 
 /** The same failure, of the option that the caller gave the value by; what is none of ours stays as it is. */

@@ -48,6 +48,9 @@ export class Sandbox {
     const { hostname, domainname, extraHosts, dns } = this.#entry.record;
     return frozenCopy({ hostname, domainname, extraHosts, dns });
   }
+  get createdAt(): Date {
+    return Object.freeze(new Date(this.#entry.record.createdAt));
+  }
   /** Its own name in its `/etc/hosts`. */
   get hostname(): string | undefined {
     return this.#entry.record.hostname;

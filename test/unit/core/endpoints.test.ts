@@ -72,6 +72,49 @@ describe('an endpoint', () => {
     expect(await everything(setting)).toEqual(before);
   });
 
+  it('takes its interface’s name and sysctls from the options that Docker’s clients send', async () => {
+    const setting = await withFront();
+    const c1 = await box(setting);
+    const options = {
+      'com.docker.network.endpoint.ifname': 'web0',
+      'com.docker.network.endpoint.sysctls':
+        'net.ipv4.conf.IFNAME.log_martians=1, net.ipv6.conf.IFNAME.accept_ra=0',
+    };
+    const web = await setting.front.createEndpoint({ name: 'web', options });
+    await web.join(c1);
+    expect(web).toMatchObject({ interfaceName: 'web0', options });
+    const namespace = await setting.osl.openNamespace(c1.namespacePath);
+    expect(await namespace.sysctl('net/ipv4/conf/web0/log_martians')).toBe('1');
+    expect(await namespace.sysctl('net/ipv6/conf/web0/accept_ra')).toBe('0');
+    await web.leave(c1);
+    const named = await setting.front.createEndpoint({ name: 'named', options, interfaceName: 'own0' });
+    await named.join(c1);
+    expect(named.interfaceName).toBe('own0');
+  });
+
+  it.each([
+    ['ifname', 'much-too-long-a-name', 'interfaceName'],
+    ['sysctls', 'kernel.hostname=x', 'sysctls.kernel.hostname'],
+    ['sysctls', 'net.ipv4.conf.IFNAME.forwarding', 'com.docker.network.endpoint.sysctls'],
+  ])('is refused the option %s=%s', async (key, value, field) => {
+    const { front } = await withFront();
+    const options = { [`com.docker.network.endpoint.${key}`]: value };
+    const error = await refusal(front.createEndpoint({ name: 'web', options }));
+    expect(error).toMatchObject({ code: 'INVALID_ARGUMENT', field });
+  });
+
+  it('shows where its default routes lead while it is joined', async () => {
+    const setting = await withFront();
+    const web = await setting.front.createEndpoint({ name: 'web', gatewayPriority: 3 });
+    expect(web.gateways).toEqual({});
+    const c1 = await box(setting);
+    await web.join(c1, { priority: 7 });
+    expect(web.gateways).toEqual({ ipv4: '10.9.0.1', ipv6: 'fd00:9::1' });
+    expect(web.gatewayPriority).toBe(7);
+    await web.leave(c1);
+    expect([web.gateways, web.gatewayPriority]).toEqual([{}, 3]);
+  });
+
   it('is refused an address of a family that the network has not', async () => {
     const { controller } = await setUp();
     const network = await controller.createNetwork({ name: 'only4' });
