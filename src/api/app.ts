@@ -70,6 +70,7 @@ export function newApp(
   { limits, about }: Pick<ApiContext, 'limits' | 'about'>,
   serverFactory?: FastifyServerFactory,
 ): FastifyInstance {
+  const server = `libnetwork/${about.version} (linux)`;
   const app: FastifyInstance = Fastify({
     logger: false,
     bodyLimit: limits.bodyBytes,
@@ -80,11 +81,15 @@ export function newApp(
     routerOptions: { maxParamLength: 512, ignoreTrailingSlash: true },
     rewriteUrl: withoutVersion,
     schemaController: lazyForms,
+    // A path that can't be decoded belongs to none of the interfaces yet.
+    frameworkErrors: ({ statusCode = 400, message }, _request, { raw }) => {
+      raw.writeHead(statusCode, { 'content-type': 'application/json', server });
+      raw.end(`${JSON.stringify({ message })}\n`);
+    },
     ...(serverFactory ? { serverFactory } : {}),
   });
   readBodies(app);
   app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`);
-  const server = `libnetwork/${about.version} (linux)`;
   app.addHook('onRequest', async (_request, reply) => {
     reply.header('server', server);
   });

@@ -5,6 +5,8 @@ import type { ApiEvent } from '../journal.ts';
 import { type Filters, readFilters, timeOf } from './filters.ts';
 
 const FILTERS = ['type', 'event', 'network', 'container', 'scope', 'label', 'daemon'] as const;
+/** Docker's events about these are not told here: who asks for them alone hears nothing. */
+const ELSEWHERE = ['image', 'plugin', 'volume', 'service', 'node', 'secret', 'config'] as const;
 
 interface Query {
   readonly since?: string;
@@ -20,7 +22,7 @@ export function eventRoutes(app: FastifyInstance, { journal, streams }: ApiConte
     { schema: { tags: ['docker'], summary: 'What happens to networks, as it happens', querystring } },
     (request, reply) => {
       const { since, until, filters: given } = request.query;
-      const filters = readFilters(given, FILTERS);
+      const filters = readFilters(given, [...FILTERS, ...ELSEWHERE]);
       const now = Date.now();
       const from = since ? timeOf(since, now) : undefined;
       const end = until ? timeOf(until, now) : undefined;
@@ -88,16 +90,15 @@ function messageOf({ type, time, network, containerId }: ApiEvent): Message | un
   };
 }
 
+/** Networks and containers also by the start of their id or name, as Docker has it. */
 function isWanted(filters: Filters, { Type, Action, Actor, scope }: Message): boolean {
-  const { container, name = '' } = Actor.Attributes;
-  const of: Readonly<Record<string, readonly (string | undefined)[]>> = {
-    type: [Type],
-    event: [Action],
-    network: [Actor.ID, name],
-    container: [container],
-    scope: [scope],
+  const { container = '', name = '' } = Actor.Attributes;
+  const fits: Readonly<Record<string, (value: string) => boolean>> = {
+    type: (value) => value === Type,
+    event: (value) => value === Action,
+    network: (value) => Actor.ID.startsWith(value) || name.startsWith(value),
+    container: (value) => container !== '' && container.startsWith(value),
+    scope: (value) => value === scope,
   };
-  return [...filters].every(
-    ([key, values]) => of[key]?.some((each) => each && values.includes(each)) ?? false,
-  );
+  return [...filters].every(([key, values]) => values.some((value) => fits[key]?.(value) ?? false));
 }

@@ -3,7 +3,7 @@ import { LibnetworkError, type Network } from '../../index.ts';
 
 export type Filters = ReadonlyMap<string, readonly string[]>;
 
-/** @throws INVALID_ARGUMENT for what is no such JSON, or a key that is not known */
+/** A key without values, as one that is absent, asks nothing. @throws INVALID_ARGUMENT for what is no such JSON, or a key that is not known */
 export function readFilters(text: string | undefined, known: readonly string[]): Filters {
   const filters = new Map<string, readonly string[]>();
   if (text === undefined || text === '') return filters;
@@ -13,11 +13,13 @@ export function readFilters(text: string | undefined, known: readonly string[]):
   } catch (error) {
     throw refused('filters', text, 'the filters are no JSON', error);
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+  if (parsed === null) return filters;
+  if (typeof parsed !== 'object' || Array.isArray(parsed))
     throw refused('filters', text, 'the filters must be an object');
   for (const [key, values] of Object.entries(parsed)) {
     if (!known.includes(key)) throw refused('filters', key, `Invalid filter '${key}'`);
-    filters.set(key, valuesOf(key, values));
+    const wanted = valuesOf(key, values);
+    if (wanted.length > 0) filters.set(key, wanted);
   }
   return filters;
 }
@@ -51,9 +53,9 @@ function testOf(key: string, values: readonly string[]): (network: Network) => b
     case 'scope':
       return ({ scope }) => values.includes(scope);
     case 'id':
-      return anyPattern(values, ({ id }) => id);
+      return of(anyPattern(values), 'id');
     case 'name':
-      return anyPattern(values, ({ name }) => name);
+      return of(anyPattern(values), 'name');
     case 'label':
       return ({ labels }) => values.every((label) => hasLabel(labels, label));
     case 'type':
@@ -63,13 +65,14 @@ function testOf(key: string, values: readonly string[]): (network: Network) => b
   }
 }
 
+function of(test: (text: string) => boolean, field: 'id' | 'name'): (network: Network) => boolean {
+  return (network) => test(network[field]);
+}
+
 /** The text itself, or a pattern that is found in it, as Docker has it; one that is none fits nothing. */
-function anyPattern(
-  values: readonly string[],
-  of: (network: Network) => string,
-): (network: Network) => boolean {
+export function anyPattern(values: readonly string[]): (text: string) => boolean {
   const patterns = values.flatMap((value) => pattern(value) ?? []);
-  return (network) => values.includes(of(network)) || patterns.some((each) => each.test(of(network)));
+  return (text) => values.includes(text) || patterns.some((each) => each.test(text));
 }
 
 const MAX_PATTERN = 128;

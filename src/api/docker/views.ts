@@ -30,7 +30,7 @@ export function summaryOf(request: IncomingMessage, network: Network): Record<st
     ConfigFrom: { Network: network.configFrom ?? '' },
     ConfigOnly: network.configOnly,
     Containers: {},
-    Options: texts(network.options),
+    Options: textsOf(network.options),
     Labels: network.labels,
   };
 }
@@ -71,6 +71,7 @@ function containerEntry({ controller }: ApiContext, endpoint: Endpoint): [string
   ];
 }
 
-function texts(values: Readonly<Record<string, string | number | boolean>>): Record<string, string> {
+/** Docker's options are texts. */
+export function textsOf(values: Readonly<Record<string, string | number | boolean>>): Record<string, string> {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]));
 }
