@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { LibnetworkError, linuxOsl } from '../index.ts';
 import { type GlobalOptions, withClient } from './session.ts';
+import { isInForeground, onSignals } from './signals.ts';
 
 export interface Execution {
   readonly name: string;
@@ -34,20 +35,37 @@ export async function execute(options: GlobalOptions, { name, program, args }: E
   });
   const osl = linuxOsl();
   try {
-    const namespace = path === 'host' ? osl.host : await osl.openNamespace(path);
+    const namespace = path === 'host' ? osl.host : await openNamespace(osl, path);
     return await run(program, () => namespace.spawn(program, args, { stdio: 'inherit' }));
   } finally {
     await osl.close();
   }
 }
 
+/** @throws UNAVAILABLE when the daemon has a mount there that this process does not see */
+async function openNamespace(osl: ReturnType<typeof linuxOsl>, path: string) {
+  try {
+    return await osl.openNamespace(path);
+  } catch (error) {
+    if (!LibnetworkError.is(error, 'INVALID_ARGUMENT') && !LibnetworkError.is(error, 'NOT_FOUND'))
+      throw error;
+    throw new LibnetworkError(
+      'UNAVAILABLE',
+      `${path} is no network namespace here: run this on the daemon's host, among the same mounts as the daemon`,
+      { value: path, cause: error },
+    );
+  }
+}
+
+/** What a terminal sends to all programs in front of it reaches the program without us. */
+const TYPED: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+const PASSED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', ...TYPED];
+
 async function run(program: string, start: () => ChildProcess): Promise<number> {
   const child = start();
-  const pass = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
-  };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, pass);
+  const forget = onSignals(PASSED, (signal) => {
+    if (!TYPED.includes(signal) || !isInForeground()) child.kill(signal);
+  });
   try {
     const [code, signal]: [number | null, NodeJS.Signals | null] = (await once(child, 'exit')) as never;
     return code ?? SIGNALLED + (signal === null ? 0 : constants.signals[signal]);
@@ -57,6 +75,6 @@ async function run(program: string, start: () => ChildProcess): Promise<number> 
     process.stderr.write(`dnet: ${program}: ${why}\n`);
     return isAbsent ? ABSENT : CANNOT;
   } finally {
-    for (const signal of signals) process.off(signal, pass);
+    forget();
   }
 }

@@ -1,5 +1,6 @@
 /** The daemon: one controller, one server, and their end. */
 import { readFileSync, rmSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import {
@@ -14,6 +15,7 @@ import {
 } from '../../api/index.ts';
 import { type Host, isLoopback, parseHost, parseTcp, type TcpHost } from '../../client/host.ts';
 import { LibnetworkError, type Logger } from '../../index.ts';
+import { isIgnored, onSignals } from '../signals.ts';
 import { packageVersion } from '../version.ts';
 import type { DaemonConfig } from './config.ts';
 import { type OpenedController, openController } from './controller.ts';
@@ -27,6 +29,8 @@ const CHECK_MS = 50;
 
 /** Runs until a signal. @throws whatever keeps it from starting, with nothing left behind */
 export async function runDaemon(config: DaemonConfig): Promise<void> {
+  // By default it would let everybody on this host debug the process, which is root.
+  onSignals(['SIGUSR1'], () => undefined);
   const { host, tls, limits, web } = checked(config);
   const logger = loggerOf(config);
   const manager = await serviceManager(process.env);
@@ -159,15 +163,19 @@ async function openWeb(api: Api, { host, port }: TcpHost): Promise<FastifyInstan
   return web;
 }
 
-/** The first signal to stop; a second one ends at once. */
+/**
+ * The first signal to stop; a second one ends at once. A terminal that is closed is one too, unless `nohup` says
+ * otherwise.
+ */
 function asked(): Promise<string> {
+  const { SIGHUP } = constants.signals;
+  const stopping: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGQUIT'];
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => {
-        process.once(signal, () => process.exit(1));
-        resolve(signal);
-      });
-    }
+    const forget = onSignals(isIgnored(SIGHUP) ? stopping : [...stopping, 'SIGHUP'], (signal) => {
+      forget();
+      onSignals(stopping, () => process.exit(1));
+      resolve(signal);
+    });
   });
 }
 

@@ -1,5 +1,7 @@
 /** The command line as a person at the keyboard has it: words, codes, formats, colours, completion, programs. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { eventually, hasProgram } from '../../support/daemon.ts';
@@ -84,6 +86,32 @@ describe.skipIf(!isBuilt)('what a command ends with (after npm run build)', () =
       expect([code, stdout]).toEqual([3, 'a\nb\n']);
       expect(stderr.match(/^dnet: /gm)).toHaveLength(2);
       expect(stderr).toMatch(/no such network: nosuch[\s\S]*host is a predefined network/);
+      const shown = await daemon.dnet(
+        'network',
+        'inspect',
+        '--format',
+        '{{.Name}}',
+        'nosuch',
+        'host',
+        'none',
+      );
+      expect([shown.code, shown.stdout]).toEqual([3, 'host\nnone\n']);
+      expect(shown.stderr).toMatch(/no such network: nosuch/);
+    });
+  });
+});
+
+describe.skipIf(!isBuilt)('doctor (after npm run build)', () => {
+  it('tells why nobody answers, beside what it sees without a daemon', async () => {
+    await withDaemon({}, async (daemon) => {
+      await daemon.stop();
+      const { code, stdout } = await daemon.dnet('doctor');
+      expect([code, stdout]).toEqual([1, expect.stringMatching(/^ok +Node\.js: v/)]);
+      expect(stdout).toMatch(/^failure +daemon: no daemon can be reached at .*Start one with `dnet daemon`/m);
+      const findings: { status: string }[] = JSON.parse(
+        (await daemon.dnet('doctor', '--format', 'json')).stdout,
+      );
+      expect(findings.filter(({ status }) => status === 'failure').length).toBeGreaterThan(0);
     });
   });
 });
@@ -292,6 +320,59 @@ describe.skipIf(skip !== '')(`on the real kernel${skip && ` (skipped: ${skip})`}
       });
       expect((await exec('/etc/passwd')).code).toBe(126);
       expect((await daemon.dnet('sandbox', 'exec', 'nosuch', 'true')).code).toBe(3);
+    });
+  });
+
+  it('sandbox exec hands on what it is told by signals', async () => {
+    await withDaemon({ real: true, flags: ['--no-predefined'] }, async (daemon) => {
+      await furnished(daemon);
+      const script = 'trap "echo usr1" USR1; trap "exit 3" QUIT; echo ready; while :; do sleep 0.1; done';
+      const child = spawn(process.execPath, [program, 'sandbox', 'exec', 'c1', 'sh', '-c', script], {
+        env: { ...process.env, DNET_HOST: daemon.host },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let told = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        told += chunk.toString('utf8');
+      });
+      await eventually(() => expect(told).toBe('ready\n'));
+      child.kill('SIGUSR1');
+      await eventually(() => expect(told).toBe('ready\nusr1\n'));
+      child.kill('SIGQUIT');
+      expect((await once(child, 'close'))[0]).toBe(3);
+    });
+  });
+
+  it.skipIf(!hasProgram('script'))('sandbox exec hands Ctrl-C on once', async () => {
+    await withDaemon({ real: true, flags: ['--no-predefined'] }, async (daemon) => {
+      await furnished(daemon);
+      // A shell would count two that come at once as one.
+      const counting = join(daemon.directory, 'count.mjs');
+      await writeFile(
+        counting,
+        `let n = 0;
+        process.on('SIGINT', () => {
+          n += 1;
+          if (n === 1) setTimeout(() => { console.log('got ' + n); process.exit(); }, 1000);
+        });
+        setInterval(() => undefined, 1000);
+        console.log('ready');`,
+      );
+      const line = `'${process.execPath}' '${program}' sandbox exec c1 '${process.execPath}' '${counting}'`;
+      const child = spawn('script', ['-qec', line, '/dev/null'], {
+        env: { ...process.env, DNET_HOST: daemon.host },
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      let told = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        told += chunk.toString('utf8');
+      });
+      await eventually(() => expect(told).toContain('ready'));
+      child.stdin.write('\u0003');
+      await eventually(() => expect(told).toMatch(/got \d/));
+      expect(told).toContain('got 1');
+      child.stdin.end();
+      await once(child, 'close');
     });
   });
 

@@ -59,6 +59,11 @@ describe.skipIf(!isBuilt)('the daemon’s socket (after npm run build)', () => {
       ]);
       expect([code, stderr]).toEqual([4, expect.stringContaining('is no socket')]);
       expect(await readFile(file, 'utf8')).toBe('precious');
+      const below = ['--host', `unix://${file}/dnet.sock`, '--data-dir', join(directory, 'y')];
+      expect(await refused(below)).toEqual({
+        code: 2,
+        stderr: expect.stringMatching(/dnet: the directory of the socket .* can't be made: [^\n]*\n$/),
+      });
     });
   });
 });
@@ -141,6 +146,19 @@ describe.skipIf(!isBuilt)('the daemon under a service manager (after npm run bui
       manager.close();
       await rm(directory, { recursive: true, force: true });
     }
+  });
+
+  it('stops when its terminal is closed, and lets nobody debug it', async () => {
+    await withDaemon({}, async (daemon) => {
+      daemon.process.kill('SIGUSR1');
+      await sleep(200);
+      expect((await daemon.ask('GET', '/_ping')).status).toBe(200);
+      expect(daemon.log()).not.toContain('Debugger');
+      daemon.process.kill('SIGHUP');
+      await once(daemon.process, 'exit');
+      expect([daemon.process.exitCode, existsSync(daemon.socket)]).toEqual([0, false]);
+      expect(daemon.log()).toContain('"stopped"');
+    });
   });
 
   it('stops after the requests under way, ends streams, takes its socket away, and logs lines of JSON', async () => {
