@@ -45,7 +45,14 @@ function frameworkFailure(thrown: unknown): Failure | undefined {
   const status = known?.status ?? statusCode;
   if (status >= 500) return undefined;
   const code = known?.code ?? 'INVALID_ARGUMENT';
-  return { status, code, message, error: new LibnetworkError(code, message, { cause: thrown }) };
+  const text = `${message}${choicesOf(thrown as FastifyError)}`;
+  return { status, code, message: text, error: new LibnetworkError(code, text, { cause: thrown }) };
+}
+
+/** What may stand where a value is none of the allowed ones: the framework's words keep it for themselves. */
+function choicesOf(error: FastifyError): string {
+  const allowed: unknown = error.validation?.[0]?.params.allowedValues;
+  return Array.isArray(allowed) ? `: ${allowed.join(', ')}` : '';
 }
 
 function logFault(logger: ApiContext['logger'], request: FastifyRequest, error: unknown): void {

@@ -78,7 +78,7 @@ export interface SocketRights {
 export async function listenUnix(server: Server, path: string, rights: SocketRights = {}): Promise<void> {
   const { mode = 0o660, group } = rights;
   await clear(path);
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectory(path);
   // Nobody gets in before the rights are set: the file is born with no more than these.
   const umask = process.umask(0o777 & ~mode);
   let listening: Promise<void>;
@@ -90,6 +90,24 @@ export async function listenUnix(server: Server, path: string, rights: SocketRig
   await listening;
   chmodSync(path, mode);
   if (group !== undefined) chownSync(path, process.getuid?.() ?? 0, group);
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+  } catch (error) {
+    const code = CODES[codeOf(error)] ?? 'INVALID_ARGUMENT';
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LibnetworkError(code, `the directory of the socket ${path} can't be made: ${why}`, {
+      field: 'host',
+      value: path,
+      cause: error,
+    });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
 async function clear(path: string): Promise<void> {

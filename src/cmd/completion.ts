@@ -41,6 +41,7 @@ const LISTS: Readonly<Record<string, string>> = {
   endpoint: 'dnet endpoint ls --format {{.Name}}',
   sandbox: 'dnet sandbox ls --quiet',
   container: 'dnet sandbox ls --quiet',
+  shell: 'printf "%s\\n" bash zsh fish',
   'service[.network]': 'dnet service ls --format {{.Name}}.{{.Network}}',
 };
 /** Whose arguments are names of what is yet to come. */

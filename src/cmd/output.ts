@@ -10,7 +10,7 @@ export interface Column<T> {
 
 export interface Output {
   line(text: string): void;
-  /** `table` (default), `json`, or a template; `table TEMPLATE` prints the template's columns in line, under titles. */
+  /** `table` (also for none, or an empty one), `json`, or a template; `table TEMPLATE` prints the template's columns in line, under titles. */
   list<T extends object>(rows: readonly T[], columns: readonly Column<T>[], format: string | undefined): void;
   /** One thing: JSON, unless a template is given. */
   thing(value: unknown, format: string | undefined): void;
@@ -27,12 +27,14 @@ export function outputTo({ out, err }: Streams): Output {
   return {
     line: (text) => out.write(`${text}\n`),
     note: (text) => err.write(`${text}\n`),
-    list: (rows, columns, format = 'table') => {
+    list: (rows, columns, given) => {
+      const format = given || 'table';
       if (format === 'json') out.write(`${JSON.stringify(rows, undefined, 2)}\n`);
       else if (format === 'table') out.write(table(rows, columns, isColoured(out)));
       else out.write(templated(rows, format));
     },
-    thing: (value, format = 'json') => {
+    thing: (value, given) => {
+      const format = given || 'json';
       if (format === 'json') out.write(`${JSON.stringify(value, undefined, 2)}\n`);
       else if (format === 'table')
         throw new LibnetworkError('INVALID_ARGUMENT', 'format: this has no table; take json or a template');
@@ -94,6 +96,11 @@ function aligned(lines: readonly (readonly string[])[]): string {
 /** Text of others as it may stand on a terminal: without what would steer it. */
 export function safe(text: string): string {
   return text.replace(/\p{Cc}/gu, '?');
+}
+
+/** An address and a port, as URLs have them. */
+export function placeText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 export function shortId(id: string, isWhole: boolean | undefined): string {

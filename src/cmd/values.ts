@@ -22,16 +22,22 @@ export function namesOf(aliases: readonly string[]): { aliases: string[]; links:
   };
 }
 
-/** `a=b`; without `=` the value is empty. Several in one, with commas, where each has its own `=`. */
+/** `a=b`; without `=` the value is empty. */
 export function pairs(list: readonly string[] = []): Record<string, string> {
-  const all = list.flatMap((text) => {
-    const parts = text.split(',');
-    return parts.length > 1 && parts.every((part) => part.includes('=')) ? parts : [text];
-  });
   return Object.fromEntries(
-    all.map((text) => {
+    list.map((text) => {
       const at = text.indexOf('=');
       return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+}
+
+/** Options of a driver: also several in one, with commas, where each has its own `=`, as libnetwork's own client has it. */
+export function optionPairs(list: readonly string[] = []): Record<string, string> {
+  return pairs(
+    list.flatMap((text) => {
+      const parts = text.split(',');
+      return parts.length > 1 && parts.every((part) => part.includes('=')) ? parts : [text];
     }),
   );
 }

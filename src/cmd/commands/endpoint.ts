@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { EndpointView } from '../../client/client.ts';
 import { invalid } from '../../errors.ts';
 import type { EndpointOptions } from '../../index.ts';
-import { shortId } from '../output.ts';
+import { placeText, shortId } from '../output.ts';
 import { ALIAS, collect, namesOf, pairs, readInteger, readPort } from '../values.ts';
 import { act, actSlowly, FORMAT, forEach, type Kit } from './kit.ts';
 
@@ -90,7 +90,7 @@ function creation(endpoint: Command, kit: Kit): void {
         service: drain === undefined ? undefined : { enabled: !drain },
       });
       for (const port of now)
-        output.line(`${port.container}/${port.protocol} -> ${port.hostAddress}:${port.host}`);
+        output.line(`${port.container}/${port.protocol} -> ${placeText(port.hostAddress, port.host)}`);
     },
   );
   actSlowly<[string, string[]], { readonly force?: boolean }>(

@@ -54,4 +54,22 @@ export async function forEach(
   if (failures.length > 1) throw new AggregateError(failures, `${failures.length} of ${names.length} failed`);
 }
 
+/** Shows those that there are as one list, or each by a template; then throws for those that there are not. */
+export async function showEach(
+  output: Output,
+  names: readonly string[],
+  format: string | undefined,
+  look: (name: string) => Promise<unknown>,
+): Promise<void> {
+  const found: unknown[] = [];
+  try {
+    await forEach(names, async (name) => {
+      found.push(await look(name));
+    });
+  } finally {
+    if (!format || format === 'json') output.thing(found, 'json');
+    else for (const each of found) output.thing(each, format);
+  }
+}
+
 export const FORMAT = ['--format <format>', 'table, json, or a template such as {{.Name}}'] as const;

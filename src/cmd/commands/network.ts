@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { Client, EndpointView, NetworkView } from '../../client/client.ts';
+import type { Client, NetworkView } from '../../client/client.ts';
 import { LibnetworkError } from '../../errors.ts';
 import { shortId } from '../output.ts';
-import { collect, pairs, readInteger } from '../values.ts';
-import { act, actSlowly, FORMAT, forEach, type Kit } from './kit.ts';
+import { collect, optionPairs, pairs, readInteger } from '../values.ts';
+import { act, actSlowly, FORMAT, forEach, type Kit, showEach } from './kit.ts';
 
 interface CreateFlags {
   readonly driver?: string;
@@ -65,7 +65,7 @@ function creation(network: Command, kit: Kit): void {
         configOnly: flags.configOnly,
         configFrom: flags.configFrom,
         labels: pairs(flags.label),
-        options: pairs(flags.opt),
+        options: optionPairs(flags.opt),
         ipam: await ipamOf(flags),
       });
       output.line(id);
@@ -82,7 +82,7 @@ function creation(network: Command, kit: Kit): void {
       const now = await client.network(name);
       await client.updateNetwork(name, {
         labels: { ...now.labels, ...pairs(label) },
-        options: { ...now.options, ...pairs(opt) },
+        options: { ...now.options, ...optionPairs(opt) },
       });
     },
   );
@@ -105,7 +105,7 @@ async function ipamOf(flags: CreateFlags) {
   const { poolsOf } = await import('../pools.ts');
   return {
     driver: flags.ipamDriver,
-    options: pairs(flags.ipamOpt),
+    options: optionPairs(flags.ipamOpt),
     pools: poolsOf({ subnets, ranges: ipRange, gateways: gateway, aux }),
   };
 }
@@ -143,15 +143,11 @@ function listing(network: Command, { output }: Kit): void {
       .description('all about networks')
       .argument('<network...>')
       .option(...FORMAT),
-    async (client, { format }, names) => {
-      const found: (NetworkView & { readonly members: readonly EndpointView[] })[] = [];
-      await forEach(names, async (name) => {
+    async (client, { format }, names) =>
+      showEach(output, names, format, async (name) => {
         const [one, members] = await Promise.all([client.network(name), client.endpoints(name)]);
-        found.push({ ...one, members });
-      });
-      if (format === undefined || format === 'json') output.thing(found, 'json');
-      else for (const each of found) output.thing(each, format);
-    },
+        return { ...one, members };
+      }),
   );
   act<[string], object>(
     network.command('info').description('id, name and driver').argument('<network>'),

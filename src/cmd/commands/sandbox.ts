@@ -3,7 +3,7 @@ import type { SandboxView } from '../../client/client.ts';
 import { shortId } from '../output.ts';
 import type { GlobalOptions } from '../session.ts';
 import { collect, pairs } from '../values.ts';
-import { act, actSlowly, FORMAT, forEach, type Kit } from './kit.ts';
+import { act, actSlowly, FORMAT, forEach, type Kit, showEach } from './kit.ts';
 
 interface CreateFlags {
   readonly hostname?: string;
@@ -50,14 +50,7 @@ export function sandboxCommands(program: Command, kit: Kit): void {
       .description('all about sandboxes')
       .argument('<sandbox...>')
       .option(...FORMAT),
-    async (client, { format }, names) => {
-      const found: SandboxView[] = [];
-      await forEach(names, async (name) => {
-        found.push(await client.sandbox(name));
-      });
-      if (format === undefined || format === 'json') output.thing(found, 'json');
-      else for (const each of found) output.thing(each, format);
-    },
+    async (client, { format }, names) => showEach(output, names, format, (name) => client.sandbox(name)),
   );
   removal(sandbox, kit, '<sandbox...>');
   execution(sandbox);

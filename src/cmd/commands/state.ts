@@ -1,8 +1,10 @@
 /** The whole: ports, firewall, repairs, state, events, statistics, and the host. */
 import type { Command } from 'commander';
 import type { ApiEvent, Finding, PortView } from '../../client/client.ts';
+import { LibnetworkError } from '../../errors.ts';
 import { EXIT } from '../exitcodes.ts';
-import { isColoured, paint, safe, shortId } from '../output.ts';
+import { isColoured, paint, placeText, safe, shortId } from '../output.ts';
+import { type GlobalOptions, withClient } from '../session.ts';
 import { readInteger, readTime } from '../values.ts';
 import { act, actSlowly, FORMAT, type Kit } from './kit.ts';
 
@@ -19,8 +21,7 @@ export function stateCommands(program: Command, kit: Kit): void {
         [
           {
             title: 'HOST',
-            of: ({ hostAddress, host }) =>
-              `${hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress}:${host}`,
+            of: ({ hostAddress, host }) => placeText(hostAddress, host),
           },
           { title: 'CONTAINER PORT', of: ({ container, protocol }) => `${container}/${protocol}` },
           { title: 'CONTAINER', of: ({ containerId }) => containerId ?? '' },
@@ -41,7 +42,7 @@ export function stateCommands(program: Command, kit: Kit): void {
     'comparing',
     async (client, { dryRun, format }) => {
       const report = await client.reconcile({ dryRun: dryRun ?? false });
-      if (format !== undefined && format !== 'table') return output.thing(report, format);
+      if (format && format !== 'table') return output.thing(report, format);
       for (const what of report.missing) output.line(`missing   ${safe(what)}`);
       for (const what of report.orphaned) output.line(`left over ${safe(what)}`);
       const found = report.missing.length + report.orphaned.length;
@@ -67,7 +68,7 @@ export function stateCommands(program: Command, kit: Kit): void {
       .option(...FORMAT),
     async (client, { format }) => {
       const { sandboxes, ...rest } = await client.statistics();
-      if (format !== undefined && format !== 'table') return output.thing({ sandboxes, ...rest }, format);
+      if (format && format !== 'table') return output.thing({ sandboxes, ...rest }, format);
       const rows = sandboxes.flatMap(({ containerId, interfaces, dns }) =>
         Object.entries(interfaces).map(([name, link]) => ({
           containerId,
@@ -103,7 +104,7 @@ function firewall(program: Command, { output }: Kit): void {
       .option(...FORMAT),
     async (client, { without, format }) => {
       const view = await client.firewall(without);
-      if (format !== undefined && format !== 'table') output.thing(view, format);
+      if (format && format !== 'table') output.thing(view, format);
       else if (view.text !== '') output.line(view.text.trimEnd());
     },
   );
@@ -126,7 +127,7 @@ function firewall(program: Command, { output }: Kit): void {
         ...(number === undefined ? {} : { port: number }),
         ...(ipv6 ? { family: 'ipv6' as const } : {}),
       });
-      if (format !== undefined && format !== 'table') return output.thing(answer, format);
+      if (format && format !== 'table') return output.thing(answer, format);
       output.line(answer.question);
       for (const step of answer.steps) {
         output.line(`  ${step.hook}, chain ${step.chain}: ${step.comment}`);
@@ -170,7 +171,7 @@ function events(program: Command, { output }: Kit): void {
   );
   const tell = (event: ApiEvent, format: string | undefined): void => {
     if (format === 'json') output.line(JSON.stringify(event));
-    else if (format !== undefined && format !== 'table') output.thing(event, format);
+    else if (format && format !== 'table') output.thing(event, format);
     else {
       output.line(safe(lineOf(event)));
     }
@@ -193,20 +194,32 @@ function lineOf({ time, type, network, containerId, facts }: ApiEvent): string {
 const MARKS = { ok: 'green', warning: 'yellow', failure: 'red' } as const;
 
 function doctor(program: Command, { output }: Kit): void {
-  act<[], { format?: string }>(
-    program
-      .command('doctor')
-      .description('what is missing or odd on this host, and what to do; ends with 1 where something fails')
-      .option(...FORMAT),
-    async (client, { format }) => {
-      const findings = await client.examine();
-      if (findings.some(({ status }) => status === 'failure')) process.exitCode = EXIT.FAILED;
-      if (format !== undefined && format !== 'table') return output.thing(findings, format);
-      const colour = isColoured(process.stdout);
-      for (const { check, status, found, advice } of findings satisfies Finding[]) {
-        output.line(`${paint(status.padEnd(8), MARKS[status], colour)} ${check}: ${safe(found)}`);
-        if (advice !== undefined) output.line(`${' '.repeat(9)}${advice}`);
-      }
-    },
-  );
+  const command = program
+    .command('doctor')
+    .description('what is missing or odd on this host, and what to do; ends with 1 where something fails')
+    .option(...FORMAT);
+  command.action(async () => {
+    const { format, ...options } = command.optsWithGlobals<GlobalOptions & { format?: string }>();
+    const findings = await examine(options);
+    if (findings.some(({ status }) => status === 'failure')) process.exitCode = EXIT.FAILED;
+    if (format && format !== 'table') return output.thing(findings, format);
+    const colour = isColoured(process.stdout);
+    for (const { check, status, found, advice } of findings) {
+      output.line(`${paint(status.padEnd(8), MARKS[status], colour)} ${check}: ${safe(found)}`);
+      if (advice !== undefined) output.line(`${' '.repeat(9)}${advice}`);
+    }
+  });
+}
+
+/** Also where nobody answers, or a controller can't be opened: then it is asked why. */
+async function examine(options: GlobalOptions): Promise<readonly Finding[]> {
+  try {
+    return await withClient(options, (client) => client.examine());
+  } catch (error) {
+    // Another host's troubles are not looked for on this one.
+    if (!LibnetworkError.is(error) || (options.dataDir === undefined && options.host?.startsWith('tcp:')))
+      throw error;
+    const { examineHost } = await import('../../api/doctor.ts');
+    return [...(await examineHost()), { check: 'daemon', status: 'failure', found: error.message }];
+  }
 }

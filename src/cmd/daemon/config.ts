@@ -4,20 +4,22 @@ import * as v from 'valibot';
 import { LibnetworkError } from '../../errors.ts';
 
 const path = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'));
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+const flag = v.boolean('must be true or false');
 const schema = v.strictObject({
   host: v.optional(v.string(), 'unix:///run/dnet.sock'),
   dataDir: v.optional(path, '/var/lib/libnetwork'),
   runDir: v.optional(path),
   instance: v.optional(v.string()),
-  fake: v.optional(v.boolean(), false),
+  fake: v.optional(flag, false),
   web: v.optional(v.string()),
-  webExposed: v.optional(v.boolean(), false),
-  firewall: v.optional(v.picklist(['nftables', 'iptables', 'none'])),
-  allowDirectRouting: v.optional(v.boolean()),
+  webExposed: v.optional(flag, false),
+  firewall: v.optional(v.picklist(['nftables', 'iptables', 'none'], 'must be nftables, iptables or none')),
+  allowDirectRouting: v.optional(flag),
   bridgeAcceptFwmark: v.optional(v.string()),
-  predefined: v.optional(v.boolean(), true),
-  runtimeHook: v.optional(v.boolean(), false),
-  logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error', 'silent']), 'info'),
+  predefined: v.optional(flag, true),
+  runtimeHook: v.optional(flag, false),
+  logLevel: v.optional(v.picklist(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`), 'info'),
   socketMode: v.optional(v.pipe(v.string(), v.regex(/^0?[0-7]{3}$/, 'must be octal, such as 0660')), '0660'),
   /** By number. */
   socketGroup: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
@@ -77,20 +79,25 @@ export function readConfig(
   file: string | undefined,
 ): DaemonConfig {
   const named = file ?? environment.DNET_CONFIG;
-  const settings = {
-    ...readFile(named ?? DEFAULT_CONFIG, named !== undefined),
-    ...fromEnvironment(environment),
-    ...Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)),
-  };
-  const result = v.safeParse(schema, settings, { abortEarly: true });
+  const name = named ?? DEFAULT_CONFIG;
+  const inFile = readFile(name, named !== undefined);
+  const inEnvironment = fromEnvironment(environment);
+  const asFlags = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  const result = v.safeParse(schema, { ...inFile, ...inEnvironment, ...asFlags }, { abortEarly: true });
   if (result.success) return result.output;
   const [issue] = result.issues;
   const field = v.getDotPath(issue) ?? 'settings';
+  const [key = field] = field.split('.');
+  const from = key in asFlags ? '' : key in inEnvironment ? ` (${variableOf(key)})` : ` (in ${name})`;
   throw new LibnetworkError(
     'INVALID_ARGUMENT',
-    `${field}: ${issue.expected === 'never' ? 'is no setting' : issue.message}`,
+    `${field}: ${issue.expected === 'never' ? 'is no setting' : issue.message}${from}`,
     { field, value: issue.input },
   );
+}
+
+function variableOf(setting: string): string {
+  return Object.entries(ENVIRONMENT).find(([, key]) => key === setting)?.[0] ?? '';
 }
 
 function readFile(name: string, isAsked: boolean): Record<string, unknown> {
@@ -119,12 +126,15 @@ function readFile(name: string, isAsked: boolean): Record<string, unknown> {
   }
 }
 
+/** What else stands there is refused with the other settings. */
+const FLAGS: Readonly<Record<string, boolean>> = { '1': true, true: true, '0': false, false: false };
+
 function fromEnvironment(environment: NodeJS.ProcessEnv): Record<string, unknown> {
   const entries = Object.entries(ENVIRONMENT).flatMap(([name, key]) => {
     const value = environment[name];
     if (value === undefined || value === '') return [];
     const isFlag = key === 'fake' || key === 'predefined';
-    return [[key, isFlag ? value === '1' || value === 'true' : value]];
+    return [[key, isFlag ? (FLAGS[value] ?? value) : value]];
   });
   return Object.fromEntries(entries);
 }

@@ -9,7 +9,8 @@ import { outputTo } from '../../../src/cmd/output.ts';
 import { poolsOf } from '../../../src/cmd/pools.ts';
 import { makeProgram } from '../../../src/cmd/program.ts';
 import { withSeparator } from '../../../src/cmd/separator.ts';
-import { pairs, readPort, readTime, splitService } from '../../../src/cmd/values.ts';
+import { isIgnored, isInForeground } from '../../../src/cmd/signals.ts';
+import { optionPairs, pairs, readPort, readTime, splitService } from '../../../src/cmd/values.ts';
 
 const nowhere = { out: { write: () => true }, err: { write: () => true } };
 
@@ -29,8 +30,12 @@ describe('values of flags', () => {
     expect(() => readPort(text)).toThrow(/^publish: /);
   });
 
-  it('pairs, alone and in one list', () => {
-    expect(pairs(['a=b', 'c', 'd=e=f', 'g=1,h=2', 'i=1,2'])).toEqual({
+  it('a label’s text is its own, whatever is in it', () => {
+    expect(pairs(['rule=a=1,b=2', 'c'])).toEqual({ rule: 'a=1,b=2', c: '' });
+  });
+
+  it('options of a driver, alone and in one list', () => {
+    expect(optionPairs(['a=b', 'c', 'd=e=f', 'g=1,h=2', 'i=1,2'])).toEqual({
       a: 'b',
       c: '',
       d: 'e=f',
@@ -82,6 +87,20 @@ describe('values of flags', () => {
   });
 });
 
+describe('signals', () => {
+  it('of a terminal go to the group of processes in front of it', () => {
+    expect(isInForeground('7 (a) b) R 1 70 60 34816 70 4194304')).toBe(true);
+    expect(isInForeground('7 (sh) R 1 70 60 34816 71 4194304')).toBe(false);
+    expect(isInForeground('7 (sh) R 1 70 60 0 -1 4194304')).toBe(false);
+  });
+
+  it('may have been switched off by who has started the program', () => {
+    expect(isIgnored(1, 'Name:\tx\nSigIgn:\t0000000000001001\n')).toBe(true);
+    expect(isIgnored(15, 'Name:\tx\nSigIgn:\t0000000000001001\n')).toBe(false);
+    expect(isIgnored(1, '')).toBe(false);
+  });
+});
+
 describe('settings of the daemon', () => {
   const file = (name: string) => new URL(`./${name}`, import.meta.url).pathname;
 
@@ -102,7 +121,16 @@ describe('settings of the daemon', () => {
     expect(() => readConfig({}, {}, file('commands.test.ts'))).toThrow(/are no JSON/);
     expect(() => readConfig({}, {}, '/nonexistent/dnet.json')).toThrow(/can't be read/);
     expect(() => readConfig({}, { DNET_DATA_DIR: 'here' }, file('settings.json'))).toThrow(
-      /^dataDir: must be an absolute path/,
+      /^dataDir: must be an absolute path \(DNET_DATA_DIR\)$/,
+    );
+    expect(() => readConfig({}, {}, file('wrong.json'))).toThrow(
+      /^limits\.bodyBytes: .* \(in \/.*wrong\.json\)$/,
+    );
+  });
+
+  it.each(['maybe', 'yes', 'TRUE'])('a switch in the environment is on or off, and not %s', (text) => {
+    expect(() => readConfig({}, { DNET_FAKE: text }, file('settings.json'))).toThrow(
+      'fake: must be true or false (DNET_FAKE)',
     );
   });
 
