@@ -1,5 +1,6 @@
 /** The OpenAPI document, made of the routes' schemas when it is first asked for. */
 import type { FastifyInstance } from 'fastify';
+import type { Answer } from './answers.ts';
 import { addRoutes, newApp } from './app.ts';
 import type { ApiContext } from './context.ts';
 
@@ -13,7 +14,10 @@ export function openApiRoutes(app: FastifyInstance, context: ApiContext): void {
 
 /** A second application with the same routes, which is never asked: it costs its memory only while this lasts. */
 async function document(context: ApiContext): Promise<unknown> {
-  const { default: swagger } = await import('@fastify/swagger');
+  const [{ default: swagger }, { shapes }] = await Promise.all([
+    import('@fastify/swagger'),
+    import('./shapes.ts'),
+  ]);
   const app = newApp(context);
   await app.register(swagger, {
     openapi: {
@@ -33,7 +37,32 @@ async function document(context: ApiContext): Promise<unknown> {
   });
   await addRoutes(app, context);
   await app.ready();
-  const made = app.swagger();
+  const made: { readonly paths?: object; readonly components?: object } = app.swagger();
   await app.close();
-  return made;
+  await addAnswers({ ...made.paths });
+  return { ...made, components: { ...made.components, schemas: shapes } };
+}
+
+/** What a route answers is told of it here: the framework would make a serializer of it, and holds no form of it. */
+async function addAnswers(paths: Readonly<Record<string, Record<string, Operation>>>): Promise<void> {
+  const { answers, refusals } = await import('./answers.ts');
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      const answer = answers[`${method.toUpperCase()} ${path}`];
+      const refusal = refusals[operation.tags?.[0] ?? ''];
+      operation.responses = {
+        ...(answer && { [answer.status]: { description: 'Done', ...contentOf(answer) } }),
+        ...(refusal && { default: { description: 'Why it can’t be done', ...contentOf(refusal) } }),
+      };
+    }
+  }
+}
+
+interface Operation {
+  readonly tags?: readonly string[];
+  responses: object;
+}
+
+function contentOf({ shape, type = 'application/json' }: Omit<Answer, 'status'>): object {
+  return shape === undefined ? {} : { content: { [type]: { schema: shape } } };
 }

@@ -3,7 +3,7 @@ import { LibnetworkError } from '../../index.ts';
 import { type ApiContext, signalOf } from '../context.ts';
 import { attach, detach } from './attach.ts';
 import { endpointById, networkById } from './find.ts';
-import { type JoinBody, joinBody, text, texts } from './schemas.ts';
+import { type JoinBody, joinBody, queries, text, texts } from './schemas.ts';
 import { endpointView, orNull, sendText } from './views.ts';
 
 const tags = ['libnetwork'];
@@ -25,7 +25,7 @@ export function endpointRoutes(app: FastifyInstance, context: ApiContext): void 
   });
   app.get<{ Params: { id: string }; Querystring: { name?: string; 'partial-id'?: string } }>(
     '/networks/:id/endpoints',
-    { schema: { tags, summary: 'The endpoints of a network' } },
+    { schema: { tags, summary: 'The endpoints of a network', querystring: queries('name', 'partial-id') } },
     async ({ params, query: { name, 'partial-id': prefix } }) => {
       const network = networkById(context, params.id);
       const all = network.endpoints().map((endpoint) => endpointView(network, endpoint));

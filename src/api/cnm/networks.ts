@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { LibnetworkError, type NetworkOptions } from '../../index.ts';
 import { type ApiContext, signalOf } from '../context.ts';
 import { networkById } from './find.ts';
-import { map, text } from './schemas.ts';
+import { map, queries, text } from './schemas.ts';
 import { classicFields, classicLookup, sendText } from './views.ts';
 
 const tags = ['libnetwork'];
@@ -10,10 +10,7 @@ const tags = ['libnetwork'];
 /** Those that Docker's API has too, in another form. */
 export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
   const { controller } = context;
-  const querystring = {
-    type: 'object',
-    properties: { name: { type: 'string' }, 'partial-id': { type: 'string' } },
-  } as const;
+  const querystring = queries('name', 'partial-id');
   app.get<{ Querystring: { name?: string; 'partial-id'?: string } }>(
     '/networks',
     { schema: { tags, summary: 'Networks, or those of a name or of the start of an id', querystring } },

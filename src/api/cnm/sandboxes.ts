@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { LibnetworkError, type SandboxOptions } from '../../index.ts';
 import { type ApiContext, signalOf } from '../context.ts';
 import { sandboxById } from './find.ts';
-import { text, texts } from './schemas.ts';
+import { queries, text, texts } from './schemas.ts';
 import { orNull, sandboxView, sendText } from './views.ts';
 
 const tags = ['libnetwork'];
@@ -47,7 +47,13 @@ export function sandboxRoutes(app: FastifyInstance, context: ApiContext): void {
   const { controller } = context;
   app.get<{ Querystring: Query }>(
     '/sandboxes',
-    { schema: { tags, summary: 'Sandboxes, or some' } },
+    {
+      schema: {
+        tags,
+        summary: 'Sandboxes, or some',
+        querystring: queries('partial-container-id', 'container-id', 'partial-id'),
+      },
+    },
     async ({ query }) => {
       const { 'partial-container-id': partial, 'container-id': containerId, 'partial-id': prefix } = query;
       const all = controller.sandboxes();

@@ -7,6 +7,12 @@ export const map = {
   maxProperties: 1024,
 } as const;
 
+/** The names by which lists are narrowed. */
+export const queries = (...names: readonly string[]) => ({
+  type: 'object',
+  properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])),
+});
+
 export const joinBody = {
   type: ['object', 'null'],
   properties: { sandbox_id: text, aliases: texts },

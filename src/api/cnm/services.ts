@@ -5,7 +5,7 @@ import { type ApiContext, signalOf } from '../context.ts';
 import { attach, detach } from './attach.ts';
 import { nameOf } from './endpoints.ts';
 import { serviceById } from './find.ts';
-import { type JoinBody, joinBody, text, texts } from './schemas.ts';
+import { type JoinBody, joinBody, queries, text, texts } from './schemas.ts';
 import { endpointView, orNull, sandboxView, sendText } from './views.ts';
 
 const tags = ['libnetwork'];
@@ -33,7 +33,13 @@ export function serviceRoutes(app: FastifyInstance, context: ApiContext): void {
   const { controller } = context;
   app.get<{ Querystring: Query }>(
     '/services',
-    { schema: { tags, summary: 'Services of all networks, or some' } },
+    {
+      schema: {
+        tags,
+        summary: 'Services of all networks, or some',
+        querystring: queries('network', 'name', 'partial-id'),
+      },
+    },
     async ({ query }) =>
       orNull(servicesOf(context, query).map(({ network, endpoint }) => endpointView(network, endpoint))),
   );
