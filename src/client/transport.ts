@@ -66,20 +66,24 @@ export function connectTo(host: string, tls?: TlsOptions): Transport {
     },
     follow: async (path, options = {}) => {
       const answer = await send('GET', path, undefined, { timeoutMs: 2 ** 31 - 1, ...options });
-      if (answer.statusCode === 200) return answer;
+      if (answer.statusCode === 200) return chunksOf(answer, host);
       throw errorOf({ status: answer.statusCode ?? 0, text: await textOf(answer, host) });
     },
     close: async () => undefined,
   };
 }
 
-async function textOf(answer: IncomingMessage, host: string): Promise<string> {
-  const chunks: Buffer[] = [];
+async function* chunksOf(answer: IncomingMessage, host: string): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of answer) chunks.push(Buffer.from(chunk));
+    for await (const chunk of answer) yield Buffer.from(chunk);
   } catch (error) {
     throw failure(error, host);
   }
+}
+
+async function textOf(answer: IncomingMessage, host: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of chunksOf(answer, host)) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');
 }
 
@@ -100,6 +104,7 @@ function failure(error: unknown, host: string): LibnetworkError {
 const WHY: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such socket. Start one with `dnet daemon`, or name another by --host or DNET_HOST',
   ECONNREFUSED: 'nobody listens there. Start one with `dnet daemon`, or name another by --host or DNET_HOST',
+  ECONNRESET: 'it has broken the connection off. Its log tells why',
   EACCES: 'this user may not use the socket. Run as root, or as a member of the socket’s group',
 };
 
