@@ -61,6 +61,17 @@ export function nameOf({ name, id }: BridgeConfig): string {
 const MODES: readonly FamilyIntent['mode'][] = ['nat', 'nat-unprotected', 'routed', 'isolated'];
 const DEFAULT_BRIDGE = 'docker0';
 const LINK_LOCAL = 'fe80::/64';
+/** Addresses by which no container is reached. */
+const NOBODYS = {
+  ipv4: [
+    ['127.0.0.0/8', 'loopback'],
+    ['224.0.0.0/4', 'multicast'],
+  ],
+  ipv6: [
+    ['::1/128', 'loopback'],
+    ['ff00::/8', 'multicast'],
+  ],
+} as const;
 const ANY: Readonly<Record<Family, string>> = { ipv4: '0.0.0.0', ipv6: '::' };
 /** IPv6 asks this of every link (RFC 8200, section 5), IPv4 that (RFC 791). */
 const MIN_MTU: Readonly<Record<Family, number>> = { ipv4: 68, ipv6: 1280 };
@@ -225,10 +236,11 @@ function parseSubnet(pool: DriverPool, family: Family): Prefix {
   const refuse = (why: string) => invalid('ipam.pools.subnet', pool.subnet, why);
   if (subnet === undefined || subnet.family !== family) throw refuse(`must be an ${family} subnet`);
   if (subnet.length === 0) throw refuse(`the ${family} pool is empty; the bridge driver needs a subnet`);
+  for (const [of, name] of NOBODYS[family])
+    if (overlaps(prefix(of), subnet)) throw refuse(`must not be a ${name} subnet`);
   if (family === 'ipv4') return subnet;
   const linkLocal = prefix(LINK_LOCAL);
   if (overlaps(prefix('::ffff:0:0/96'), subnet)) throw refuse('must not be an IPv4-mapped subnet');
-  if (overlaps(prefix('ff00::/8'), subnet)) throw refuse('must not be a multicast subnet');
   if (overlaps(linkLocal, subnet) && subnet.length !== linkLocal.length)
     throw refuse(`clashes with the link-local subnet ${LINK_LOCAL}`);
   return subnet;

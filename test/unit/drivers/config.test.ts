@@ -152,10 +152,13 @@ describe('the pools of a bridge network', () => {
     );
   });
 
-  it.each(['0.0.0.0/0', '10.9.0.1/24', 'fd00::/64', 'nonsense'])('refuse the IPv4 subnet %s', (subnet) => {
-    const bad = network({ ipv4: [{ subnet, gateway: undefined, auxAddresses: {} }] });
-    expect(() => parseConfig(bad)).toThrow(refused('ipam.pools.subnet'));
-  });
+  it.each(['0.0.0.0/0', '10.9.0.1/24', 'fd00::/64', '127.5.0.0/24', '224.1.0.0/24', 'nonsense'])(
+    'refuse the IPv4 subnet %s',
+    (subnet) => {
+      const bad = network({ ipv4: [{ subnet, gateway: undefined, auxAddresses: {} }] });
+      expect(() => parseConfig(bad)).toThrow(refused('ipam.pools.subnet'));
+    },
+  );
 
   it.each(['2001:db8::/32', 'fe80::/64', 'fe80:1234::/80', 'fd00::/8'])(
     'accept the IPv6 subnet %s',
@@ -172,6 +175,7 @@ describe('the pools of a bridge network', () => {
     '10.3.4.0/24',
     '::ffff:10.2.4.0/120',
     'ff05::/64',
+    '::1/128',
     'x',
   ])('refuse the IPv6 subnet %s', (subnet) => {
     expect(() => parseConfig(network(pool6(subnet)))).toThrow(refused('ipam.pools.subnet'));
