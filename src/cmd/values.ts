@@ -2,9 +2,9 @@
 import { LibnetworkError } from '../errors.ts';
 import type { PortRequest } from '../index.ts';
 
-/** For options that may be given several times. */
-export function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
+/** For options that may be given several times; also after the one that says no to them. */
+export function collect(value: string, before: readonly string[] | false = []): string[] {
+  return [...(before || []), value];
 }
 
 /** Of a command that puts an endpoint into a sandbox. */

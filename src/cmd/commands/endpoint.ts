@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { EndpointView } from '../../client/client.ts';
-import { invalid } from '../../errors.ts';
+import { invalid, LibnetworkError } from '../../errors.ts';
 import type { EndpointOptions } from '../../index.ts';
 import { placeText, shortId } from '../output.ts';
 import { ALIAS, collect, namesOf, pairs, readInteger, readPort } from '../values.ts';
@@ -22,7 +22,8 @@ interface CreateFlags {
 }
 
 interface UpdateFlags {
-  readonly publish?: readonly string[];
+  /** False: nothing any more. */
+  readonly publish?: readonly string[] | false;
   readonly label?: readonly string[];
   readonly drain?: boolean;
 }
@@ -78,12 +79,17 @@ function creation(endpoint: Command, kit: Kit): void {
       .argument('<network>')
       .argument('<endpoint>')
       .option('-p, --publish <port>', 'a port; those not named are published no more', collect)
+      .option('--no-publish', 'publish nothing any more')
       .option('--label <key=value>', 'a label; those not named go', collect)
       .option('--drain', 'its service gives it no new connections; those it has go on')
       .option('--no-drain', 'its service gives it connections again'),
     async (client, { publish, label, drain }, network, name) => {
-      // Without any flag, nothing is published any more.
-      const ports = publish ?? (label === undefined && drain === undefined ? [] : undefined);
+      if (publish === undefined && label === undefined && drain === undefined)
+        throw new LibnetworkError(
+          'INVALID_ARGUMENT',
+          'what is to change must be named: --publish, --no-publish, --label, --drain or --no-drain',
+        );
+      const ports = publish === false ? [] : publish;
       const { ports: now } = await client.updateEndpoint(network, name, {
         ports: ports?.map(readPort),
         labels: label && pairs(label),

@@ -70,10 +70,15 @@ describe.skipIf(!isBuilt)('what a command ends with (after npm run build)', () =
       const whole = { name: 'shop', aliases: ['store'], mode: 'vip', labels: { role: 'web' } };
       expect(await told()).toMatchObject({ ...whole, enabled: true, ipv4: '10.85.0.3/24' });
       const { ports } = await told();
+      const update = await daemon.dnet('endpoint', 'update', 'front', 'shop.1');
+      expect([update.code, update.stderr]).toEqual([2, expect.stringContaining('--no-publish')]);
+      expect((await told()).ports).toEqual(ports);
       await done(daemon, 'endpoint', 'update', '--drain', 'front', 'shop.1');
       expect(await told()).toMatchObject({ ...whole, enabled: false, ports });
       await done(daemon, 'endpoint', 'update', '--no-drain', 'front', 'shop.1');
       expect(await told()).toMatchObject({ ...whole, enabled: true, ports });
+      await done(daemon, 'endpoint', 'update', '--no-publish', 'front', 'shop.1');
+      expect(await told()).toMatchObject({ ...whole, ports: [] });
       const { code, stderr } = await daemon.dnet('endpoint', 'create', '--round-robin', 'front', 'x');
       expect([code, stderr]).toEqual([2, expect.stringMatching(/^dnet: service: must be named/)]);
     });
