@@ -3,9 +3,19 @@ import { abortable } from '../../abortable.ts';
 import { type LibnetworkError, throwIfAborted } from '../../errors.ts';
 import type { Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
+import { rtnl } from './gate.ts';
 import type { Handle } from './handle.ts';
-import { encodeDeleteLink, encodeSetLink, type RawLink, RTM_DELLINK, RTM_SETLINK } from './netlink/link.ts';
+import {
+  encodeDeleteLink,
+  encodeGetLink,
+  encodeSetLink,
+  type RawLink,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_SETLINK,
+} from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
+import type { Reply } from './netlink/socket.ts';
 import { dumpLinks } from './tables.ts';
 import { requireLinkName } from './values.ts';
 
@@ -26,11 +36,13 @@ const GROUPS = { from: 0x4000_0000, to: 0x7fff_ffff } as const;
 
 /** What belongs to a deletion is many messages and no hurry, beside the wait at its end. */
 const ASYNC = { mode: 'async' } as const;
+const IN_TURN = { mode: 'inTurn' } as const;
 
 /**
  * Link deletions of one namespace. The kernel waits for a grace period at each, but only once for a group of
  * links deleted together. So deletions asked for at once, or while others are under way, go together: each link
- * gets a private group (IFLA_GROUP) that nobody is in, and the group is deleted.
+ * gets a private group (IFLA_GROUP) that nobody is in, and the group is deleted. A deletion has ended when its
+ * links are gone; only the next one waits until the kernel has freed them, too.
  */
 export class DeleteQueue {
   /** How many requests deleted a group, and how many a single link. */
@@ -39,6 +51,8 @@ export class DeleteQueue {
   readonly #logger: Warner | undefined;
   #waiters: Waiter[] = [];
   #running = false;
+  /** When the kernel has freed what was deleted last. */
+  #freed: Promise<unknown> = Promise.resolve();
 
   constructor(handle: Handle, logger: Warner | undefined) {
     this.#handle = handle;
@@ -62,6 +76,7 @@ export class DeleteQueue {
 
   async #run(): Promise<void> {
     while (this.#waiters.length > 0) {
+      await this.#freed;
       const waiters = this.#waiters.filter(({ signal }) => !signal?.aborted);
       this.#waiters = [];
       const names = [...new Set(waiters.map(({ name }) => name))];
@@ -99,24 +114,43 @@ export class DeleteQueue {
   async #deleteEach(names: readonly string[]): Promise<Map<string, boolean | LibnetworkError>> {
     const results = new Map<string, boolean | LibnetworkError>();
     for (const name of names) {
-      this.sent.singles++;
-      const [reply] = await this.#handle.socket.request(
-        [request(RTM_DELLINK, encodeDeleteLink({ name }), `delete link ${name}`)],
-        ASYNC,
-      );
-      results.set(name, reply?.error?.errno === 'ENODEV' ? false : (reply?.error ?? true));
+      const [found] = await this.#handle.socket.request([question(name)], ASYNC);
+      const reply = found?.error ? found : await this.#remove({ name }, name);
+      results.set(name, isGone(reply) ? false : (reply?.error ?? true));
     }
     return results;
+  }
+
+  /**
+   * Sends a deletion and answers when the links, of which `name` is one, are gone: `undefined`, or the kernel's reply
+   * where that comes first. At the end of the same send, but without the lock, the kernel waits for a grace period
+   * before it frees them. So another thread asks for the link, which takes the lock too: it is answered when the
+   * deletion has let go of the lock, or before that has taken it.
+   */
+  async #remove(which: Parameters<typeof encodeDeleteLink>[0], name: string): Promise<Reply | undefined> {
+    await this.#freed;
+    const { remover, witness } = this.#handle.deletion;
+    if ('group' in which) this.sent.groups++;
+    else this.sent.singles++;
+    const deletion = request(RTM_DELLINK, encodeDeleteLink(which), `delete link ${name}`);
+    return rtnl.run(async () => {
+      let ended = false;
+      const removal = remover.request([deletion], IN_TURN).finally(() => {
+        ended = true;
+      });
+      this.#freed = removal.catch(() => undefined);
+      while (!ended) {
+        const [found] = await witness.request([question(name)], IN_TURN);
+        if (isGone(found)) return undefined;
+      }
+      return (await removal)[0];
+    });
   }
 
   /** Deletes links by a group of their own; false, with their former groups restored, when that is refused. */
   async #deleteGroup(links: readonly RawLink[], group: number): Promise<boolean> {
     await this.#setGroups(links.map(({ index }) => ({ index, group })));
-    this.sent.groups++;
-    const [reply] = await this.#handle.socket.request(
-      [request(RTM_DELLINK, encodeDeleteLink({ group }), 'delete links')],
-      ASYNC,
-    );
+    const reply = await this.#remove({ group }, links[0]?.name ?? '');
     if (!reply?.error) return true;
     this.#logger?.warn('links could not be deleted together, going on one by one', {
       namespace: this.#handle.path,
@@ -144,6 +178,14 @@ function unusedGroup(links: readonly RawLink[]): number {
     const group = randomInt(GROUPS.from, GROUPS.to);
     if (!used.has(group)) return group;
   }
+}
+
+function question(name: string): NetlinkRequest {
+  return request(RTM_GETLINK, encodeGetLink({ name }, false), `find link ${name}`);
+}
+
+function isGone(reply: Reply | undefined): boolean {
+  return reply?.error?.errno === 'ENODEV';
 }
 
 function request(type: number, payload: Buffer, operation: string): NetlinkRequest {

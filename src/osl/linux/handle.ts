@@ -35,8 +35,14 @@ class Indexes {
   }
 }
 
+/** The sockets of a deletion: one that it is sent by, and one to ask by whether it is done. */
+interface Deletion {
+  readonly remover: NetlinkSocket;
+  readonly witness: NetlinkSocket;
+}
+
 /**
- * What an open namespace consists of: its descriptor and one rtnetlink socket, both made when first needed.
+ * What an open namespace consists of: its descriptor and its rtnetlink sockets, all made when first needed.
  * Whoever has given the descriptor's number to the kernel holds the handle, so that closing it meanwhile can't
  * let the number mean another file.
  */
@@ -53,6 +59,7 @@ export class Handle {
   #socket: NetlinkSocket | undefined;
   #packets: number | undefined;
   #routeNotices: Notices | undefined;
+  #deletion: Deletion | undefined;
   #holders = 0;
   readonly #onClose: () => void;
   #closed = false;
@@ -79,6 +86,16 @@ export class Handle {
     this.#assertOpen();
     this.#socket ??= NetlinkSocket.open(NETLINK_ROUTE, this.#fd);
     return this.#socket;
+  }
+
+  /** Sockets for deletions alone: nobody else waits for them, and they wait for nobody. */
+  get deletion(): Deletion {
+    this.#assertOpen();
+    this.#deletion ??= {
+      remover: NetlinkSocket.open(NETLINK_ROUTE, this.#fd),
+      witness: NetlinkSocket.open(NETLINK_ROUTE, this.#fd),
+    };
+    return this.#deletion;
   }
 
   /** A packet socket that sends from here. Kept, since closing one waits for the kernel. */
@@ -122,6 +139,8 @@ export class Handle {
     this.#closed = true;
     this.#socket?.close();
     this.#routeNotices?.close();
+    this.#deletion?.remover.close();
+    this.#deletion?.witness.close();
     if (this.#packets !== undefined) closeLater(this.#packets);
     this.#free();
     this.#onClose();

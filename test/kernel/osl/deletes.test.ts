@@ -55,6 +55,18 @@ describe.skipIf(!canUseKernel)(`link deletions ${whyNot}`, () => {
     });
   });
 
+  it('leave the names free at once, also those of a group', async () => {
+    await withTestHost(async ({ host }) => {
+      await host.apply([{ op: 'createLink', name: 'br0', link: { kind: 'bridge' } }]);
+      for (const count of [1, 1, 5, 1, 5]) {
+        await host.apply(veths(count));
+        const asked = Array.from({ length: count }, (_, i) => host.deleteLink(`v${i}`));
+        expect(await Promise.all(asked)).toEqual(asked.map(() => true));
+        expect(await names(host)).toEqual(['br0', 'lo']);
+      }
+    });
+  });
+
   it('refuse what the kernel refuses, delete the others, and restore the groups', async () => {
     await withTestHost(async ({ host }) => {
       await host.apply([

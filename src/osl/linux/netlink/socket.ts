@@ -32,9 +32,10 @@ export interface NetlinkSocketOptions {
 export interface RequestOptions extends Waits {
   /**
    * `sync`: in the calling thread. `async`: on libuv's thread pool, for what the kernel makes wait (link deletes
-   * and moves, nf_tables removals). Default: synchronous, unless the rtnl lock is known to be held.
+   * and moves, nf_tables removals). `inTurn`: as `async`, for who has taken the turn at `rtnl` already. Default:
+   * synchronous, unless the rtnl lock is known to be held.
    */
-  readonly mode?: 'sync' | 'async' | undefined;
+  readonly mode?: 'sync' | 'async' | 'inTurn' | undefined;
 }
 
 const DUMP_ATTEMPTS = 50;
@@ -96,7 +97,7 @@ export class NetlinkSocket {
       for (const chunk of chunks(requests, this.#inFlight)) {
         const answers = this.#number(chunk, NLM_F_REQUEST);
         askForAck(answers.bytes, lastMessage(answers.bytes, chunk));
-        if (async) await this.#sendAsync(answers.bytes);
+        if (async) await this.#sendAsync(answers.bytes, options.mode !== 'inTurn');
         else this.#send(answers.bytes);
         this.#receive(answers);
         if (!answers.done) throw unanswered(chunk);
@@ -182,7 +183,9 @@ export class NetlinkSocket {
       return work(async);
     };
     const turn = this.#turn.run(() => {
-      const waits = options.mode === 'async' || (options.mode === undefined && this.#route && rtnl.busy);
+      const { mode } = options;
+      if (mode === 'inTurn') return run(true);
+      const waits = mode === 'async' || (mode === undefined && this.#route && rtnl.busy);
       if (!waits) return run(false);
       return (this.#route ? rtnl : otherWaits).run(() => run(true));
     });
@@ -230,12 +233,13 @@ export class NetlinkSocket {
     this.#learn(start);
   }
 
-  async #sendAsync(bytes: Buffer): Promise<void> {
+  async #sendAsync(bytes: Buffer, learns = true): Promise<void> {
     counted.requests++;
     const start = performance.now();
     const sent = await call(bytes, (done) => libc().send.async(this.#fd, bytes, bytes.length, 0, done));
     if (sent < 0) throw kernelError('send on a netlink socket', errnoName(sent));
-    this.#learn(start);
+    // Who has the turn knows what it waits for.
+    if (learns) this.#learn(start);
   }
 
   /** A send that took long has waited, and so would the next; where nobody else does, nothing says so. */
