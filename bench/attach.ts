@@ -31,6 +31,8 @@ export async function attachBench(ground: Ground): Promise<readonly Row[]> {
     // What most programs ask for, this package's until it learnt better.
     row('attach, the floor with default queues', 'us', { ours: singles.attach, floor: singles.plainAttach }),
     row('detach', 'us', { ours: singles.detach, floor: singles.floorDetach }),
+    // It need not wait until the kernel has freed the one before it.
+    row('detach, the first after a pause', 'us', { ours: singles.firstDetach, floor: singles.floorDetach }),
     row(`detach ${AT_ONCE} at once`, 'us', { ours: atOnce.ours, floor: atOnce.floor }),
     ...(wait === null
       ? []
@@ -60,8 +62,13 @@ async function warmUp({ controller, network }: Ground): Promise<void> {
 }
 
 async function oneByOne({ controller, network, floors }: Ground, rounds: number) {
-  const samples = { attach: [], detach: [], floorAttach: [], floorDetach: [], plainAttach: [] } as {
-    [name in 'attach' | 'detach' | 'floorAttach' | 'floorDetach' | 'plainAttach']: number[];
+  const samples = {
+    attach: [] as number[],
+    detach: [] as number[],
+    firstDetach: [] as number[],
+    floorAttach: [] as number[],
+    floorDetach: [] as number[],
+    plainAttach: [] as number[],
   };
   const floor = floors.start('attach');
   const plain = floors.start('attach', ['default-queues']);
@@ -81,7 +88,11 @@ async function oneByOne({ controller, network, floors }: Ground, rounds: number)
       samples.attach.push(us);
       attached.push(one);
     }
-    for (const one of attached) samples.detach.push((await timed(() => detach(one)))[0]);
+    for (const [index, one] of attached.entries()) {
+      const [us] = await timed(() => detach(one));
+      samples.detach.push(us);
+      if (index === 0) samples.firstDetach.push(us);
+    }
     await Promise.all(made.map((sandbox) => sandbox.delete()));
   }
   await floor.close();
