@@ -123,7 +123,6 @@ describe.skipIf(obstacle !== '')(`a start while etcd is down ${obstacle}`, () =>
         await sandbox.delete();
 
         etcd.run(0);
-        await etcd.ready(0);
         await eventually(
           async () => expect(await second.hosts()).toMatchObject([{ live: true }]),
           DEADLINE_MS,
