@@ -168,6 +168,12 @@ function explain(
       holder,
     });
   }
+  if (cause.errno === 'EACCES')
+    return new LibnetworkError(
+      'FORBIDDEN',
+      `host port ${nameOf(spec)} is one of the privileged (net.ipv4.ip_unprivileged_port_start), and this process may lack CAP_NET_BIND_SERVICE: run as root, or publish at a higher port`,
+      { ...facts, ...errno },
+    );
   if (cause.errno === 'EADDRNOTAVAIL')
     return new LibnetworkError(
       'INVALID_ARGUMENT',

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LibnetworkError } from '../../../src/errors.ts';
+import { kernelError } from '../../../src/osl/errno.ts';
 import { fakeOsl, faultScript } from '../../../src/osl/fake/index.ts';
 import type { Namespace } from '../../../src/osl/osl.ts';
 import { type HoldRequest, holdPorts } from '../../../src/osl/portmap/index.ts';
@@ -54,6 +55,22 @@ describe('a certain port', () => {
         holdPorts(host, [request({ addresses: [address], ports: exactly(8080), holder: 'another' })]),
       ).rejects.toMatchObject({ code: 'CONFLICT', holder: 'endpoint web of network front', value: 8080 });
     }
+  });
+
+  it('that this process may not have is refused with what it lacks', async () => {
+    const { host } = fakeOsl();
+    const refusing = new Proxy(host, {
+      get: (target, name) =>
+        name === 'holdPort'
+          ? () => Promise.reject(kernelError('bind 0.0.0.0:81/tcp', 'EACCES'))
+          : Reflect.get(target, name),
+    });
+    await expect(holdPorts(refusing, [request({ ports: exactly(81) })])).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+      errno: 'EACCES',
+      value: 81,
+      message: expect.stringMatching(/^host port 0\.0\.0\.0:81\/tcp .*CAP_NET_BIND_SERVICE: run as root/),
+    });
   });
 
   it('that a stranger holds is refused with how to find out who', async () => {
