@@ -5,6 +5,7 @@
  * connections of our bridges that have no label. So it is neutral for as long as the rules are there, and closed from
  * the moment that they are not. What was let in before goes on: its connections are confirmed.
  */
+import { FAMILIES, type Family } from '../../ip.ts';
 import { type Compiler, gather, hidesAddresses } from './compile.ts';
 import {
   CHAINS,
@@ -17,7 +18,7 @@ import {
   POLICED,
   SEEN,
 } from './connectionlabels.ts';
-import type { Intent } from './firewall.ts';
+import type { Intent, NetworkIntent } from './firewall.ts';
 import { base, is, type Layout, LOOPBACK_IS_CLOSED, rule, SETS } from './layout.ts';
 import type { Chain, Hook, LabelBit, Match, Rule } from './model.ts';
 import type { Part } from './part.ts';
@@ -32,6 +33,12 @@ const AFTER_NAT = 110;
 const BRIDGES: SetDeclaration = { name: SETS.bridges, key: ['ifname'], value: 'none' };
 /** Bridges of networks that hide their addresses. */
 const HIDING: SetDeclaration = { name: 'hiding', key: ['ifname'], value: 'none' };
+/** With iptables: bridges that nothing is let in to but what was translated, by family; and what passes within one. */
+const TRANSLATED: Readonly<Record<Family, SetDeclaration>> = {
+  ipv4: { name: 'translated4', key: ['ifname'], value: 'none' },
+  ipv6: { name: 'translated6', key: ['ifname'], value: 'none' },
+};
+const WITHIN: SetDeclaration = { name: 'within', key: ['ifname', 'ifname'], value: 'none' };
 /** Bridges of networks with a policy. */
 const POLICED_BRIDGES: SetDeclaration = { name: 'policed', key: ['ifname'], value: 'none' };
 
@@ -102,10 +109,24 @@ const IPTABLES_NETWORKS: Layout = {
       ]),
       unseen('to', BRIDGES, CHAINS.docker, [RETURNED]),
       TO_LOOPBACK,
+      ...FAMILIES.map(untranslated),
     ]),
   ],
-  sets: [BRIDGES, HIDING],
+  sets: [BRIDGES, ...Object.values(TRANSLATED), WITHIN],
 };
+
+/** The chain `DOCKER` lets in to published ports whoever gets as far as to it: rules of `raw` keep out who should not. */
+function untranslated(family: Family): Rule {
+  const match: readonly Match[] = [
+    isNew,
+    RETURNED,
+    is('nfproto', family),
+    { fields: ['oifname'], op: 'in', set: TRANSLATED[family].name },
+    { fields: ['iifname', 'oifname'], op: 'not in', set: WITHIN.name },
+    { field: 'ct status', op: '!=', values: ['dnat'] },
+  ];
+  return rule(`to an ${family} address of a container from outside`, match, { kind: 'drop' });
+}
 
 const POLICIES: Layout = {
   name: 'policies',
@@ -129,25 +150,28 @@ export function isLatched(kind: Intent['kind']): boolean {
 
 /** Makes the latch of intents, by the engine that makes their rules. */
 export const LATCHES: Readonly<Record<'nftables' | 'iptables', Compiler>> = {
-  nftables: latchOver(NETWORKS),
-  iptables: latchOver(IPTABLES_NETWORKS),
+  nftables: latchOver(NETWORKS, (network) => (hidesAddresses(network) ? [bridgeIn(HIDING, network)] : [])),
+  iptables: latchOver(IPTABLES_NETWORKS, translatedParts),
 };
 
-function latchOver(networks: Layout): Compiler {
+/** @param more what a network has there beside its bridge */
+function latchOver(networks: Layout, more: (network: NetworkIntent) => readonly Part[]): Compiler {
   return {
-    compile: (intent) => gather(partsOf(intent)),
+    compile: (intent) => {
+      if (intent.kind === 'policy') return gather([bridgeIn(POLICED_BRIDGES, intent)]);
+      return gather(intent.kind === 'network' ? [bridgeIn(BRIDGES, intent), ...more(intent)] : []);
+    },
     layoutOf: (kind) => (kind === 'network' ? networks : kind === 'policy' ? POLICIES : undefined),
   };
 }
 
-function partsOf(intent: Intent): Part[] {
-  const among = (set: SetDeclaration, bridge: string): Part => ({
-    kind: 'element',
-    set,
-    element: { key: [bridge] },
-  });
-  if (intent.kind === 'policy') return [among(POLICED_BRIDGES, intent.bridge)];
-  if (intent.kind !== 'network') return [];
-  const { bridge } = intent;
-  return [among(BRIDGES, bridge), ...(hidesAddresses(intent) ? [among(HIDING, bridge)] : [])];
+function bridgeIn(set: SetDeclaration, { bridge }: { readonly bridge: string }): Part {
+  return { kind: 'element', set, element: { key: set.key.map(() => bridge) } };
+}
+
+function translatedParts(network: NetworkIntent): readonly Part[] {
+  const { direct, accepted, trusted = [] } = network;
+  if (direct || accepted !== undefined || trusted.length > 0) return [];
+  const families = FAMILIES.filter((family) => network[family]?.mode === 'nat');
+  return [bridgeIn(WITHIN, network), ...families.map((family) => bridgeIn(TRANSLATED[family], network))];
 }

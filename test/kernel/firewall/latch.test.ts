@@ -334,50 +334,47 @@ for (const { engine, command, from, to } of CHAINS) {
   );
 }
 
-const LOOPBACK: readonly (readonly [Engine, string])[] = [
-  ['nftables', `nft flush chain inet ${TABLE} raw-prerouting`],
-  ['iptables-nft', 'PROGRAM -t raw -F'],
-  ['iptables-legacy', 'PROGRAM -t raw -F'],
+/** Makes 127.0.0.0/8 the host's for somebody outside, and has the host take such packets. */
+async function turnToHost(host: Namespace, outside: Namespace): Promise<void> {
+  await host.setSysctl('net/ipv4/conf/up0/route_localnet', '1');
+  await outside.setSysctl('net/ipv4/conf/eth0/route_localnet', '1');
+  await outside.apply([
+    { op: 'deleteAddress', link: 'lo', address: '127.0.0.1/8' },
+    { op: 'addRoute', destination: '127.0.0.0/8', family: 'ipv4', gateway: HOST.ipv4, link: 'eth0' },
+  ]);
+}
+
+const WEB = addressOf('ipv4', 'nat', 2);
+/** What keeps packets out before they are translated, and where who would get round it sends to. */
+const RAW: readonly (readonly [Engine, string, string])[] = [
+  ['nftables', `nft flush chain inet ${TABLE} raw-prerouting`, '127.0.0.1'],
+  ...(['iptables-nft', 'iptables-legacy'] as const).flatMap((engine) =>
+    ['127.0.0.1', WEB].map((target) => [engine, 'PROGRAM -t raw -F', target] as const),
+  ),
 ];
-for (const [engine, command] of LOOPBACK) {
+for (const [engine, command, target] of RAW) {
   const whyEngine = why || whyNotEngine(engine);
-  const title = `${engine}, after ${command}: what is published on a loopback address stays for the host alone`;
+  const title = `${engine}, after ${command}: what is published on a loopback address is for the host alone at ${target}`;
   it.skipIf(whyEngine !== '').each([true, false])(
     `${title}, with a latch: %s${whyEngine && ` (skipped: ${whyEngine})`}`,
     async (latch) => {
-      const address = addressOf('ipv4', 'nat', 2);
-      const web = { protocol: 'udp', hostAddress: '127.0.0.1', hostPort: PORT, address, port: PORT } as const;
-      await inWorld(
-        [...networkIntents(), published('nat-2', web)],
-        engine,
-        latch,
-        async (world, repaired) => {
-          await world.host.setSysctl('net/ipv4/conf/up0/route_localnet', '1');
-          const outside = world.at('outside');
-          await outside.setSysctl('net/ipv4/conf/eth0/route_localnet', '1');
-          await outside.apply([
-            { op: 'deleteAddress', link: 'lo', address: '127.0.0.1/8' },
-            {
-              op: 'addRoute',
-              destination: '127.0.0.0/8',
-              family: 'ipv4',
-              gateway: HOST.ipv4,
-              link: 'eth0',
-            },
-          ]);
-          const heard = await listener(world.at('nat-2'), ANY.ipv4);
-          const open = await listener(world.at('open-2'), ANY.ipv4);
-          const sending = await sender(outside, [
-            ['127.0.0.1', PORT],
-            [addressOf('ipv4', 'open', 2), PORT],
-          ]);
-          await expect.poll(() => open.times.length, { timeout: PATIENCE_MS }).toBeGreaterThan(10);
-          const gap = await flush(world, repaired, engine, command);
-          await sending.end();
-          expect(within(heard.times, gap) > 0).toBe(!latch);
-          for (const each of [heard, open]) each.close();
-        },
-      );
+      const place = { hostAddress: '127.0.0.1', hostPort: PORT, address: WEB, port: PORT } as const;
+      const intents = [...networkIntents(), published('nat-2', { protocol: 'udp', ...place })];
+      await inWorld(intents, engine, latch, async (world, repaired) => {
+        const outside = world.at('outside');
+        if (target === '127.0.0.1') await turnToHost(world.host, outside);
+        const heard = await listener(world.at('nat-2'), ANY.ipv4);
+        const open = await listener(world.at('open-2'), ANY.ipv4);
+        const sending = await sender(outside, [
+          [target, PORT],
+          [addressOf('ipv4', 'open', 2), PORT],
+        ]);
+        await expect.poll(() => open.times.length, { timeout: PATIENCE_MS }).toBeGreaterThan(10);
+        const gap = await flush(world, repaired, engine, command);
+        await sending.end();
+        expect(within(heard.times, gap) > 0).toBe(!latch);
+        for (const each of [heard, open]) each.close();
+      });
     },
     60_000,
   );

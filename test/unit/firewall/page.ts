@@ -201,7 +201,7 @@ while rules are flushed, and asks for none to pass.
 | --- | --- |
 | \`forward\`, \`in-…\`, \`out-…\`, the sets and maps of bridges; \`FORWARD\`, \`DOCKER-FORWARD\`, \`DOCKER-BRIDGE\`, \`DOCKER-INTERNAL\`, \`DOCKER\` | nothing new passes that they would have judged |
 | \`nat-postrouting\`, \`nat-…\` | nothing new leaves with an address that should be hidden. With iptables (\`-t nat -F\`) it does leave, and is ended afterwards: a rule of the host's before ours may be there to that end, and no label could tell the two apart |
-| \`raw-prerouting\`; \`raw\` of iptables | ports published on a loopback address stay for the host alone, and the host's loopback addresses out of the containers' reach. With iptables, published ports are reached at the container's own address as well |
+| \`raw-prerouting\`; \`raw\` of iptables | ports published on a loopback address stay for the host alone, and the host's loopback addresses out of the containers' reach. Published ports are reached by the host's address only; with iptables not so in networks that have \`trusted_host_interfaces\`, or a mark |
 | \`publish\`, \`nat-prerouting\`, \`nat-output\`; \`nat DOCKER\` | published ports lead nowhere, but for those of \`::1\`, which a proxy hands on |
 | the chains of policies | nothing new passes, in or out, of the network that has the policy |
 | the sets of a policy's own (\`members4-…\`) | its rules about these members or names fit nobody: what they deny passes, and is ended afterwards |
