@@ -8,14 +8,7 @@ import { LibnetworkError } from '../index.ts';
  */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') return done(null, undefined);
-    parse(request, String(body), (error, value) => {
-      if (error) done(refusal(`the request's body is no JSON: ${error.message}`, 'body'));
-      else done(null, value);
-    });
-  });
+  readJson(app, 'application/json', "the request's body is no JSON");
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined);
     const type = request.headers['content-type'] ?? '';
@@ -36,11 +29,16 @@ export function bodyOf<T>(body: T | undefined | null): T {
 /** As libnetwork's own API has it: its client calls a body without content `text/plain`. */
 export function readClassicBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  readJson(app, '*', 'Invalid body');
+}
+
+/** An empty body is none. @param complaint before what is wrong with one that is no JSON */
+function readJson(app: FastifyInstance, type: string, complaint: string): void {
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser(type, { parseAs: 'string' }, (request, body, done) => {
     if (body === '') return done(null, undefined);
     parse(request, String(body), (error, value) => {
-      if (error) done(refusal(`Invalid body: ${error.message}`, 'body'));
+      if (error) done(refusal(`${complaint}: ${error.message}`, 'body'));
       else done(null, value);
     });
   });

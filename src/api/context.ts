@@ -34,7 +34,7 @@ export function signalOf({ raw }: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
-/** By id or name. @throws NOT_FOUND */
+/** By id or name, or by the start of its id. @throws NOT_FOUND; INVALID_ARGUMENT where several begin so */
 export function networkOf({ controller }: ApiContext, idOrName: string): Network {
   return (
     controller.network(idOrName) ??
@@ -43,7 +43,7 @@ export function networkOf({ controller }: ApiContext, idOrName: string): Network
   );
 }
 
-/** By id, or by container id, or by the start of one of them. @throws NOT_FOUND; CONFLICT for several */
+/** By id or container id, or by the start of its id. @throws NOT_FOUND; INVALID_ARGUMENT where several begin so */
 export function sandboxOf({ controller }: ApiContext, idOrContainer: string): Sandbox {
   return (
     controller.sandbox(idOrContainer) ??
@@ -52,7 +52,7 @@ export function sandboxOf({ controller }: ApiContext, idOrContainer: string): Sa
   );
 }
 
-/** By id or name. @throws NOT_FOUND */
+/** By id or name, or by the start of its id. @throws NOT_FOUND; INVALID_ARGUMENT where several begin so */
 export function endpointOf(network: Network, idOrName: string): Endpoint {
   return (
     network.endpoint(idOrName) ??

@@ -13,9 +13,9 @@ import {
 import type { ApiContext } from './context.ts';
 
 export interface ExplainRequest {
-  /** A container, an endpoint, an address. Default: somewhere outside the host. */
+  /** A container, an endpoint, an address, `host` or `outside`. Default: `outside`, somewhere off the host. */
   readonly from?: string;
-  /** A container, an endpoint, an address, or `host`. */
+  /** The same. */
   readonly to: string;
   /** Default: tcp. */
   readonly protocol?: 'tcp' | 'udp' | 'sctp' | 'icmp';

@@ -170,8 +170,11 @@ export const explain = {
   type: 'object',
   required: ['to'],
   properties: {
-    from: { type: 'string', description: 'A sandbox, an endpoint, an address; default: outside the host' },
-    to: { type: 'string', description: 'A sandbox, an endpoint, an address, or `host`' },
+    from: {
+      type: 'string',
+      description: 'A sandbox, an endpoint, an address, `host` or `outside`; default: `outside`',
+    },
+    to: { type: 'string', description: 'A sandbox, an endpoint, an address, `host` or `outside`' },
     protocol: { type: 'string', enum: ['tcp', 'udp', 'sctp', 'icmp'] },
     port: { type: 'integer', minimum: 1, maximum: 65535 },
     family: { type: 'string', enum: ['ipv4', 'ipv6'] },
