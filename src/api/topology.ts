@@ -102,5 +102,6 @@ function endpointPlace(endpoint: Endpoint): EndpointPlace {
     aliases: endpoint.aliases,
     linkLocal: endpoint.linkLocal,
     ports: endpoint.ports,
+    service: endpoint.service,
   };
 }

@@ -1,5 +1,6 @@
 /** What a chosen key stands for. */
 import { type Door, doorsOf, type Key, type Tile, tilesOf } from './scene.ts';
+import { type ServiceGroup, servicesOf } from './services.ts';
 import type { NetworkPlace, Topology } from './topology.ts';
 
 export type Subject =
@@ -18,6 +19,7 @@ export interface Members {
   readonly network: NetworkPlace;
   readonly tiles: readonly Tile[];
   readonly doors: readonly Door[];
+  readonly services: readonly ServiceGroup[];
 }
 
 /** `undefined` for what is gone. */
@@ -34,7 +36,7 @@ export function subjectOf(topology: Topology, key: Key): Subject | undefined {
     case 'way':
     case 'more': {
       const network = topology.networks.find((each) => each.id === id);
-      return network && { kind: 'network', network, ...membersOf(network, tiles) };
+      return network && { kind: 'network', network, ...membersOf(topology, network, tiles) };
     }
     case 'door':
       return doorSubject(topology, tiles, key, id);
@@ -45,9 +47,13 @@ export function subjectOf(topology: Topology, key: Key): Subject | undefined {
   }
 }
 
-function membersOf(network: NetworkPlace, tiles: readonly Tile[]): Omit<Members, 'network'> {
+function membersOf(
+  { endpoints }: Topology,
+  network: NetworkPlace,
+  tiles: readonly Tile[],
+): Omit<Members, 'network'> {
   const own = tiles.filter(({ endpoints }) => endpoints.some(({ networkId }) => networkId === network.id));
-  return { tiles: own, doors: doorsOf(network, own) };
+  return { tiles: own, doors: doorsOf(network, own), services: servicesOf(endpoints, network.id) };
 }
 
 function doorSubject(

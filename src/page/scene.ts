@@ -1,8 +1,9 @@
 /** What is to be drawn, without where: lanes of networks, and in each the containers that are at home there. */
+import { type ServiceGroup, servicesOf, virtualText } from './services.ts';
 import type { EndpointPlace, NetworkPlace, PublishedPort, SandboxPlace, Topology } from './topology.ts';
 import { addressesOf, compareNames, distinctPorts, doorText, titleOf } from './words.ts';
 
-/** What can be chosen: `network:ID`, `sandbox:ID`, `endpoint:ID`, `door:…`, `more:NETWORK`, `host`. */
+/** What can be chosen: `network:ID`, `sandbox:ID`, `endpoint:ID`, `door:…`, `way:NETWORK`, `more:NETWORK`, `host`, `host:ID`. */
 export type Key = string;
 
 /** A container, or an endpoint that is in none. */
@@ -25,6 +26,7 @@ export interface Lane {
   readonly network: NetworkPlace;
   readonly tiles: readonly Tile[];
   readonly doors: readonly Door[];
+  readonly services: readonly ServiceGroup[];
   /** Endpoints of the network, also of containers that are drawn in other lanes or not at all. */
   readonly total: number;
 }
@@ -75,6 +77,7 @@ export function sceneOf(topology: Topology, search = ''): Scene {
         network,
         tiles: home.get(network.id) ?? [],
         doors: doorsOf(network, here),
+        services: servicesOf(topology.endpoints, network.id),
         total: totals.get(network.id) ?? 0,
       })),
     loose: home.get(undefined) ?? [],
@@ -122,8 +125,13 @@ function textOf({ title, sandbox, endpoints }: Tile, networks: ReadonlyMap<strin
     endpoint.macAddress ?? '',
     networks.get(endpoint.networkId)?.name ?? '',
     ...endpoint.ports.map(doorText),
+    ...serviceWords(endpoint),
   ]);
   return [title, sandbox?.containerId ?? '', sandbox?.hostname ?? '', ...parts].join(' ').toLowerCase();
+}
+
+function serviceWords({ service }: EndpointPlace): string[] {
+  return service ? [service.name, ...service.aliases, virtualText(service)] : [];
 }
 
 /** Of whichever container that is on the network, wherever it is drawn. */

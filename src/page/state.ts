@@ -17,6 +17,8 @@ export interface State {
   readonly connection: Connection;
   readonly search: string;
   readonly level: LevelName;
+  /** How much larger the drawing is than its own size; one of `ZOOMS`. */
+  readonly zoom: number;
   readonly view: 'drawing' | 'table';
   readonly folded: ReadonlySet<string>;
   readonly chosen: Key | undefined;
@@ -29,6 +31,8 @@ export type Action =
   | { readonly kind: 'disconnected'; readonly at: number }
   | { readonly kind: 'search'; readonly text: string }
   | { readonly kind: 'level'; readonly level: LevelName }
+  /** One step larger or smaller; 0: to its own size. */
+  | { readonly kind: 'zoom'; readonly by: -1 | 0 | 1 }
   | { readonly kind: 'view'; readonly view: State['view'] }
   | { readonly kind: 'fold'; readonly network: string }
   | { readonly kind: 'choose'; readonly key: Key | undefined };
@@ -36,12 +40,15 @@ export type Action =
 /** How many events are kept: as many as the daemon keeps by default. */
 export const MAX_EVENTS = 1024;
 
+export const ZOOMS: readonly number[] = [0.4, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3];
+
 export const FIRST: State = {
   topology: undefined,
   events: [],
   connection: { kind: 'connecting' },
   search: '',
   level: 'auto',
+  zoom: 1,
   view: 'drawing',
   folded: new Set(),
   chosen: undefined,
@@ -64,6 +71,8 @@ export function reduce(state: State, action: Action): State {
       return { ...state, search: action.text };
     case 'level':
       return { ...state, level: action.level };
+    case 'zoom':
+      return withZoom(state, action.by);
     case 'view':
       return { ...state, view: action.view };
     case 'fold':
@@ -71,6 +80,11 @@ export function reduce(state: State, action: Action): State {
     case 'choose':
       return state.chosen === action.key ? state : { ...state, chosen: action.key };
   }
+}
+
+function withZoom(state: State, by: -1 | 0 | 1): State {
+  const zoom = by === 0 ? 1 : ZOOMS[ZOOMS.indexOf(state.zoom) + by];
+  return zoom === undefined || zoom === state.zoom ? state : { ...state, zoom };
 }
 
 /** Events may come twice, when a connection is made anew. */

@@ -77,6 +77,19 @@ export interface EndpointPlace {
   readonly aliases: readonly string[];
   readonly linkLocal: readonly string[];
   readonly ports: readonly PublishedPort[];
+  readonly service?: ServicePlace | undefined;
+}
+
+/** The service that an endpoint takes connections of. */
+export interface ServicePlace {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly mode: 'vip' | 'dnsrr';
+  /** False: drained, it gets no new ones. */
+  readonly enabled: boolean;
+  /** The virtual address, with the prefix's length; none with `dnsrr`. */
+  readonly ipv4?: string | undefined;
+  readonly ipv6?: string | undefined;
 }
 
 /** What one container's network stack holds now: `GET /dnet/v1/sandboxes/ID/stack`. */

@@ -1,6 +1,7 @@
 /** What was chosen, in full. */
 import { type Subject, subjectOf } from '../lookup.ts';
 import type { Key, Tile } from '../scene.ts';
+import { liveText, membershipText, type ServiceGroup, virtualText } from '../services.ts';
 import type { EndpointPlace, NetworkPlace, Topology } from '../topology.ts';
 import {
   addressesOf,
@@ -13,6 +14,7 @@ import {
   waySentence,
 } from '../words.ts';
 import { type Child, h } from './element.ts';
+import { facts, MAX_LISTED, pairs, rest, section } from './facts.ts';
 import { Packets } from './packets.ts';
 import { colourClass } from './pieces.ts';
 import { StackView } from './stack.ts';
@@ -29,8 +31,6 @@ export interface DetailsView {
   readonly folded: ReadonlySet<string>;
   readonly chosen: Key | undefined;
 }
-
-const MAX_LISTED = 60;
 
 export class Details {
   readonly #root: HTMLElement;
@@ -149,6 +149,7 @@ export class Details {
         ['Link-local', endpoint.linkLocal.join(', ')],
         ['Endpoint', endpoint.name],
         ['Aliases', endpoint.aliases.join(', ')],
+        ['Service', endpoint.service && membershipText(endpoint.service)],
         ['Host', endpoint.host && shortName(endpoint.host)],
       ]),
       ports.length === 0
@@ -157,7 +158,7 @@ export class Details {
     );
   }
 
-  #network({ network, tiles, doors }: Subject & { kind: 'network' }, view: DetailsView): Child[] {
+  #network({ network, tiles, doors, services }: Subject & { kind: 'network' }, view: DetailsView): Child[] {
     this.#packets.about([]);
     const isFolded = view.folded.has(network.id);
     const fold = h('button', {
@@ -179,6 +180,7 @@ export class Details {
         ['Id', shortName(network.id)],
       ]),
       doors.length === 0 ? undefined : this.#ports(doors),
+      services.length === 0 ? undefined : serviceList(services),
       this.#members(tiles, network.id),
       tiles.length === 0 ? undefined : fold,
       pairs('Options', network.options),
@@ -243,6 +245,13 @@ export class Details {
   }
 }
 
+function serviceList(services: readonly ServiceGroup[]): HTMLElement {
+  const entries = services
+    .slice(0, MAX_LISTED)
+    .map((group) => [group.service.name, `${virtualText(group.service)}, ${liveText(group)}`] as const);
+  return section(countText(services.length, 'service'), facts(entries), rest(services.length));
+}
+
 function hostFacts({ host, networks, sandboxes, endpoints }: Topology): HTMLElement {
   return facts([
     ['Daemon', `dnet ${host.version}`],
@@ -276,35 +285,4 @@ function questionsOf(endpoints: readonly EndpointPlace[]): Parameters<Packets['a
     };
     return [...ports.slice(0, 8), out];
   });
-}
-
-/** Those without a value are left out. */
-function facts(entries: readonly (readonly [name: string, value: string | undefined])[]): HTMLElement {
-  const told = entries.filter(([, value]) => value !== undefined && value !== '');
-  return h(
-    'dl',
-    {},
-    ...told.flatMap(([name, value]) => [h('dt', { text: name }), h('dd', { text: value ?? '' })]),
-  );
-}
-
-function pairs(
-  title: string,
-  map: Readonly<Record<string, string | number | boolean>>,
-): HTMLElement | undefined {
-  const entries = Object.entries(map);
-  if (entries.length === 0) return undefined;
-  const list = facts(entries.map(([name, value]) => [name, String(value)]));
-  list.classList.add('wide');
-  return section(title, list);
-}
-
-function section(title: string, ...children: readonly Child[]): HTMLElement {
-  return h('section', {}, h('h3', { text: title }), ...children);
-}
-
-function rest(count: number): HTMLElement | undefined {
-  return count > MAX_LISTED
-    ? h('p', { class: 'rest', text: `and ${count - MAX_LISTED} more: search for them` })
-    : undefined;
 }

@@ -67,8 +67,9 @@ export class Drawing {
   }
 
   show(view: DrawingView): void {
-    const { layout, chosen } = view;
+    const { layout, chosen, zoom } = view;
     this.#buttons.clear();
+    this.#zoom(zoom);
     place(this.root, { x: 0, y: 0, width: layout.width, height: layout.height });
     setAttribute(this.root, 'data-level', layout.level);
     setAttribute(this.root, 'data-chosen', chosen !== undefined);
@@ -78,6 +79,18 @@ export class Drawing {
     const isThere = this.#current !== undefined && this.#buttons.has(this.#current);
     this.#moveTo(isThere ? this.#current : this.#buttons.keys().next().value);
     this.#isFirst = false;
+  }
+
+  /** What is in the middle of the stage stays there, as far as the new layout lets it. */
+  #zoom(zoom: number): void {
+    const { style, parentElement: stage } = this.root;
+    const wanted = zoom === 1 ? '' : String(zoom);
+    if (style.zoom === wanted) return;
+    const middle = stage ? (stage.scrollTop + stage.clientHeight / 2) / stage.scrollHeight : 0;
+    style.zoom = wanted;
+    requestAnimationFrame(() => {
+      if (stage) stage.scrollTop = middle * stage.scrollHeight - stage.clientHeight / 2;
+    });
   }
 
   /** Gives the focus to a thing, or to what had it last. */
@@ -122,7 +135,8 @@ export class Drawing {
   }
 
   #onKey(event: KeyboardEvent): void {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    // With the shift key arrows move the whole.
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const to = this.#target(event.key);
     if (to === undefined) return;
     event.preventDefault();

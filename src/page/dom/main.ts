@@ -11,9 +11,12 @@ import { Timeline } from './events.ts';
 import { Live } from './live.ts';
 import { memo } from './memo.ts';
 import { showOverview } from './overview.ts';
+import { startPanning } from './pan.ts';
 import { Table } from './table.ts';
 import { startTheme } from './theme.ts';
 import { Toolbar } from './toolbar.ts';
+
+const ZOOM_KEYS: Readonly<Record<string, -1 | 0 | 1>> = { '+': 1, '=': 1, '-': -1, '0': 0 };
 
 class Page {
   readonly #stage = byId('stage', HTMLElement);
@@ -47,6 +50,7 @@ class Page {
     this.#timeline = new Timeline(byId('timeline', HTMLElement), byId('news', HTMLElement), choose);
     this.#toolbar = new Toolbar((action) => this.dispatch(action));
     this.#stage.append(this.#nothing, this.#drawing.root, this.#table.root);
+    startPanning(this.#stage);
     new ResizeObserver(([entry]) => this.#resize(entry?.contentRect.width ?? 0)).observe(this.#stage);
     document.addEventListener('keydown', (event) => this.#onKey(event));
   }
@@ -75,7 +79,7 @@ class Page {
   }
 
   #show(): void {
-    const { topology, search, level, folded, view, chosen, events } = this.#state;
+    const { topology, search, level, zoom, folded, view, chosen, events } = this.#state;
     const colours = this.#colours(topology);
     this.#toolbar.show(this.#state);
     this.#timeline.show({ events, topology, colours });
@@ -90,9 +94,10 @@ class Page {
     this.#drawing.root.hidden = !isDrawing || isEmpty;
     this.#table.root.hidden = isDrawing;
     if (isDrawing && this.#width > 0) {
-      const layout = this.#layout(scene, this.#width, level, folded);
+      // A larger drawing has less room: it is laid out anew, so that it still fits beside the details.
+      const layout = this.#layout(scene, this.#width / zoom, level, folded);
       const networks = new Map(topology.networks.map((network) => [network.id, network]));
-      this.#drawing.show({ layout, host: topology.host, networks, colours, folded, chosen });
+      this.#drawing.show({ layout, host: topology.host, networks, colours, folded, chosen, zoom });
     }
     if (!isDrawing) this.#table.show(topology, scene.keys, colours);
     this.#details.show({ topology, colours, folded, chosen });
@@ -121,10 +126,13 @@ class Page {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
     if (event.key === 'Escape' && this.#state.chosen !== undefined && !isTyping) this.#close();
-    if (event.key === '/' && !isTyping) {
+    if (isTyping) return;
+    if (event.key === '/') {
       event.preventDefault();
       this.#toolbar.focusSearch();
     }
+    const by = ZOOM_KEYS[event.key];
+    if (by !== undefined && this.#state.view === 'drawing') this.dispatch({ kind: 'zoom', by });
   }
 }
 

@@ -1,4 +1,4 @@
-/** Which rules a packet meets: questions that suggest themselves, and one of the reader's own. */
+/** Which rules a packet meets: questions that suggest themselves, each answered when it is opened. */
 import { ask, Unanswered } from '../ask.ts';
 import type { Explained } from '../topology.ts';
 import { h } from './element.ts';

@@ -23,6 +23,8 @@ export interface DrawingView {
   readonly colours: ReadonlyMap<string, number>;
   readonly folded: ReadonlySet<string>;
   readonly chosen: Key | undefined;
+  /** How much larger than its own size. */
+  readonly zoom: number;
 }
 
 interface Shown<T> {
@@ -77,8 +79,9 @@ export const cardPiece: Piece<Lane> = {
     button.append(heard('after'));
     item.append(h('button', { class: 'fold', type: 'button', tabindex: '-1', 'data-fold': network.id }));
   },
-  update({ item, button, of: { network, total, tiles }, view: { colours, folded } }) {
+  update({ item, button, of: { network, total, tiles, services }, view: { colours, folded } }) {
     const isFolded = folded.has(network.id);
+    const served = services.length === 0 ? '' : ` · ${countText(services.length, 'service')}`;
     const way = hasWayOut(network) ? '' : ' · no way out';
     setColour(item, colourClass(colours, network.id));
     setParts(button, {
@@ -89,7 +92,7 @@ export const cardPiece: Piece<Lane> = {
         .slice(0, 2)
         .map(({ subnet }) => subnet)
         .join('\n'),
-      facts: `${countText(total, 'endpoint')}${way}`,
+      facts: `${countText(total, 'endpoint')}${served}${way}`,
       after: hasWayOut(network) ? `, way out: ${waySentence(network)}` : '',
     });
     const fold = item.querySelector('.fold');

@@ -13,6 +13,8 @@ export class Toolbar {
   readonly #connection = byId('connection', HTMLElement);
   readonly #host = byId('host', HTMLElement);
   readonly #level = byId('level', HTMLSelectElement);
+  readonly #zoom = byId('zoom', HTMLElement);
+  readonly #zoomed = byId('zoomed', HTMLElement);
   readonly #views = [...document.querySelectorAll<HTMLInputElement>('input[name="view"]')];
 
   constructor(dispatch: (action: Action) => void) {
@@ -26,6 +28,12 @@ export class Toolbar {
       const level = LEVELS.find((each) => each === this.#level.value) ?? 'auto';
       dispatch({ kind: 'level', level });
     });
+    for (const [id, by] of [
+      ['smaller', -1],
+      ['zoomed', 0],
+      ['larger', 1],
+    ] as const)
+      byId(id, HTMLButtonElement).addEventListener('click', () => dispatch({ kind: 'zoom', by }));
     for (const input of this.#views)
       input.addEventListener('change', () =>
         dispatch({ kind: 'view', view: input.value === 'table' ? 'table' : 'drawing' }),
@@ -39,7 +47,7 @@ export class Toolbar {
     this.#search.select();
   }
 
-  show({ connection, topology, view }: State): void {
+  show({ connection, topology, view, zoom }: State): void {
     const texts = {
       connecting: 'Connecting…',
       live: 'Live',
@@ -51,6 +59,8 @@ export class Toolbar {
     setText(this.#host, topology ? topology.host.name : '');
     if (topology) document.title = `${topology.host.name}: networks`;
     this.#level.disabled = view !== 'drawing';
+    this.#zoom.hidden = view !== 'drawing';
+    setText(this.#zoomed, `${Math.round(zoom * 100)} %`);
     for (const input of this.#views) input.checked = input.value === view;
   }
 

@@ -217,6 +217,65 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
     });
   });
 
+  it('is drawn larger and smaller, and moved as a whole, by the keyboard and by the pointer', async () => {
+    await onStage(anyPort, async ({ client, url }) => {
+      await smallWorld(client);
+      const { page, complaints } = await openPage(opened.browser, url);
+      await tile(page, 'api').click();
+      const height = async () => (await tile(page, 'api').boundingBox())?.height ?? 0;
+      const own = await height();
+      for (const step of [125, 150, 200, 300, 300]) {
+        await page.keyboard.press('+');
+        await page.getByRole('button', { name: `${step} %` }).waitFor();
+      }
+      await expect.poll(height).toBeCloseTo(own * 3, 0);
+      // Things glide to their new places.
+      await expect.poll(() => overlaps(page)).toEqual([]);
+      const scrolled = () => inPage<number[]>(page, '[stage.scrollLeft, stage.scrollTop]');
+      await inPage(page, 'stage.scrollTo(0, 0)');
+      await tile(page, 'api').focus();
+      await inPage(page, 'stage.scrollTo(0, 0)');
+      await page.keyboard.press('Shift+ArrowDown');
+      await page.keyboard.press('Shift+ArrowDown');
+      await page.keyboard.press('Shift+ArrowRight');
+      await expect.poll(scrolled).toEqual([80, 160]);
+      await page.mouse.move(30, 400);
+      await page.mouse.down();
+      await page.mouse.move(110, 500, { steps: 4 });
+      await page.mouse.up();
+      await expect.poll(scrolled).toEqual([0, 60]);
+      await page.mouse.move(300, 300);
+      await expect.poll(scrolled).toEqual([0, 60]);
+      await page.keyboard.press('0');
+      await expect.poll(height).toBeCloseTo(own, 0);
+      await page.getByRole('button', { name: 'Smaller' }).click();
+      await expect.poll(height).toBeCloseTo(own * 0.8, 0);
+      expect(complaints).toEqual([]);
+    });
+  });
+
+  it('tells services: their addresses, who is in them, and who is drained', async () => {
+    await onStage(anyPort, async ({ client, url }) => {
+      await network(client, 'front', '10.20.0.0/24');
+      for (const name of ['web-1', 'web-2']) {
+        await client.createSandbox({ containerId: name });
+        await client.createEndpoint('front', { name, service: { name: 'web' } });
+        await client.join('front', name, { sandbox: name });
+      }
+      const { page, complaints } = await openPage(opened.browser, url);
+      await card(page, 'front').getByText('2 endpoints · 1 service').waitFor();
+      await card(page, 'front').click();
+      const details = page.locator('#details');
+      const address = /10\.20\.0\.\d+/;
+      await details.getByText(new RegExp(`^${address.source}, 2 endpoints$`)).waitFor();
+      await client.updateEndpoint('front', 'web-1', { service: { enabled: false } });
+      await details.getByText(new RegExp(`^${address.source}, 1 of 2 endpoints live$`)).waitFor();
+      await tile(page, 'web-1').click();
+      await details.getByText(new RegExp(`^web, ${address.source}, drained$`)).waitFor();
+      expect(complaints).toEqual([]);
+    });
+  });
+
   it('has no fault that axe finds, in light and dark, drawn and as a table', async () => {
     await onStage(anyPort, async ({ client, url }) => {
       await smallWorld(client);
@@ -284,6 +343,7 @@ describe.skipIf(!isBuilt || !hasBrowser)('the topology page (after npm run build
       const { page, complaints } = await openPage(opened.browser, url);
       await expect.poll(() => page.locator('.tiles [data-key]').count()).toBe(500);
       expect(await overlaps(page)).toEqual([]);
+      expect(await inPage<number>(page, 'stage.scrollTop')).toBe(0);
       await container(client, 'newcomer', ['net-2']);
       await tile(page, 'newcomer').waitFor({ state: 'attached' });
       await page.getByRole('searchbox').fill('c-3-99');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Action, FIRST, MAX_EVENTS, reduce, type State } from '../../../src/page/state.ts';
+import { type Action, FIRST, MAX_EVENTS, reduce, type State, ZOOMS } from '../../../src/page/state.ts';
 import type { Happening } from '../../../src/page/topology.ts';
 import { container, endpoint, network, topology } from './topologies.ts';
 
@@ -12,6 +12,20 @@ const event = (id: number): Happening => ({
   facts: {},
 });
 const front = network('front');
+
+describe('the size of the drawing', () => {
+  const zoomed = (...steps: readonly (-1 | 0 | 1)[]) =>
+    steps.reduce((state, by) => reduce(state, { kind: 'zoom', by }), FIRST).zoom;
+
+  it('grows and shrinks by steps, to its bounds, and goes back to its own', () => {
+    expect(zoomed(1)).toBeGreaterThan(1);
+    expect(zoomed(-1)).toBeLessThan(1);
+    expect(zoomed(1, 1, -1, -1)).toBe(1);
+    expect(zoomed(...Array(20).fill(1))).toBe(Math.max(...ZOOMS));
+    expect(zoomed(...Array(20).fill(-1))).toBe(Math.min(...ZOOMS));
+    expect(zoomed(1, 1, 1, 0)).toBe(1);
+  });
+});
 
 describe('the state of the page', () => {
   it('has every event once and in order, however often and late they come', () => {
