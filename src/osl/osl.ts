@@ -57,7 +57,7 @@ export interface Namespace {
   /**
    * Sends all changes at once, in order, and awaits every answer. The kernel does not undo: at a failure the
    * changes before it hold, the later ones were tried too, and the error's `operation` names the first that
-   * failed, as `changes[2] addAddress`.
+   * failed, as `changes[2] addAddress`. A veth whose last end was brought up carries packets when this has ended.
    */
   apply(changes: readonly Change[], options?: Waits): Promise<void>;
   /**

@@ -3,7 +3,7 @@ import { kernelError } from '../errno.ts';
 import type { Change, Namespace, Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type KnownLink, type Message, type Plan, plan, type Resolved } from './changes.ts';
-import type { Handle } from './handle.ts';
+import type { Born, Handle } from './handle.ts';
 import { decodePlace, encodeDeleteLink, encodeGetLink, RTM_DELLINK, RTM_GETLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
 import type { NetlinkSocket, Reply, RequestOptions } from './netlink/socket.ts';
@@ -100,6 +100,7 @@ class Application {
   readonly #places: readonly Places[];
   readonly #options: RequestOptions;
   readonly #links = new Map<string, KnownLink | LibnetworkError>();
+  readonly #born = new Map<string, Born>();
   readonly #failures = new Map<number, LibnetworkError>();
   #gathered: { readonly index: number; readonly message: Message }[] = [];
 
@@ -127,8 +128,12 @@ class Application {
       if (each.proof && each.change.op === 'createLink')
         await this.#prove(index, each.change.name, each.proof);
     }
-    await this.#send([]);
+    const risen = this.#plans.flatMap(({ change }) =>
+      change.op === 'setLink' && change.up === true ? (this.#born.get(change.name) ?? []) : [],
+    );
+    await this.#send([], risen);
     this.#tellExpected();
+    if (this.#failures.size === 0) for (const { carries } of risen) await this.#settle(carries);
     const first = Math.min(...this.#failures.keys());
     const failure = this.#failures.get(first);
     if (failure) throw explainRefusal(describe(failure, first, this.#plans[first]?.change));
@@ -138,8 +143,10 @@ class Application {
   #takeExpected(): void {
     for (const { needs } of this.#plans) {
       for (const name of needs) {
-        const index = this.#handle.takeExpected(name);
-        if (index !== undefined) this.#links.set(name, { index, master: undefined });
+        const born = this.#handle.takeExpected(name);
+        if (born === undefined) continue;
+        this.#links.set(name, { index: born.index, master: undefined });
+        this.#born.set(name, born);
       }
     }
   }
@@ -155,8 +162,13 @@ class Application {
       const bridge = change.master === undefined || places?.own ? undefined : this.#links.get(change.master);
       if (bridge && !(bridge instanceof LibnetworkError) && !this.#failures.has(at))
         this.#handle.bridges.set(change.master ?? '', bridge.index);
-      if (indexes && places?.peer && !this.#failures.has(at))
-        places.peer.born.set(change.link.peer.name, indexes.peer);
+      if (!indexes || !places?.peer || this.#failures.has(at)) continue;
+      const handle = places.own ?? this.#handle;
+      const carried = bridge && 'index' in bridge ? [indexes.own, bridge.index] : [indexes.own];
+      places.peer.born.set(change.link.peer.name, {
+        index: indexes.peer,
+        carries: { handle, indexes: carried },
+      });
     }
   }
 
@@ -205,6 +217,14 @@ class Application {
     return linkOf(reply);
   }
 
+  /**
+   * Brings the carriers of a veth's far end, and of its bridge, up to date. Refusals mean nothing: a link that is gone
+   * again carries nothing.
+   */
+  async #settle({ handle, indexes }: Born['carries']): Promise<void> {
+    if (!handle.isClosed) await handle.socket.request(indexes.map(carrierOf), this.#options);
+  }
+
   /** Names that this change and those ahead need, unless something on the way changes what they mean. */
   #unknownFrom(index: number): readonly string[] {
     const names = new Set<string>();
@@ -216,12 +236,14 @@ class Application {
     return [...names];
   }
 
-  async #send(lookups: readonly string[]): Promise<void> {
+  /** @param settled links of this namespace whose carrier is brought up to date after the changes */
+  async #send(lookups: readonly string[], settled: readonly Born[] = []): Promise<void> {
     const gathered = this.#gathered;
     if (gathered.length + lookups.length === 0) return;
     this.#gathered = [];
     const requests = gathered.map(({ message, index }) => ({ ...message, operation: `changes[${index}]` }));
-    const replies = await this.#socket.request([...requests, ...lookups.map(lookup)], this.#options);
+    const questions = [...lookups.map(lookup), ...settled.map(({ index }) => carrierOf(index))];
+    const replies = await this.#socket.request([...requests, ...questions], this.#options);
     for (const [at, { index }] of gathered.entries()) {
       const error = replies[at]?.error;
       if (error && !this.#failures.has(index)) this.#failures.set(index, error);
@@ -235,6 +257,20 @@ class Application {
 
 function lookup(name: string): NetlinkRequest {
   return { type: RTM_GETLINK, flags: 0, payload: encodeGetLink({ name }, false), operation: 'find a link' };
+}
+
+/**
+ * The kernel sees to a carrier that came up on a thread of its own (net/core/link_watch.c), which may have to wait for
+ * a lock that others hold for long; until then, all that is sent by the link is lost, and is tried again a second later.
+ * Whoever asks for the link has it done at once (`linkwatch_sync_dev`, since Linux 6.8).
+ */
+function carrierOf(index: number): NetlinkRequest {
+  return {
+    type: RTM_GETLINK,
+    flags: 0,
+    payload: encodeGetLink({ index }, false),
+    operation: 'settle a carrier',
+  };
 }
 
 function linkOf(reply: Reply | undefined): KnownLink | LibnetworkError | undefined {

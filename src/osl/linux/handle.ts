@@ -13,17 +13,17 @@ const BELIEVED_MS = 1000;
 /** IPv4's addresses too: with the last one of a link its routes go, and the kernel tells of none of them. */
 const ROUTE_NOTICES = [NOTICES.link, NOTICES.ipv4Address, NOTICES.ipv4Route, NOTICES.ipv6Route];
 
-/** The indexes of links by name, each believed for a while. */
-class Indexes {
-  readonly #known = new Map<string, { readonly index: number; readonly until: number }>();
+/** What is known of links by name, each believed for a while. */
+class Beliefs<T> {
+  readonly #known = new Map<string, { readonly value: T; readonly until: number }>();
 
-  set(name: string, index: number): void {
-    this.#known.set(name, { index, until: performance.now() + BELIEVED_MS });
+  set(name: string, value: T): void {
+    this.#known.set(name, { value, until: performance.now() + BELIEVED_MS });
   }
 
-  get(name: string): number | undefined {
+  get(name: string): T | undefined {
     const known = this.#known.get(name);
-    return known && performance.now() < known.until ? known.index : undefined;
+    return known && performance.now() < known.until ? known.value : undefined;
   }
 
   clear(): void {
@@ -33,6 +33,13 @@ class Indexes {
   delete(name: string): void {
     if (this.#known.size > 0) this.#known.delete(name);
   }
+}
+
+/** A link that was just born. */
+export interface Born {
+  readonly index: number;
+  /** Links of another namespace that get their carrier by this one's, by their indexes, in that order. */
+  readonly carries: { readonly handle: Handle; readonly indexes: readonly number[] };
 }
 
 /** The sockets of a deletion: one that it is sent by, and one to ask by whether it is done. */
@@ -50,12 +57,12 @@ export class Handle {
   readonly path: string;
   readonly #fd: number | undefined;
   /** Links that were just born here, for whoever configures them next. */
-  readonly born = new Indexes();
+  readonly born = new Beliefs<Born>();
   /**
    * Bridges that were just given ports. The kernel gives no index twice before it has given two thousand million
    * others, so that one that is out of date makes it refuse.
    */
-  readonly bridges = new Indexes();
+  readonly bridges = new Beliefs<number>();
   #socket: NetlinkSocket | undefined;
   #packets: number | undefined;
   #routeNotices: Notices | undefined;
@@ -112,16 +119,20 @@ export class Handle {
     return this.#routeNotices;
   }
 
-  /** The index of a link that was just born here: told once, as later it may be another's. */
-  takeExpected(name: string): number | undefined {
-    const index = this.born.get(name);
+  /** A link that was just born here: told once, as later its name may be another's. */
+  takeExpected(name: string): Born | undefined {
+    const born = this.born.get(name);
     this.born.delete(name);
-    return index;
+    return born;
   }
 
   /** A link is going here, and perhaps its far end: no index is believed any more. */
   forgetExpected(): void {
     this.born.clear();
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   /** Keeps the descriptor open until the function it returns is called. */
