@@ -368,6 +368,8 @@ describe.skipIf(skip !== '')(`on the real kernel${skip && ` (skipped: ${skip})`}
         env: { ...process.env, DNET_HOST: daemon.host },
         stdio: ['pipe', 'pipe', 'inherit'],
       });
+      // It ends with the program, which may be before anybody asks.
+      const closed = once(child, 'close');
       let told = '';
       child.stdout.on('data', (chunk: Buffer) => {
         told += chunk.toString('utf8');
@@ -377,7 +379,7 @@ describe.skipIf(skip !== '')(`on the real kernel${skip && ` (skipped: ${skip})`}
       await eventually(() => expect(told).toMatch(/got \d/));
       expect(told).toContain('got 1');
       child.stdin.end();
-      await once(child, 'close');
+      await closed;
     });
   });
 
