@@ -60,13 +60,15 @@ export async function runDaemon(config: DaemonConfig): Promise<void> {
     throw error;
   }
   await giveBack();
+  // Whoever hears that it is ready may ask it to stop at once.
+  const signalled = asked();
   manager.tell('READY=1');
   logger.info('ready', {
     host: config.host,
     instance: controller.instance,
     web: started.web && urlOf(started.web),
   });
-  const signal = await asked();
+  const signal = await signalled;
   logger.info('stopping', { signal });
   manager.tell('STOPPING=1');
   await stop(started);
