@@ -24,6 +24,15 @@ export interface ClusterOptions {
 /** Timers of Node take no more. */
 const MAX_TIMER_MS = 2_147_483_647;
 
+/** A time that a timer of Node's can wait for. */
+function timerMs(least: number) {
+  return v.pipe(
+    v.number('must be a number'),
+    v.minValue(least, `must be ${least} milliseconds or more`),
+    v.maxValue(MAX_TIMER_MS, `must be ${MAX_TIMER_MS} milliseconds or less`),
+  );
+}
+
 export const cluster = fields({
   hostId: v.optional(name),
   address: v.optional(address),
@@ -31,20 +40,6 @@ export const cluster = fields({
     v.pipe(v.number('must be a number'), v.minValue(500, 'must be 500 milliseconds or more')),
     30_000,
   ),
-  startTimeoutMs: v.optional(
-    v.pipe(
-      v.number('must be a number'),
-      v.minValue(0, 'must be 0 milliseconds or more'),
-      v.maxValue(MAX_TIMER_MS, `must be ${MAX_TIMER_MS} milliseconds or less`),
-    ),
-    3_000,
-  ),
-  rotateKeysMs: v.optional(
-    v.pipe(
-      v.number('must be a number'),
-      v.minValue(1_000, 'must be 1000 milliseconds or more'),
-      v.maxValue(MAX_TIMER_MS, `must be ${MAX_TIMER_MS} milliseconds or less`),
-    ),
-    43_200_000,
-  ),
+  startTimeoutMs: v.optional(timerMs(0), 3_000),
+  rotateKeysMs: v.optional(timerMs(1_000), 43_200_000),
 });

@@ -4,7 +4,7 @@ import type { Change, Namespace, Waits } from '../osl.ts';
 import { explainRefusal } from './capabilities.ts';
 import { type KnownLink, type Message, type Plan, plan, type Resolved } from './changes.ts';
 import type { Born, Handle } from './handle.ts';
-import { decodePlace, encodeDeleteLink, encodeGetLink, RTM_DELLINK, RTM_GETLINK } from './netlink/link.ts';
+import { askForLink, decodePlace, encodeDeleteLink, RTM_DELLINK } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
 import type { NetlinkSocket, Reply, RequestOptions } from './netlink/socket.ts';
 
@@ -256,7 +256,7 @@ class Application {
 }
 
 function lookup(name: string): NetlinkRequest {
-  return { type: RTM_GETLINK, flags: 0, payload: encodeGetLink({ name }, false), operation: 'find a link' };
+  return askForLink({ name }, 'find a link');
 }
 
 /**
@@ -265,12 +265,7 @@ function lookup(name: string): NetlinkRequest {
  * Whoever asks for the link has it done at once (`linkwatch_sync_dev`, since Linux 6.8).
  */
 function carrierOf(index: number): NetlinkRequest {
-  return {
-    type: RTM_GETLINK,
-    flags: 0,
-    payload: encodeGetLink({ index }, false),
-    operation: 'settle a carrier',
-  };
+  return askForLink({ index }, 'settle a carrier');
 }
 
 function linkOf(reply: Reply | undefined): KnownLink | LibnetworkError | undefined {

@@ -6,12 +6,11 @@ import { explainRefusal } from './capabilities.ts';
 import { rtnl } from './gate.ts';
 import type { Handle } from './handle.ts';
 import {
+  askForLink,
   encodeDeleteLink,
-  encodeGetLink,
   encodeSetLink,
   type RawLink,
   RTM_DELLINK,
-  RTM_GETLINK,
   RTM_SETLINK,
 } from './netlink/link.ts';
 import type { NetlinkRequest } from './netlink/message.ts';
@@ -181,7 +180,7 @@ function unusedGroup(links: readonly RawLink[]): number {
 }
 
 function question(name: string): NetlinkRequest {
-  return request(RTM_GETLINK, encodeGetLink({ name }, false), `find link ${name}`);
+  return askForLink({ name }, `find link ${name}`);
 }
 
 function isGone(reply: Reply | undefined): boolean {

@@ -2,6 +2,7 @@ import { MessageType } from 'netlink/dist/rt/gen_structs.js';
 import type { Link, LinkKind, LinkStatistics } from '../../osl.ts';
 import { eachAttribute, readNumber, readString, requireLength, Writer } from './attributes.ts';
 import { type BridgeOptions, hasBridgeOptions, writeBridgeOptions } from './bridge.ts';
+import type { NetlinkRequest } from './message.ts';
 import { readVxlanId, type VxlanInfo, writeVxlan } from './vxlan.ts';
 
 /** linux/rtnetlink.h, linux/if_link.h, linux/if.h */
@@ -114,6 +115,11 @@ export function encodeGetLink(
   if (which.name !== undefined) writer.attrString(IFLA_IFNAME, which.name);
   if (!statistics) writer.attrU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   return writer.finish();
+}
+
+/** Asks for one link, without its statistics. */
+export function askForLink(which: Parameters<typeof encodeGetLink>[0], operation: string): NetlinkRequest {
+  return { type: RTM_GETLINK, flags: 0, payload: encodeGetLink(which, false), operation };
 }
 
 /** A link as the kernel tells it: its master by index. */
